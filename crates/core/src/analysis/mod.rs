@@ -1,0 +1,103 @@
+//! Measurements and what follows from them.
+//!
+//! A metric source answers a question ([`Answer`]); [`verdict`] judges one answer by the metric's conditions, in CEL;
+//! [`tally`] counts verdicts against the metric's limits. A result belongs to one attempt at one weight and is dropped when
+//! either has changed.
+
+pub mod condition;
+pub mod metric;
+pub mod query;
+pub mod tally;
+pub mod verdict;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::names::Hash;
+
+/// Which metric, in which part of the analysis.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MetricId {
+    /// Where it runs.
+    pub scope: Scope,
+    /// `metrics[].name`.
+    pub name: String,
+}
+
+/// The part of a release in which a metric is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Scope {
+    /// Once before anything moves, with stable in the canary's place.
+    Preflight,
+    /// Beside the steps.
+    Background,
+    /// In an analysis step.
+    Step,
+}
+
+/// What a question was asked for. An answer counts only while this is still what is being asked.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Token {
+    /// The attempt (revision number).
+    pub attempt: u64,
+    /// The metric.
+    pub metric: MetricId,
+    /// Since when the measured weight has been in force; the preflight's beginning before that.
+    pub since: Timestamp,
+    /// Since when the step runs, for step analysis: a repeated step is a new question.
+    pub step_since: Option<Timestamp>,
+}
+
+/// A question that is due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// What it is for.
+    pub token: Token,
+    /// Not to be asked before this instant.
+    pub due: Timestamp,
+    /// The query with every variable filled in.
+    pub query: String,
+    /// Where and how to ask it.
+    pub source: metric::Prometheus,
+}
+
+/// What the source answered to a question.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// The question's token.
+    pub token: Token,
+    /// When it was answered.
+    pub at: Timestamp,
+    /// The query as sent.
+    pub query: String,
+    /// The answer.
+    pub outcome: Outcome,
+}
+
+/// An answer before it is judged.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// The values of the samples, one a series, never empty.
+    Samples(Vec<f64>),
+    /// Answered, without a single sample.
+    Empty,
+    /// No usable answer.
+    Error {
+        /// True when asking again cannot help: the query itself is wrong.
+        query_is_wrong: bool,
+        /// What went wrong, with the source's own words.
+        message: String,
+    },
+}
+
+/// The answering hash of a side, for templating.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// Hash of the revision in the canary's place.
+    pub canary: Hash,
+    /// Hash of the stable revision.
+    pub stable: Hash,
+}

@@ -1,0 +1,205 @@
+//! Verdicts of one metric, counted against its limits.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::metric::{Metric, OnNoData, OnProviderError};
+use super::verdict::{Judgement, Verdict, judge};
+use super::Answer;
+
+/// What has been measured of one metric, in one scope of one attempt.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Tally {
+    /// Measurements that gave a verdict about the release (success, failure, inconclusive).
+    pub measurements: u32,
+    /// Those that succeeded.
+    pub successes: u32,
+    /// Those that failed.
+    pub failures: u32,
+    /// Those that were inconclusive.
+    pub inconclusive: u32,
+    /// Provider errors since the last answer.
+    pub errors_in_a_row: u32,
+    /// Last measurement of any kind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<Last>,
+}
+
+/// The last measurement.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Last {
+    /// When it was answered.
+    pub at: Timestamp,
+    /// The weight that it measured had been in force since then.
+    pub since: Timestamp,
+    /// What it said.
+    pub judgement: Judgement,
+    /// The query as sent.
+    pub query: String,
+}
+
+/// What the tally of a metric asks for, the gravest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Call {
+    /// Roll back.
+    RollBack,
+    /// Wait for a person.
+    Ask,
+    /// Hold: nothing to judge. Ends with the deadline.
+    Hold,
+    /// Go on measuring.
+    Measure,
+    /// The last measurement succeeded, and there have been enough.
+    Pass,
+}
+
+impl Tally {
+    /// Counts one answer.
+    pub fn count(&mut self, metric: &Metric, answer: &Answer) {
+        let judgement = judge(metric, &answer.outcome);
+        let verdict = match (judgement.verdict, metric.on_no_data) {
+            (Verdict::NoData, OnNoData::Succeed) => Verdict::Success,
+            (Verdict::NoData, OnNoData::Fail) => Verdict::Failure,
+            (verdict, _) => verdict,
+        };
+        if verdict == Verdict::ProviderError {
+            self.errors_in_a_row += 1;
+        } else {
+            self.errors_in_a_row = 0;
+        }
+        match verdict {
+            Verdict::Success => self.successes += 1,
+            Verdict::Failure => self.failures += 1,
+            Verdict::Inconclusive => self.inconclusive += 1,
+            Verdict::NoData | Verdict::ProviderError => {}
+        }
+        self.measurements = self.successes + self.failures + self.inconclusive;
+        let judgement = Judgement { verdict, ..judgement };
+        self.last = Some(Last { at: answer.at, since: answer.token.since, judgement, query: answer.query.clone() });
+    }
+
+    /// What follows at a weight in force since `since`. `enough` is the number of measurements that complete it.
+    pub fn call(&self, metric: &Metric, since: Timestamp, enough: u32) -> Call {
+        let too_many_errors = self.errors_in_a_row > metric.consecutive_error_limit;
+        if self.failures > metric.failure_limit || (too_many_errors && metric.on_provider_error == OnProviderError::Fail)
+        {
+            return Call::RollBack;
+        }
+        if self.inconclusive > metric.inconclusive_limit
+            || (too_many_errors && metric.on_provider_error == OnProviderError::Pause)
+        {
+            return Call::Ask;
+        }
+        match self.last.as_ref().filter(|last| last.since == since).map(|last| last.judgement.verdict) {
+            Some(Verdict::NoData | Verdict::ProviderError) => Call::Hold,
+            Some(Verdict::Success) if self.measurements >= enough => Call::Pass,
+            Some(Verdict::Failure | Verdict::Inconclusive) if self.measurements >= enough && enough > 0 => Call::Pass,
+            _ => Call::Measure,
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::analysis::condition::Condition;
+    use crate::analysis::metric::Prometheus;
+    use crate::analysis::{MetricId, Outcome, Scope, Token};
+
+    pub(crate) fn metric(name: &str) -> Metric {
+        Metric {
+            name: name.to_owned(),
+            interval: Duration::from_secs(10),
+            initial_delay: Duration::ZERO,
+            count: None,
+            failure_limit: 0,
+            inconclusive_limit: 0,
+            consecutive_error_limit: 4,
+            on_no_data: OnNoData::Hold,
+            on_provider_error: OnProviderError::Hold,
+            window: Duration::from_secs(60),
+            min_window: Duration::ZERO,
+            success: Some(Condition::new("value >= 0.9", &BTreeMap::new()).unwrap()),
+            failure: None,
+            args: BTreeMap::new(),
+            source: Prometheus {
+                address: None,
+                query: "rate(x{rev=\"{{canary.hash}}\"}[{{window}}])".to_owned(),
+                timeout: Duration::from_secs(10),
+                headers: Vec::new(),
+                auth: None,
+            },
+        }
+    }
+
+    fn answer(outcome: Outcome) -> Answer {
+        let metric = MetricId { scope: Scope::Background, name: "m".to_owned() };
+        let token = Token { attempt: 1, metric, since: Timestamp::UNIX_EPOCH, step_since: None };
+        Answer { token, at: Timestamp::UNIX_EPOCH, query: String::new(), outcome }
+    }
+
+    fn tally(metric: &Metric, outcomes: &[Outcome]) -> Tally {
+        let mut tally = Tally::default();
+        for outcome in outcomes {
+            tally.count(metric, &answer(outcome.clone()));
+        }
+        tally
+    }
+
+    fn call(metric: &Metric, outcomes: &[Outcome]) -> Call {
+        tally(metric, outcomes).call(metric, Timestamp::UNIX_EPOCH, 1)
+    }
+
+    fn good() -> Outcome {
+        Outcome::Samples(vec![1.0])
+    }
+    fn bad() -> Outcome {
+        Outcome::Samples(vec![0.1])
+    }
+    fn down() -> Outcome {
+        Outcome::Error { query_is_wrong: false, message: "refused".to_owned() }
+    }
+
+    #[test]
+    fn one_failure_more_than_the_limit_rolls_back() {
+        let lenient = Metric { failure_limit: 1, ..metric("m") };
+        assert_eq!(call(&metric("m"), &[bad()]), Call::RollBack);
+        assert_eq!(call(&lenient, &[bad(), good()]), Call::Pass);
+        assert_eq!(call(&lenient, &[bad(), good(), bad()]), Call::RollBack);
+    }
+
+    #[test]
+    fn no_data_holds_and_counts_for_nothing() {
+        let metric = metric("m");
+        assert_eq!(call(&metric, &vec![Outcome::Empty; 50]), Call::Hold);
+        assert_eq!(tally(&metric, &[Outcome::Empty, good()]).measurements, 1);
+    }
+
+    #[test]
+    fn no_data_may_be_declared_to_be_good_or_bad() {
+        assert_eq!(call(&Metric { on_no_data: OnNoData::Succeed, ..metric("m") }, &[Outcome::Empty]), Call::Pass);
+        assert_eq!(call(&Metric { on_no_data: OnNoData::Fail, ..metric("m") }, &[Outcome::Empty]), Call::RollBack);
+    }
+
+    #[test]
+    fn provider_errors_hold_and_only_those_in_a_row_exceed_their_limit() {
+        let failing = Metric { on_provider_error: OnProviderError::Fail, consecutive_error_limit: 1, ..metric("m") };
+        assert_eq!(call(&metric("m"), &[down(), down(), down(), down(), down(), down()]), Call::Hold);
+        assert_eq!(call(&failing, &[down(), good(), down()]), Call::Hold);
+        assert_eq!(call(&failing, &[down(), good(), down(), down()]), Call::RollBack);
+        let asking = Metric { on_provider_error: OnProviderError::Pause, consecutive_error_limit: 0, ..metric("m") };
+        assert_eq!(call(&asking, &[down()]), Call::Ask);
+    }
+
+    #[test]
+    fn a_success_at_another_weight_does_not_pass_this_one() {
+        let metric = metric("m");
+        let later = Timestamp::from_second(100).unwrap();
+        assert_eq!(tally(&metric, &[good()]).call(&metric, later, 1), Call::Measure);
+    }
+}

@@ -1,0 +1,221 @@
+//! An honest snapshot of the cluster: what was not seen is not taken for absent.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::analysis::Answer;
+use crate::names::{Hash, Side};
+use crate::spec::Problem;
+use crate::split::Weight;
+
+/// How an object stands in the snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Look<T> {
+    /// As it is, at least as new as our own last write to it.
+    Seen(T),
+    /// Known not to exist.
+    Missing,
+    /// Not known: the cache has not synced, or is older than our own last write.
+    Stale,
+}
+
+impl<T> Look<T> {
+    /// What was seen, if anything was.
+    pub fn seen(&self) -> Option<&T> {
+        match self {
+            Self::Seen(object) => Some(object),
+            Self::Missing | Self::Stale => None,
+        }
+    }
+}
+
+/// Everything that a decision may look at, at one moment.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// The moment.
+    pub now: Timestamp,
+    /// True in the first pass over this Rollout after a start or a take-over.
+    pub first_pass: bool,
+    /// True when sets, Services and routes were read from the API for this pass, not from a cache.
+    pub live: bool,
+    /// Our ReplicaSets by revision hash.
+    pub sets: Look<BTreeMap<Hash, SetView>>,
+    /// The Service that clients call, where one is named.
+    pub service: ParentService,
+    /// `stableService`.
+    pub stable_service: Look<ServiceView>,
+    /// `canaryService`.
+    pub canary_service: Look<ServiceView>,
+    /// The slices of `stableService`.
+    pub stable_endpoints: Endpoints,
+    /// The slices of `canaryService`.
+    pub canary_endpoints: Endpoints,
+    /// Every route, in the order of the spec.
+    pub routes: Vec<(RouteId, Look<RouteView>)>,
+    /// What metric sources answered since the last persisted state.
+    pub answers: Vec<Answer>,
+    /// The canary's containers that have something to say; only when asked for.
+    pub words: Option<Vec<ContainerWords>>,
+    /// Whether our finalizer is on the Rollout.
+    pub finalizer: bool,
+}
+
+impl Observed {
+    /// The Service of a side.
+    pub fn service_of(&self, side: Side) -> &Look<ServiceView> {
+        match side {
+            Side::Stable => &self.stable_service,
+            Side::Canary => &self.canary_service,
+        }
+    }
+
+    /// The slices of a side's Service.
+    pub fn endpoints_of(&self, side: Side) -> &Endpoints {
+        match side {
+            Side::Stable => &self.stable_endpoints,
+            Side::Canary => &self.canary_endpoints,
+        }
+    }
+}
+
+/// One of our ReplicaSets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SetView {
+    /// `spec.replicas`.
+    pub wanted: u32,
+    /// `status.replicas`: pods that exist.
+    pub existing: u32,
+    /// `status.readyReplicas`.
+    pub ready: u32,
+    /// `status.availableReplicas`: ready for `minReadySeconds`.
+    pub available: u32,
+    /// The revision number of the attempt that last used it.
+    pub number: u64,
+    /// Why its template was rejected, if it was (an annotation that survives a lost status).
+    pub rejected: Option<String>,
+    /// What the API server said when a pod could not be created (`ReplicaFailure`).
+    pub failure: Option<String>,
+    /// Being deleted.
+    pub deleting: bool,
+}
+
+/// The Service that routes have as parent or host, from which ports are read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ParentService {
+    /// None is named: the ports are given in the spec.
+    NotNamed,
+    /// Exists and fits.
+    Fits,
+    /// Does not exist, or does not fit.
+    Wrong(Problem),
+    /// Not known.
+    Stale,
+}
+
+/// `stableService` or `canaryService`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServiceView {
+    /// The revision in its selector, when the selector is ours.
+    pub bound: Option<Hash>,
+    /// True when we created it; else it is declared in Git without a selector.
+    pub created_by_us: bool,
+    /// Why we must not touch it: somebody else's selector or label, a type that cannot be used.
+    pub conflict: Option<String>,
+    /// True when its ports differ from what they should be.
+    pub ports_differ: bool,
+}
+
+/// The EndpointSlices of one Service.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Endpoints {
+    /// One entry a slice: the revision label that it copied from the Service, and its ready endpoints.
+    pub slices: Vec<Slice>,
+}
+
+/// One EndpointSlice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slice {
+    /// The revision label at the time the endpoints were computed.
+    pub revision: Option<Hash>,
+    /// Endpoints that are ready.
+    pub ready: u32,
+}
+
+impl Endpoints {
+    /// Ready endpoints of `hash`, or `None` while any slice still belongs to another binding.
+    pub fn ready_of(&self, hash: &Hash) -> Option<u32> {
+        self.slices
+            .iter()
+            .map(|slice| (slice.revision.as_ref() == Some(hash)).then_some(slice.ready))
+            .try_fold(0_u32, |sum, ready| Some(sum.saturating_add(ready?)))
+            .filter(|_| !self.slices.is_empty())
+    }
+}
+
+/// Which route.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RouteId {
+    /// `HTTPRoute`, `GRPCRoute` or `VirtualService`.
+    pub kind: &'static str,
+    /// Its name in the Rollout's namespace.
+    pub name: String,
+    /// True when the Rollout declares its spec and we create it.
+    pub created_by_us: bool,
+}
+
+impl std::fmt::Display for RouteId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.kind, self.name)
+    }
+}
+
+/// A route as it stands in the API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteView {
+    /// The least share that any of its weighted rules gives to `canaryService`.
+    pub least: Weight,
+    /// The largest such share.
+    pub most: Weight,
+    /// Whether the implementation took it over.
+    pub acceptance: Acceptance,
+    /// Why its weights cannot be kept: a rule that names one of the Services only, or a third backend.
+    pub problem: Option<Problem>,
+    /// True when a route that we create differs from the declared spec in more than weights.
+    pub differs: bool,
+}
+
+impl RouteView {
+    /// True when every weighted rule gives exactly this share.
+    pub fn is_at(&self, weight: Weight) -> bool {
+        self.least == weight && self.most == weight
+    }
+}
+
+/// What a route's status says of its present generation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Acceptance {
+    /// The implementation says that it took this generation, or it never says anything (VirtualService).
+    Accepted,
+    /// Nothing said yet about this generation.
+    Pending,
+    /// Refused, with the implementation's words.
+    Refused(String),
+}
+
+/// A container that waits, crashed or restarted, in its own words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerWords {
+    /// The pod.
+    pub pod: String,
+    /// The container.
+    pub container: String,
+    /// When the pod was created.
+    pub created_at: Timestamp,
+    /// Restarts so far.
+    pub restarts: u32,
+    /// When it last ended.
+    pub ended_at: Option<Timestamp>,
+    /// What it says: waiting reason, exit code, message.
+    pub words: String,
+}

@@ -1,0 +1,127 @@
+//! What a plan consists of.
+
+use jiff::Timestamp;
+
+use super::report::Report;
+use crate::analysis::Question;
+use crate::names::{Hash, Side};
+use crate::observed::RouteId;
+use crate::split::Weight;
+use crate::state::State;
+
+/// What to do next.
+///
+/// The shell persists `state` first when `persist` says `Now`, and acts only once that has succeeded; actions for which
+/// [`Action::is_safety`] holds are done even if the status cannot be written within 2 s.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// To be persisted. `None` only before anything was decided at all.
+    pub state: Option<State>,
+    /// How urgently `state` has to be persisted.
+    pub persist: Persist,
+    /// In order; each was decided on the observation alone, so that the failure of one stops none of the others.
+    pub actions: Vec<Action>,
+    /// Questions to metric sources that should be under way or scheduled; what is not listed may be dropped.
+    pub questions: Vec<Question>,
+    /// The set whose pods' own words are needed in the next pass.
+    pub wants_words_of: Option<Hash>,
+    /// True when sets, Services and routes have to be read from the API before anything can be decided.
+    pub wants_live: bool,
+    /// For people, once the state is persisted.
+    pub events: Vec<Event>,
+    /// What the status says.
+    pub report: Report,
+    /// When to look again although nothing changes.
+    pub next_wake: Option<Timestamp>,
+}
+
+/// How urgently a state has to be persisted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Persist {
+    /// Nothing changed.
+    Nothing,
+    /// Only counts and last values changed: at most every 10 s. Answers have to be kept until then.
+    Later,
+    /// A decision changed: before any action.
+    Now,
+}
+
+/// One idempotent write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Create the set of the declared template.
+    CreateSet {
+        /// Its revision; always the hash of the template that is declared now.
+        hash: Hash,
+        /// Its size.
+        replicas: u32,
+        /// The attempt.
+        number: u64,
+    },
+    /// Change a set's size.
+    ScaleSet {
+        /// Which.
+        hash: Hash,
+        /// The size seen.
+        from: u32,
+        /// The size wanted.
+        to: u32,
+    },
+    /// Write the attempt's number and the rejection onto a set, where they survive a lost status.
+    MarkSet {
+        /// Which.
+        hash: Hash,
+        /// The attempt.
+        number: u64,
+        /// Why it is rejected; `None` removes the mark.
+        rejected: Option<String>,
+    },
+    /// Remove a set without pods that is beyond the history limit.
+    DeleteSet {
+        /// Which.
+        hash: Hash,
+    },
+    /// Bind a side's Service to a revision: selector and labels in one write. Creates the Service where it is missing.
+    Bind {
+        /// Which Service.
+        side: Side,
+        /// To what.
+        hash: Hash,
+    },
+    /// Bring every weighted rule of a route to this split. Creates the route where we own it and it is missing.
+    Split {
+        /// Which route.
+        route: RouteId,
+        /// The canary's share.
+        weight: Weight,
+        /// True when this takes traffic from a revision that must not have it, or from pods that are not there.
+        safety: bool,
+    },
+    /// Take our selector and labels off a Service that is declared in Git (deletion).
+    Unbind {
+        /// Which Service.
+        side: Side,
+    },
+    /// Put our finalizer on the Rollout.
+    AddFinalizer,
+    /// Let the Rollout go.
+    RemoveFinalizer,
+}
+
+impl Action {
+    /// True for what takes traffic away from where it does harm: it must not wait for a status write.
+    pub fn is_safety(&self) -> bool {
+        matches!(self, Self::Split { safety: true, .. })
+    }
+}
+
+/// A Kubernetes event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// `Warning` or `Normal`.
+    pub warning: bool,
+    /// One word.
+    pub reason: &'static str,
+    /// A sentence.
+    pub message: String,
+}

@@ -1,0 +1,128 @@
+//! What the status says, for people and for tools; derived from state and observation, never an input to a decision.
+
+use jiff::Timestamp;
+
+use crate::analysis::verdict::Verdict;
+use crate::names::Revision;
+
+/// The part of the status that is derived.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// One word.
+    pub phase: Phase,
+    /// What is happening, what it waits for and what to do next. Instants, never elapsed time.
+    pub message: String,
+    /// Conditions that have something to say; a type that is not listed is absent from the status.
+    pub conditions: Vec<Condition>,
+    /// The present step.
+    pub step: Option<Step>,
+    /// The canary's share.
+    pub weight: Weights,
+    /// What serves.
+    pub stable: Option<RevisionReport>,
+    /// What is on its way, or was rejected last while it is still declared.
+    pub canary: Option<RevisionReport>,
+    /// Last values of the metrics in use.
+    pub analysis: Vec<Measured>,
+}
+
+/// `status.phase`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs, reason = "the names are the words that users read")]
+pub enum Phase {
+    Healthy,
+    #[default]
+    Progressing,
+    Paused,
+    RollingBack,
+    RolledBack,
+    Degraded,
+    Invalid,
+}
+
+impl Phase {
+    /// All of them, for metrics.
+    pub const ALL: [Self; 7] = [
+        Self::Healthy,
+        Self::Progressing,
+        Self::Paused,
+        Self::RollingBack,
+        Self::RolledBack,
+        Self::Degraded,
+        Self::Invalid,
+    ];
+
+    /// The word in the status.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Healthy => "Healthy",
+            Self::Progressing => "Progressing",
+            Self::Paused => "Paused",
+            Self::RollingBack => "RollingBack",
+            Self::RolledBack => "RolledBack",
+            Self::Degraded => "Degraded",
+            Self::Invalid => "Invalid",
+        }
+    }
+}
+
+/// A condition without its times.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// `type`.
+    pub kind: &'static str,
+    /// `status`.
+    pub is_true: bool,
+    /// `reason`.
+    pub reason: String,
+    /// `message`.
+    pub message: String,
+}
+
+/// Where in the steps a release stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// From 0; equal to `of` once all are done.
+    pub index: usize,
+    /// How many there are.
+    pub of: usize,
+    /// When it began.
+    pub started_at: Timestamp,
+}
+
+/// The canary's share in percent, in its three tenses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Weights {
+    /// Decided.
+    pub desired: u32,
+    /// In the routes (the largest, where they differ); `None` when no route could be read.
+    pub written: Option<u32>,
+    /// Accepted and settled.
+    pub in_force: u32,
+}
+
+/// A revision and its pods.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RevisionReport {
+    /// The revision.
+    pub revision: Revision,
+    /// Pods asked for.
+    pub replicas: u32,
+    /// Pods ready.
+    pub ready: u32,
+}
+
+/// The last measurement of a metric.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Measured {
+    /// `metrics[].name`.
+    pub metric: String,
+    /// The last verdict.
+    pub verdict: Verdict,
+    /// The last value.
+    pub value: String,
+    /// Measurements that gave a verdict.
+    pub measurements: u32,
+    /// Those that failed.
+    pub failed: u32,
+}

@@ -1,0 +1,217 @@
+//! What is declared, parsed once: the shell turns the wire form and the templates that it names into these types.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::analysis::metric::Metric;
+use crate::names::Hash;
+use crate::split::Weight;
+
+/// A Rollout as declared at this moment.
+#[derive(Clone, Debug)]
+pub struct Rollout {
+    /// `metadata.name`.
+    pub name: String,
+    /// `metadata.generation`.
+    pub generation: i64,
+    /// `metadata.deletionTimestamp`.
+    pub deleted_at: Option<Timestamp>,
+    /// Hash of `spec.template`.
+    pub hash: Hash,
+    /// The Git commit that declared it, where it is known.
+    pub commit: Option<String>,
+    /// `container=image` of each container of the template.
+    pub images: Vec<String>,
+    /// Pods at full size.
+    pub replicas: u32,
+    /// `spec.paused`: nothing goes forward.
+    pub paused: bool,
+    /// The command annotation as it stands, parsed or not.
+    pub command: Option<Result<Command, String>>,
+    /// All the rest, or the first thing that is wrong with it.
+    pub spec: Result<Spec, Problem>,
+}
+
+/// The declared strategy with every reference resolved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Spec {
+    /// How long a written split or binding is given to reach the proxies.
+    pub settle: Duration,
+    /// How long a set without traffic is kept.
+    pub drain: Duration,
+    /// How long the Rollout may wait for pods, endpoints, routes or data.
+    pub progress_deadline: Duration,
+    /// Old sets kept, at zero replicas.
+    pub revision_history: usize,
+    /// When `Ready` is true.
+    pub ready_when: ReadyWhen,
+    /// Never empty.
+    pub steps: Vec<Step>,
+    /// Runs from its first step with traffic to promotion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub background: Option<Background>,
+}
+
+/// What `Ready` means to the tools that wait for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReadyWhen {
+    /// What is declared serves.
+    #[default]
+    Promoted,
+    /// The spec is accepted and stable serves.
+    Serving,
+}
+
+/// One step of a release.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Step {
+    /// Bring the canary to this share; ends when it is in force.
+    SetWeight(Weight),
+    /// Wait; without a duration until promoted.
+    Pause(Option<Duration>),
+    /// Measure; ends when every metric has its count of successes.
+    Analysis(Vec<Metric>),
+}
+
+/// Analysis beside the steps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Background {
+    /// Index of the first step at which it runs.
+    pub starting_step: usize,
+    /// What is measured.
+    pub metrics: Vec<Metric>,
+}
+
+/// Something in the declaration, or in what it refers to, that a person has to change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Problem {
+    /// Reason of the `Stalled` condition.
+    pub reason: Reason,
+    /// Object, field and what to do.
+    pub message: String,
+}
+
+/// Why something is stalled; also the reason of the condition, verbatim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names are the words that users read")]
+pub enum Reason {
+    InvalidSpec,
+    InvalidAnalysis,
+    InvalidRoute,
+    RouteNotFound,
+    RouteNotAccepted,
+    RouteContended,
+    ServiceConflict,
+    ServiceNotFound,
+    KindNotInstalled,
+    Refused,
+}
+
+impl Reason {
+    /// The word in the condition.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidSpec => "InvalidSpec",
+            Self::InvalidAnalysis => "InvalidAnalysis",
+            Self::InvalidRoute => "InvalidRoute",
+            Self::RouteNotFound => "RouteNotFound",
+            Self::RouteNotAccepted => "RouteNotAccepted",
+            Self::RouteContended => "RouteContended",
+            Self::ServiceConflict => "ServiceConflict",
+            Self::ServiceNotFound => "ServiceNotFound",
+            Self::KindNotInstalled => "KindNotInstalled",
+            Self::Refused => "Refused",
+        }
+    }
+}
+
+/// A person's command: acts once per id, only on the revision that it names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// What to do.
+    pub verb: Verb,
+    /// The hash that it is about.
+    pub hash: Hash,
+    /// Chosen by the writer; the same id never acts twice.
+    pub id: String,
+}
+
+/// What a command asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verb {
+    /// End the present pause or analysis.
+    Promote,
+    /// End all that remain.
+    PromoteFull,
+    /// Roll back and reject.
+    Abort,
+    /// Let a rejected hash run again.
+    Retry,
+    /// Stop going forward.
+    Pause,
+    /// End a `pause` command.
+    Resume,
+}
+
+impl Verb {
+    /// The word in the annotation.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Promote => "promote",
+            Self::PromoteFull => "promote-full",
+            Self::Abort => "abort",
+            Self::Retry => "retry",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+        }
+    }
+}
+
+impl Command {
+    /// Reads `<verb>/<hash>/<id>`.
+    ///
+    /// # Errors
+    /// A sentence for `lastCommand.message` that names what is wrong.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut parts = text.splitn(3, '/');
+        let (Some(verb), Some(hash), Some(id)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(format!("{text:?} is not <verb>/<hash>/<id>"));
+        };
+        let all = [Verb::Promote, Verb::PromoteFull, Verb::Abort, Verb::Retry, Verb::Pause, Verb::Resume];
+        let Some(verb) = all.into_iter().find(|known| known.as_str() == verb) else {
+            let known: Vec<_> = all.iter().map(|verb| verb.as_str()).collect();
+            return Err(format!("{verb:?} is no command; known are {}", known.join(", ")));
+        };
+        if hash.is_empty() || id.is_empty() {
+            return Err(format!("{text:?} lacks the hash or the id"));
+        }
+        Ok(Self { verb, hash: Hash::new(hash), id: id.to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_verb_hash_and_id() {
+        let command = Command::parse("promote-full/7c9f8b5d5c/2026-11-23/1").unwrap();
+        assert_eq!(command.verb, Verb::PromoteFull);
+        assert_eq!(command.hash.as_str(), "7c9f8b5d5c");
+        assert_eq!(command.id, "2026-11-23/1");
+    }
+
+    #[test]
+    fn what_is_no_command_says_what_would_be() {
+        assert!(Command::parse("promote").unwrap_err().contains("<verb>/<hash>/<id>"));
+        assert!(Command::parse("advance/h/1").unwrap_err().contains("promote-full"));
+        assert!(Command::parse("abort//1").is_err());
+    }
+}
