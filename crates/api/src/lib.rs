@@ -1,1 +1,46 @@
-//! To come.
+//! Leadsman's custom resources as types, exactly as they stand on the wire, and the CRDs generated from them.
+//!
+//! Nothing here does IO or takes a decision. What the API server can refuse, it refuses by the schema and the CEL rules
+//! that are declared beside the fields; what needs a look at other objects is left to the operator. Reading is lenient:
+//! durations and conditions stay text until somebody asks for their meaning, so that one odd object never keeps the
+//! others from being read.
+
+#![allow(
+    clippy::doc_markdown,
+    clippy::doc_link_with_quotes,
+    reason = "what is written on fields is what kubectl explain prints, as plain text"
+)]
+
+mod analysis;
+mod canary;
+pub mod crds;
+pub mod defaults;
+mod duration;
+mod hash;
+mod metric;
+pub mod names;
+mod rollout;
+mod schema;
+mod status;
+mod template;
+mod traffic;
+
+pub use analysis::{
+    Analysis, AnalysisTemplate, AnalysisTemplateSpec, Argument, BackgroundAnalysis, ClusterAnalysisTemplate,
+    ClusterAnalysisTemplateSpec, DeclaredArgument, TemplateReference,
+};
+pub use canary::{Canary, Pause, Step};
+pub use duration::{Duration, InvalidDuration};
+pub use hash::pod_template_hash;
+pub use metric::{
+    Authentication, Basic, BasicSecretReference, Bearer, Header, Metric, OnNoData, OnProviderError, Prometheus,
+    Provider, SecretKeyReference,
+};
+pub use names::commit_of;
+pub use rollout::{ReadyWhen, Rollout, RolloutSpec, Selector, Strategy};
+pub use status::{
+    CommandOutcome, LastCommand, MetricStatus, Phase, RejectedRevision, RevisionStatus, RolloutStatus, StepStatus,
+    Verdict, WeightStatus,
+};
+pub use template::PodTemplate;
+pub use traffic::{Route, RouteReference, ServicePort, Traffic, VirtualServiceReference};

@@ -1,0 +1,44 @@
+//! What a field means when it is left out.
+//!
+//! Defaults of fields inside a list are applied here and not by the API server: a default that the API server writes
+//! into a list element makes Argo CD see a difference from Git for ever.
+
+use std::time::Duration;
+
+/// `spec.replicas`.
+pub const REPLICAS: i32 = 1;
+/// `spec.progressDeadlineSeconds`.
+pub const PROGRESS_DEADLINE_SECONDS: i32 = 600;
+/// `spec.revisionHistoryLimit`.
+pub const REVISION_HISTORY_LIMIT: i32 = 3;
+/// `traffic.settle`.
+pub const SETTLE: &str = "3s";
+/// `traffic.drain`.
+pub const DRAIN: &str = "30s";
+
+/// `metrics[].interval`.
+pub const INTERVAL: Duration = Duration::from_secs(10);
+/// `metrics[].initialDelay`.
+pub const INITIAL_DELAY: Duration = Duration::ZERO;
+/// `metrics[].count` of a step's analysis.
+pub const STEP_COUNT: i32 = 1;
+/// `metrics[].failureLimit`.
+pub const FAILURE_LIMIT: i32 = 0;
+/// `metrics[].inconclusiveLimit`.
+pub const INCONCLUSIVE_LIMIT: i32 = 0;
+/// `metrics[].consecutiveErrorLimit`.
+pub const CONSECUTIVE_ERROR_LIMIT: i32 = 4;
+/// `metrics[].window`.
+pub const WINDOW: Duration = Duration::from_mins(1);
+/// `metrics[].minWindow`.
+pub const MIN_WINDOW: Duration = Duration::from_secs(30);
+/// `prometheus.timeout`.
+pub const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
+/// `basic.secretRef.usernameKey`.
+pub const USERNAME_KEY: &str = "username";
+/// `basic.secretRef.passwordKey`.
+pub const PASSWORD_KEY: &str = "password";
+/// What is added to `traffic.service` for `traffic.stableService`.
+pub const STABLE_SUFFIX: &str = "-stable";
+/// What is added to `traffic.service` for `traffic.canaryService`.
+pub const CANARY_SUFFIX: &str = "-canary";

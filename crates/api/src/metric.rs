@@ -1,0 +1,244 @@
+//! A metric: what is asked, how often, and what the answers mean for the release.
+//!
+//! Left-out fields mean what [`crate::defaults`] says.
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::duration::Duration;
+use crate::schema::{MAX_LABEL, MAX_OBJECT_NAME, METRIC_NAME, OBJECT_NAME, SECRET_KEY};
+
+/// One thing that is measured.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = (
+        "has(self.successCondition) || has(self.failureCondition)",
+        "a metric must have successCondition or failureCondition"
+    ),
+    validation = Rule::new("!has(self.interval) || duration(self.interval) >= duration('1s')")
+        .message("interval must be at least 1s")
+        .field_path(".interval"),
+    validation = Rule::new("!has(self.window) || duration(self.window) >= duration('1s')")
+        .message("window must be at least 1s")
+        .field_path(".window")
+)]
+pub struct Metric {
+    /// Name of the metric, unique in its analysis.
+    #[schemars(length(max = MAX_LABEL), regex(pattern = METRIC_NAME))]
+    pub name: String,
+
+    /// Time between two measurements. Left out: 10s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<Duration>,
+
+    /// Time before the first measurement, beyond what interval and minWindow ask. Left out: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initial_delay: Option<Duration>,
+
+    /// Successful measurements to take. Left out: 1 in a step; beside the steps no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub count: Option<i32>,
+
+    /// Measurements that may fail; one more rolls back. Left out: 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub failure_limit: Option<i32>,
+
+    /// Measurements that may be inconclusive; one more waits for a person. Left out: 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub inconclusive_limit: Option<i32>,
+
+    /// Errors of the provider in a row that are borne; one more and onProviderError says what follows. Left out: 4.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub consecutive_error_limit: Option<i32>,
+
+    /// What follows when there is nothing to judge. Hold: wait for data until the progress deadline, then roll back.
+    /// Succeed, Fail: as if the measurement had. Left out: Hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "OnNoData")]
+    pub on_no_data: Option<OnNoData>,
+
+    /// What follows when the provider fails for too long. Hold: wait for it until the progress deadline, then roll back.
+    /// Fail: roll back. Pause: wait for a person. Left out: Hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "OnProviderError")]
+    pub on_provider_error: Option<OnProviderError>,
+
+    /// Longest value of {{window}}, which is the time since the present weight came into force. Left out: 1m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Duration>,
+
+    /// No verdict before the weight has been in force for this long; at least two scrapes. Left out: 30s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_window: Option<Duration>,
+
+    /// CEL: the measurement is a success when this is true. result is the list of sample values, value its only one, args
+    /// the arguments, as text: value >= double(args.threshold). Without failureCondition everything else is a failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub success_condition: Option<String>,
+
+    /// CEL: the measurement is a failure when this is true. Without successCondition everything else is a success; with
+    /// both, what makes neither true is inconclusive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub failure_condition: Option<String>,
+
+    /// What is asked.
+    pub provider: Provider,
+}
+
+/// What follows when a measurement has no data.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnNoData {
+    /// Wait for data until the progress deadline, then roll back.
+    #[default]
+    Hold,
+    /// As if the measurement had succeeded.
+    Succeed,
+    /// As if the measurement had failed.
+    Fail,
+}
+
+/// What follows when the provider's errors exceed their limit.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnProviderError {
+    /// Wait for the provider until the progress deadline, then roll back.
+    #[default]
+    Hold,
+    /// Roll back.
+    Fail,
+    /// Wait for a person.
+    Pause,
+}
+
+/// What is asked: exactly one provider.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = ("has(self.prometheus)", "provider must have exactly one of: prometheus"))]
+pub struct Provider {
+    /// Prometheus, or what speaks its API: Thanos, Mimir, VictoriaMetrics.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prometheus: Option<Prometheus>,
+}
+
+/// A query to Prometheus.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.timeout) || duration(self.timeout) > duration('0s')")
+        .message("timeout must be longer than 0s")
+        .field_path(".timeout"),
+    validation = Rule::new(
+        "!has(self.authentication) || !has(self.headers) \
+        || self.headers.all(header, header.key.lowerAscii() != 'authorization')"
+    )
+    .message("headers must not have Authorization beside authentication")
+    .field_path(".headers")
+)]
+pub struct Prometheus {
+    /// Base address, like http://prometheus.monitoring:9090. Takes no variables. Left out: the one that the operator was
+    /// started with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024), regex(pattern = r"^https?://[^\s{}]+$"))]
+    pub address: Option<String>,
+
+    /// PromQL. Variables: {{args.NAME}}, {{namespace}}, {{rollout}}, {{canary.hash}}, {{canary.service}}, {{stable.hash}},
+    /// {{stable.service}}, {{window}}. Write it so that it has a value both with no errors and with only errors.
+    #[schemars(length(min = 1, max = 8192))]
+    pub query: String,
+
+    /// How long an answer may take. Left out: 10s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Duration>,
+
+    /// Headers that are sent with the query, such as X-Scope-OrgID.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub headers: Vec<Header>,
+
+    /// Credentials from a Secret. Left out: none, or the operator's own where the address is left out too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authentication: Option<Authentication>,
+}
+
+/// A header of a request.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Header {
+    /// Name of the header.
+    #[schemars(length(max = 128), regex(pattern = "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"))]
+    pub key: String,
+
+    /// Value of the header.
+    #[schemars(length(max = 1024), regex(pattern = r"^[^\r\n]*$"))]
+    pub value: String,
+}
+
+/// Credentials: exactly one kind.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = ("has(self.bearer) != has(self.basic)", "authentication must have exactly one of: bearer, basic"))]
+pub struct Authentication {
+    /// A token, sent as Authorization: Bearer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bearer: Option<Bearer>,
+
+    /// A user name and a password, sent as Authorization: Basic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basic: Option<Basic>,
+}
+
+/// A token.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Bearer {
+    /// Where the token is. The Secret is read from the Rollout's namespace, for a ClusterAnalysisTemplate from the operator's.
+    pub secret_ref: SecretKeyReference,
+}
+
+/// A user name and a password.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Basic {
+    /// Where both are; a Secret of type kubernetes.io/basic-auth fits as it is. It is read from the Rollout's namespace, for
+    /// a ClusterAnalysisTemplate from the operator's.
+    pub secret_ref: BasicSecretReference,
+}
+
+/// A key in a Secret.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretKeyReference {
+    /// Name of the Secret.
+    #[schemars(length(max = MAX_OBJECT_NAME), regex(pattern = OBJECT_NAME))]
+    pub name: String,
+
+    /// Key in the Secret.
+    #[schemars(length(max = MAX_OBJECT_NAME), regex(pattern = SECRET_KEY))]
+    pub key: String,
+}
+
+/// Two keys in a Secret.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BasicSecretReference {
+    /// Name of the Secret.
+    #[schemars(length(max = MAX_OBJECT_NAME), regex(pattern = OBJECT_NAME))]
+    pub name: String,
+
+    /// Key of the user name. Left out: username.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_OBJECT_NAME), regex(pattern = SECRET_KEY))]
+    pub username_key: Option<String>,
+
+    /// Key of the password. Left out: password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_OBJECT_NAME), regex(pattern = SECRET_KEY))]
+    pub password_key: Option<String>,
+}

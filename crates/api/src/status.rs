@@ -1,0 +1,304 @@
+//! The status of a Rollout: what serves, what is on trial, and why.
+//!
+//! The schema has no lists of allowed words here, and reading takes words that it does not know: an operator and a CRD
+//! of different versions must never refuse each other's status.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::schema::opaque;
+
+/// Where a Rollout stands. Written by the operator.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RolloutStatus {
+    /// The generation of the spec that this status is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+
+    /// Healthy, Progressing, Paused, RollingBack, RolledBack, Degraded or Invalid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub phase: Option<Phase>,
+
+    /// What happens at present, what was measured, and what is waited for.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+
+    /// The revision that serves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stable: Option<RevisionStatus>,
+
+    /// The revision on trial.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<RevisionStatus>,
+
+    /// The present step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<StepStatus>,
+
+    /// The canary's share of the traffic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<WeightStatus>,
+
+    /// The last measurement of each metric.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub analysis: Vec<MetricStatus>,
+
+    /// Revisions that were rolled back, the newest first. They do not run again until someone retries them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rejected: Vec<RejectedRevision>,
+
+    /// The last command from a person, and what became of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_command: Option<LastCommand>,
+
+    /// The operator's own record of the release. Not for people or other programs: its form may change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "opaque")]
+    pub progress: Option<Value>,
+
+    /// Pods that the spec asks for, without those that a release adds. For the scale subresource.
+    #[serde(default)]
+    pub replicas: i32,
+
+    /// Selector of the pods as text. For the scale subresource.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub selector: String,
+
+    /// Ready, Reconciling, Stalled, Available, Promoted, Paused and TrafficApplied.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+}
+
+/// Where a Rollout stands, in a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Phase {
+    /// What is declared serves.
+    Healthy,
+    /// A release goes forward.
+    Progressing,
+    /// A release waits for a person.
+    Paused,
+    /// A canary is being taken out of service.
+    RollingBack,
+    /// What is declared was rejected; stable serves.
+    RolledBack,
+    /// Stable lacks capacity.
+    Degraded,
+    /// The declaration cannot be followed.
+    Invalid,
+    /// A word of another version.
+    #[serde(other)]
+    Unknown,
+}
+
+/// A revision and its pods.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RevisionStatus {
+    /// Hash of its pod template, as in the label leadsman.dev/revision.
+    pub hash: String,
+
+    /// Number of the attempt. A retry of the same template has a new one.
+    pub revision: i64,
+
+    /// Git commit that declared it, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+
+    /// Images as container=image.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<String>,
+
+    /// Pods that are wanted.
+    #[serde(default)]
+    pub replicas: i32,
+
+    /// Pods that are ready.
+    #[serde(default)]
+    pub ready_replicas: i32,
+}
+
+/// A step of a release.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StepStatus {
+    /// Index of the step; the first is 0.
+    pub index: i32,
+
+    /// Number of steps.
+    pub of: i32,
+
+    /// The step as people count it: 3/7.
+    pub display: String,
+
+    /// When it began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+}
+
+impl StepStatus {
+    /// The step with this index. After the last one, the last one is shown.
+    pub fn new(index: i32, of: i32, started_at: Option<Timestamp>) -> Self {
+        Self { index, of, display: format!("{}/{of}", index.saturating_add(1).min(of)), started_at }
+    }
+}
+
+/// The canary's share of the traffic, in percent.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WeightStatus {
+    /// Decided.
+    pub desired: i32,
+
+    /// Written into every route.
+    pub written: i32,
+
+    /// Accepted by every route, and given time to reach the proxies.
+    pub in_force: i32,
+}
+
+/// The last measurement of a metric.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MetricStatus {
+    /// Name of the metric.
+    pub metric: String,
+
+    /// Success, Failure, Inconclusive, NoData or ProviderError.
+    #[schemars(with = "String")]
+    pub verdict: Verdict,
+
+    /// The value or values that were measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+
+    /// Measurements taken.
+    #[serde(default)]
+    pub measurements: i32,
+
+    /// Those that failed.
+    #[serde(default)]
+    pub failed: i32,
+}
+
+/// What a measurement says about the release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Verdict {
+    /// It is well.
+    Success,
+    /// It is not well.
+    Failure,
+    /// Neither condition holds.
+    Inconclusive,
+    /// There was nothing to judge.
+    NoData,
+    /// There was no usable answer.
+    ProviderError,
+    /// A word of another version.
+    #[serde(other)]
+    Unknown,
+}
+
+/// A revision that was rolled back.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RejectedRevision {
+    /// Hash of its pod template.
+    pub hash: String,
+
+    /// Number of the attempt.
+    pub revision: i64,
+
+    /// Git commit that declared it, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+
+    /// Why, in a word: AnalysisFailed, ProgressDeadlineExceeded, NoEvidence, Aborted and the like.
+    pub reason: String,
+
+    /// What was measured, against what, and since when.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+
+    /// When.
+    pub at: Timestamp,
+
+    /// Name of the report about it, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<String>,
+}
+
+/// A command from a person that was answered.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LastCommand {
+    /// Its id, chosen by who wrote it.
+    pub id: String,
+
+    /// What was asked for: promote, promote-full, abort, retry, pause or resume.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verb: Option<String>,
+
+    /// Executed or Refused.
+    #[schemars(with = "String")]
+    pub outcome: CommandOutcome,
+
+    /// What was done, or why nothing was.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What became of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CommandOutcome {
+    /// It was carried out.
+    Executed,
+    /// Nothing was done; the message says why.
+    Refused,
+    /// A word of another version.
+    #[serde(other)]
+    Unknown,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_status_of_a_later_version_is_read() {
+        let status: RolloutStatus = serde_json::from_value(json!({
+            "phase": "Teleporting",
+            "analysis": [{"metric": "m", "verdict": "Maybe", "confidence": "95%"}],
+            "somethingNew": {"a": 1},
+        }))
+        .unwrap();
+        assert_eq!(status.phase, Some(Phase::Unknown));
+        assert_eq!(status.analysis.first().unwrap().verdict, Verdict::Unknown);
+    }
+
+    #[test]
+    fn the_operators_record_is_kept_as_it_is() {
+        let progress = json!({"stage": {"releasing": {"n": null, "empty": {}}}});
+        let status = RolloutStatus { progress: Some(progress.clone()), ..RolloutStatus::default() };
+        let wire = serde_json::to_value(&status).unwrap();
+        assert_eq!(wire, json!({"progress": progress, "replicas": 0}));
+        assert_eq!(serde_json::from_value::<RolloutStatus>(wire).unwrap(), status);
+    }
+
+    #[test]
+    fn steps_are_shown_as_people_count_them() {
+        assert_eq!(StepStatus::new(0, 7, None).display, "1/7");
+        assert_eq!(StepStatus::new(7, 7, None).display, "7/7");
+        assert_eq!(StepStatus::new(0, 0, None).display, "0/0");
+    }
+}
