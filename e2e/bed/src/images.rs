@@ -1,0 +1,110 @@
+//! The cluster's own images, and bringing images into containerd.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context as _, Result};
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    binaries::{Binaries, short_hex},
+    image::{Content, Image},
+    paths::{Paths, sources},
+    process::output,
+};
+
+/// An image as a file in the cache.
+#[derive(Clone, Debug)]
+pub(crate) struct Packed {
+    pub(crate) name: String,
+    pub(crate) digest: String,
+    tarball: PathBuf,
+}
+
+/// The images that the cluster is made with. The first is what every pod needs.
+pub(crate) fn own(binaries: &Binaries) -> Result<Vec<Image>> {
+    let mut envoy = Image::of_program("localhost/envoy:bed", &binaries.envoy, "1337:1337")?;
+    let bootstrap = fs::read_to_string(sources().join("images/envoy.yaml"))?;
+    envoy.files.push(("/etc/envoy/bootstrap.yaml".to_owned(), Content::Text(bootstrap)));
+    Ok(vec![
+        Image::of_program("localhost/pause:bed", &binaries.pause, "65535:65535")?,
+        Image::of_program("localhost/istiod:bed", &binaries.istiod, "1337:1337")?,
+        envoy,
+        Image::of_program("localhost/prometheus:bed", &binaries.prometheus, "65534:65534")?,
+        Image::of_program("localhost/app:bed", &binaries.app, "65534:65534")?,
+    ])
+}
+
+/// Packs an image, unless the cache has it. `key` stands for the content of the files that are copied.
+pub(crate) fn pack(image: &Image, key: &str, paths: &Paths) -> Result<Packed> {
+    let mut hash = Sha256::new();
+    hash.update(key);
+    hash.update(format!("{image:?}"));
+    let short = image.name.rsplit('/').next().unwrap_or_default().split(':').next().unwrap_or_default();
+    let stem = format!("{short}-{}", short_hex(&hash.finalize()));
+    let tarball = paths.images().join(format!("{stem}.tar"));
+    // Written last: what it says is complete.
+    let digest_file = paths.images().join(format!("{stem}.digest"));
+    if let Ok(digest) = fs::read_to_string(&digest_file)
+        && tarball.exists()
+    {
+        return Ok(Packed { name: image.name.clone(), digest, tarball });
+    }
+    fs::create_dir_all(paths.images())?;
+    remove_older(short, paths)?;
+    let digest = image.write(&tarball).with_context(|| format!("image {}", image.name))?;
+    fs::write(&digest_file, &digest)?;
+    Ok(Packed { name: image.name.clone(), digest, tarball })
+}
+
+/// One version of each image is enough: a hundred megabytes a piece.
+fn remove_older(short: &str, paths: &Paths) -> Result<()> {
+    for entry in fs::read_dir(paths.images())? {
+        let path = entry?.path();
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        if stem.rsplit_once('-').is_some_and(|(name, _)| name == short) {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Brings an image in, unless it is there.
+pub(crate) fn import(packed: &Packed, paths: &Paths) -> Result<()> {
+    if present(&packed.name, paths)?.as_deref() == Some(&packed.digest) {
+        return Ok(());
+    }
+    output(ctr(paths).args(["images", "import"]).arg(&packed.tarball))?;
+    Ok(())
+}
+
+/// The digest that containerd has by this name.
+fn present(name: &str, paths: &Paths) -> Result<Option<String>> {
+    let listed = output(ctr(paths).args(["images", "list", &format!("name=={name}")]))?;
+    Ok(listed
+        .lines()
+        .skip(1)
+        .find_map(|line| line.split_whitespace().find(|word| word.starts_with("sha256:")))
+        .map(str::to_owned))
+}
+
+/// Whether containerd answers.
+pub(crate) fn containerd_answers(paths: &Paths) -> bool {
+    output(ctr(paths).arg("version")).is_ok()
+}
+
+fn ctr(paths: &Paths) -> Command {
+    let mut ctr = Command::new("ctr");
+    ctr.arg("--address").arg(paths.run().join("containerd.sock")).args(["--namespace", "k8s.io"]);
+    ctr
+}
+
+/// SHA-256 of a file, 12 hexadecimal digits.
+pub(crate) fn hash_of_file(path: &Path) -> Result<String> {
+    let mut file = fs::File::open(path).with_context(|| path.display().to_string())?;
+    let (digest, _) = crate::image::digest_of(&mut file)?;
+    Ok(digest.trim_start_matches("sha256:").chars().take(12).collect())
+}

@@ -1,0 +1,67 @@
+//! The Debian packages that the node is made with.
+
+use std::{path::Path, process::Command};
+
+use anyhow::{Result, bail};
+
+use crate::{process::run, progress::Progress};
+
+/// A file that shows that a package is there, and the package.
+const NEEDED: [(&str, &str); 9] = [
+    ("/usr/bin/containerd", "containerd"),
+    ("/usr/sbin/runc", "runc"),
+    ("/usr/lib/cni/bridge", "containernetworking-plugins"),
+    ("/usr/sbin/iptables", "iptables"),
+    ("/usr/sbin/conntrack", "conntrack"),
+    ("/usr/bin/unshare", "util-linux"),
+    ("/usr/sbin/ip", "iproute2"),
+    ("/usr/bin/openssl", "openssl"),
+    ("/usr/bin/python3", "python3-venv"),
+];
+
+/// Installs what is missing.
+pub(crate) fn install(progress: &Progress) -> Result<()> {
+    let missing: Vec<_> = NEEDED.iter().filter(|(file, _)| !exists(file)).map(|(_, package)| *package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !exists("/usr/bin/apt-get") {
+        bail!("these programs are missing, and there is no apt-get to install them with: {}", missing.join(", "));
+    }
+    let name = format!("installing {}", missing.join(" "));
+    progress.stage(&name, || {
+        let install = |packages: &[&str]| {
+            let mut words = vec!["apt-get", "install", "-y", "-qq", "--no-install-recommends"];
+            words.extend(packages);
+            run(&words)
+        };
+        // The lists may be there, and current.
+        if install(&missing).is_err() {
+            run(&["apt-get", "update", "-qq"])?;
+            install(&missing)?;
+        }
+        Ok(())
+    })
+}
+
+/// Debian has merged /sbin and /bin into /usr on new systems only.
+fn exists(file: &str) -> bool {
+    Path::new(file).exists()
+        || Path::new(file.trim_start_matches("/usr")).exists()
+        || Path::new(&file.replace("/sbin/", "/bin/")).exists()
+}
+
+/// What no package gives here.
+pub(crate) fn check_machine() -> Result<()> {
+    let uid = run(&["id", "-u"])?;
+    if uid.trim() != "0" {
+        bail!("the cluster's node is made of namespaces, cgroups and network links: this needs root");
+    }
+    if !Path::new("/sys/fs/cgroup/memory/cgroup.procs").exists() {
+        bail!("the node is made for cgroup v1, and /sys/fs/cgroup/memory is not there");
+    }
+    if Command::new("go").arg("version").output().is_err() {
+        bail!("Go is needed to build the cluster's components: no `go` in PATH");
+    }
+    Ok(())
+}

@@ -1,0 +1,34 @@
+// Command app is the traffic of the end-to-end cluster: a service whose behaviour is set by its environment (no
+// arguments; see serve.go), and a client that sends requests at a steady rate and accounts for every one of them
+// (`app load`; see load.go).
+package main
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+)
+
+func main() {
+	var err error
+	if len(os.Args) > 1 && os.Args[1] == "load" {
+		err = load(os.Args[2:])
+	} else {
+		err = serve()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "app:", err)
+		os.Exit(1)
+	}
+}
+
+// number is an environment variable's value, or the default where it is unset or no number.
+func number(key string, otherwise float64) float64 {
+	if v, err := strconv.ParseFloat(os.Getenv(key), 64); err == nil {
+		return v
+	}
+	return otherwise
+}
+
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }

@@ -1,0 +1,71 @@
+//! `cargo xtask test`: what CI runs, with the time each stage took.
+
+use std::{
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use leadsman_bed::{Bed, build_operator};
+
+/// Options of `test`.
+#[derive(Args)]
+pub struct Test {
+    /// Leave out the scenarios on the cluster
+    #[arg(long)]
+    fast: bool,
+}
+
+/// The stages that are over, and how long they took.
+#[derive(Default)]
+struct Stages(Vec<(&'static str, Duration)>);
+
+impl Test {
+    /// Runs every stage; the first that fails ends it.
+    pub fn run(self) -> Result<()> {
+        let mut stages = Stages::default();
+        let outcome = self.stages(&mut stages);
+        eprintln!();
+        for (name, took) in &stages.0 {
+            eprintln!("{:>7.1} s  {name}", took.as_secs_f64());
+        }
+        outcome
+    }
+
+    fn stages(&self, stages: &mut Stages) -> Result<()> {
+        stages.cargo("format", &["fmt", "--all", "--check"])?;
+        stages.cargo("clippy", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+        stages.cargo("tests", &["test", "--workspace"])?;
+        let scenarios = Path::new(env!("CARGO_MANIFEST_DIR")).join("../e2e/tests/scenarios");
+        if self.fast || !(scenarios.exists() || scenarios.with_extension("rs").exists()) {
+            return Ok(());
+        }
+        let bed = stages.stage("cluster up", Bed::up)?;
+        let operator = stages.stage("operator build", build_operator)?;
+        stages.stage("operator image", || bed.load_operator_image(&operator))?;
+        stages.cargo("scenarios", &["test", "--package", "leadsman-e2e", "--test", "scenarios"])
+    }
+}
+
+impl Stages {
+    fn stage<T>(&mut self, name: &'static str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        eprintln!("\n== {name}");
+        let began = Instant::now();
+        let outcome = work();
+        self.0.push((name, began.elapsed()));
+        outcome.with_context(|| name.to_owned())
+    }
+
+    fn cargo(&mut self, name: &'static str, arguments: &[&str]) -> Result<()> {
+        self.stage(name, || {
+            let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+            let status = Command::new(cargo).args(arguments).status()?;
+            if !status.success() {
+                bail!("cargo {}: {status}", arguments.join(" "));
+            }
+            Ok(())
+        })
+    }
+}
