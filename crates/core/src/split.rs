@@ -50,11 +50,13 @@ impl Weight {
     }
 
     /// What is left for stable.
+    #[must_use]
     pub fn rest(self) -> Self {
         Self(100 - self.0.min(100))
     }
 
     /// This weight less another, never below 0.
+    #[must_use]
     pub fn less(self, by: Weight) -> Self {
         Self(self.0.saturating_sub(by.0))
     }

@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::Answer;
 use super::metric::{Metric, OnNoData, OnProviderError};
 use super::verdict::{Judgement, Verdict, judge};
-use super::Answer;
 
 /// What has been measured of one metric, in one scope of one attempt.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,7 +83,8 @@ impl Tally {
     /// What follows at a weight in force since `since`. `enough` is the number of measurements that complete it.
     pub fn call(&self, metric: &Metric, since: Timestamp, enough: u32) -> Call {
         let too_many_errors = self.errors_in_a_row > metric.consecutive_error_limit;
-        if self.failures > metric.failure_limit || (too_many_errors && metric.on_provider_error == OnProviderError::Fail)
+        if self.failures > metric.failure_limit
+            || (too_many_errors && metric.on_provider_error == OnProviderError::Fail)
         {
             return Call::RollBack;
         }
@@ -122,7 +123,7 @@ pub(crate) mod tests {
             consecutive_error_limit: 4,
             on_no_data: OnNoData::Hold,
             on_provider_error: OnProviderError::Hold,
-            window: Duration::from_secs(60),
+            window: Duration::from_mins(1),
             min_window: Duration::ZERO,
             success: Some(Condition::new("value >= 0.9", &BTreeMap::new()).unwrap()),
             failure: None,

@@ -21,6 +21,13 @@ pub enum Verdict {
     ProviderError,
 }
 
+impl Verdict {
+    /// True when the measurement says something about the release, not only about the measuring.
+    pub fn is_about_the_release(self) -> bool {
+        matches!(self, Self::Success | Self::Failure | Self::Inconclusive)
+    }
+}
+
 /// A verdict with what it rests on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
