@@ -1,6 +1,7 @@
 //! `cargo xtask`: the project's own commands.
 
 mod cluster;
+mod crds;
 mod test;
 
 use clap::{Parser, Subcommand};
@@ -18,6 +19,8 @@ enum Task {
     /// A real Kubernetes with a real mesh on this machine
     #[command(subcommand)]
     Cluster(cluster::Cluster),
+    /// Write the CRDs into crds/ from the types
+    Crds,
     /// Everything that CI checks
     Test(test::Test),
 }
@@ -25,6 +28,7 @@ enum Task {
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Task::Cluster(cluster) => cluster.run(),
+        Task::Crds => crds::run(),
         Task::Test(test) => test.run(),
     }
 }
