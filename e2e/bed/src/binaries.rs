@@ -1,4 +1,4 @@
-//! The cluster's programs: Go modules built from `e2e/cluster/`, Envoy from PyPI, the CRDs from the Go modules' own files.
+//! The cluster's programs: Go modules built from `e2e/cluster/`, Envoy from `PyPI`, the CRDs from the Go modules' own files.
 //! Each is kept in the cache under a name that holds the hash of what it is made from.
 
 use std::{

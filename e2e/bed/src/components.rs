@@ -119,7 +119,7 @@ pub(crate) fn wait(limit: Duration, what: &str, mut ready: impl FnMut() -> Resul
 /// As [`wait`], but over at once when the component ends, with the end of its log.
 pub(crate) fn wait_for(name: &str, paths: &Paths, ready: impl Fn() -> Result<bool>) -> Result<()> {
     let started = Instant::now();
-    wait(Duration::from_secs(60), name, || {
+    wait(Duration::from_mins(1), name, || {
         // The pid file is written by the process itself, a moment after the start.
         if started.elapsed() > Duration::from_secs(2) && running(name, paths)?.is_none() {
             bail!("ended:\n{}", tail(&paths.logs().join(format!("{name}.log"))));

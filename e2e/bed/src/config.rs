@@ -1,6 +1,7 @@
 //! The node's configuration files, certificates and tokens, written to the run folder for each start.
 
 use std::{
+    fmt::Write as _,
     fs::{self, File},
     io::Read as _,
     os::unix::fs::PermissionsExt as _,
@@ -94,7 +95,7 @@ fn users(paths: &Paths, run_folder: &str) -> Result<()> {
     let mut tokens = String::new();
     for (file, user, groups) in users {
         let token = token()?;
-        tokens.push_str(&format!("{token},{user},{user},\"{groups}\"\n"));
+        writeln!(tokens, "{token},{user},{user},\"{groups}\"")?;
         let values = [("NODE_IP", NODE_IP), ("RUN", run_folder), ("USER", user), ("TOKEN", &token)];
         fs::write(paths.pki().join(format!("{file}.kubeconfig")), filled(&template, &values)?)?;
     }

@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::{
     bed::Bed,
     components::{COMPONENTS, process_of},
+    network::{DNS_IP, dns_answers},
     node::{NODE, processes},
 };
 
@@ -46,6 +47,8 @@ impl Health {
             let ready = bed.kubectl(["get", "--raw", "/readyz"]);
             let detail = ready.as_ref().map_or_else(|error| format!("{error:#}"), Clone::clone);
             checks.push(Check { name: "API /readyz".to_owned(), ok: ready.is_ok_and(|said| said == "ok"), detail });
+            let dns = dns_answers().unwrap_or(false);
+            checks.push(Check { name: "DNS".to_owned(), ok: dns, detail: format!("at {DNS_IP}") });
             checks.extend(objects(bed).unwrap_or_else(|error| {
                 vec![Check { name: "objects".to_owned(), ok: false, detail: format!("{error:#}") }]
             }));

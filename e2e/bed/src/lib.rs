@@ -15,6 +15,7 @@ mod health;
 pub mod http;
 mod image;
 mod images;
+mod lifecycle;
 mod manifests;
 mod network;
 mod node;

@@ -180,7 +180,7 @@ impl LoadClient {
         if matches!(self.way, Way::Sidecar { .. })
             && let Some(spec) = spec.as_object_mut()
         {
-            spec.insert("initContainers".to_owned(), json!([self.sidecar()]));
+            spec.insert("initContainers".to_owned(), json!([Self::sidecar()]));
             // The sidecar listens on the Services' own ports.
             let mut security = pod_security(1337);
             if let Some(security) = security.as_object_mut() {
@@ -204,7 +204,7 @@ impl LoadClient {
     }
 
     /// An Envoy that starts before the client and is ready when it has its configuration.
-    fn sidecar(&self) -> Value {
+    fn sidecar() -> Value {
         let node = json!({"node": {
             "id": "sidecar~$(POD_IP)~$(POD_NAME).$(POD_NAMESPACE)~$(POD_NAMESPACE).svc.cluster.local",
             "cluster": "load.$(POD_NAMESPACE)",

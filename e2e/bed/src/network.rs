@@ -1,7 +1,7 @@
 //! The node's network: a namespace of its own, joined to the machine by one pair of links, and routes on the machine, so
 //! that node, pod and service addresses answer there as they do inside.
 
-use std::path::Path;
+use std::{net::UdpSocket, path::Path, time::Duration};
 
 use anyhow::{Result, bail};
 
@@ -54,6 +54,24 @@ pub(crate) fn delete() -> Result<()> {
         ip(&format!("netns del {NETNS}"))?;
     }
     Ok(())
+}
+
+/// Whether the cluster's DNS server answers at its Service's address. Until it does, no pod may ask: a first packet sent
+/// before kube-proxy's rules are there makes the kernel remember the wrong way for all that follow from the same socket.
+pub(crate) fn dns_answers() -> Result<bool> {
+    let mut query = vec![0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    for label in ["kubernetes", "default", "svc", "cluster", "local"] {
+        query.push(u8::try_from(label.len())?);
+        query.extend(label.as_bytes());
+    }
+    query.extend([0, 0, 1, 0, 1]);
+    // A new socket each time, for the same reason.
+    let socket = UdpSocket::bind("0.0.0.0:0")?;
+    socket.set_read_timeout(Some(Duration::from_millis(200)))?;
+    socket.send_to(&query, (DNS_IP, 53))?;
+    let mut answer = [0; 512];
+    // Byte 7 is the number of answers.
+    Ok(socket.recv(&mut answer).is_ok() && answer.get(7) == Some(&1))
 }
 
 fn ip(words: &str) -> Result<String> {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 /// The folder `e2e/cluster` of the work tree this was built from.
 pub(crate) fn sources() -> PathBuf {
@@ -23,7 +23,11 @@ impl Paths {
             None => PathBuf::from(std::env::var_os("HOME").context("neither LEADSMAN_CACHE nor HOME is set")?)
                 .join(".cache/leadsman"),
         };
-        Ok(Self { cache: std::path::absolute(cache)? })
+        let cache = std::path::absolute(cache)?;
+        if let Some(hidden) = ["/run", "/var/lib", "/var/log", "/proc", "/sys"].iter().find(|f| cache.starts_with(f)) {
+            bail!("the cache {} is below {hidden}, which the node has for itself", cache.display());
+        }
+        Ok(Self { cache })
     }
 
     pub(crate) fn cache(&self) -> &Path {

@@ -35,7 +35,10 @@ for c in $controllers; do
 done
 mkdir /sys/fs/cgroup/systemd
 mount -t cgroup -o none,name=systemd cgroup /sys/fs/cgroup/systemd
-mount -t tmpfs tmpfs /run
+# kubelet, containerd and the CNI plugins write here whatever else they are told.
+for folder in /run /var/lib /var/log; do
+  mount -t tmpfs tmpfs $folder
+done
 mkdir -p /run/containerd
 # What kubelet expects of a node's mounts.
 mount --make-rshared /
