@@ -110,12 +110,6 @@ pub struct DeclaredArgument {
     namespaced,
     doc = "An AnalysisTemplate says what is measured during a release, for the Rollouts of its namespace.",
     derive = "PartialEq",
-    printcolumn(
-        name = "Metrics",
-        type_ = "string",
-        json_path = ".spec.metrics[*].name",
-        description = "What is measured"
-    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 pub struct AnalysisTemplateSpec {
@@ -139,12 +133,6 @@ pub struct AnalysisTemplateSpec {
     doc = "A ClusterAnalysisTemplate says what is measured during a release, for the Rollouts of all namespaces. Secrets \
         that it names are read from the namespace of the operator.",
     derive = "PartialEq",
-    printcolumn(
-        name = "Metrics",
-        type_ = "string",
-        json_path = ".spec.metrics[*].name",
-        description = "What is measured"
-    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 pub struct ClusterAnalysisTemplateSpec {
