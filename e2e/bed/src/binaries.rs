@@ -143,6 +143,14 @@ impl GoProgram {
         }
         go.arg("-o").arg(&unfinished).arg(self.package);
         progress.long(&format!("building {} (cold: {})", self.name, self.cold), &mut go)?;
+        // What was built from other sources is not kept: a hundred megabytes a piece. Where it runs, it goes on running.
+        for entry in fs::read_dir(location.parent().context("no folder")?)? {
+            let path = entry?.path();
+            let stem = path.file_name().unwrap_or_default().to_string_lossy();
+            if path != unfinished && stem.rsplit_once('-').is_some_and(|(name, _)| name == self.name) {
+                fs::remove_file(path)?;
+            }
+        }
         fs::rename(unfinished, location)?;
         Ok(())
     }

@@ -13,20 +13,21 @@ use anyhow::Result;
 use crate::{
     binaries::hex,
     network::{DNS_IP, NODE_IP, POD_NET},
-    node::NODE,
-    paths::{Paths, sources},
+    node::{INIT, NODE},
+    paths::Paths,
     process::run,
     template::filled,
 };
 
-/// Template in `e2e/cluster/node/`, and what it becomes in the run folder.
+/// A file of the run folder, and what it is filled from.
 const FILES: [(&str, &str); 5] = [
-    ("containerd.toml", "containerd.toml"),
-    ("cni.conflist", "cni/10-pods.conflist"),
-    ("kubelet.yaml", "kubelet.yaml"),
-    ("kube-proxy.yaml", "kube-proxy.yaml"),
-    ("audit-policy.yaml", "audit-policy.yaml"),
+    ("containerd.toml", include_str!("../../cluster/node/containerd.toml")),
+    ("cni/10-pods.conflist", include_str!("../../cluster/node/cni.conflist")),
+    ("kubelet.yaml", include_str!("../../cluster/node/kubelet.yaml")),
+    ("kube-proxy.yaml", include_str!("../../cluster/node/kube-proxy.yaml")),
+    ("audit-policy.yaml", include_str!("../../cluster/node/audit-policy.yaml")),
 ];
+const KUBECONFIG: &str = include_str!("../../cluster/node/kubeconfig.yaml");
 
 /// Writes all of it.
 pub(crate) fn write(paths: &Paths) -> Result<()> {
@@ -34,8 +35,8 @@ pub(crate) fn write(paths: &Paths) -> Result<()> {
     fs::create_dir_all(folder.join("cni"))?;
     let run_folder = folder.display().to_string();
     let values = [("RUN", run_folder.as_str()), ("NODE_IP", NODE_IP), ("DNS_IP", DNS_IP), ("POD_NET", POD_NET)];
-    for (template, file) in FILES {
-        fs::write(folder.join(file), filled(&source(template)?, &values)?)?;
+    for (file, template) in FILES {
+        fs::write(folder.join(file), filled(template, &values)?)?;
     }
     fs::write(folder.join("resolv.conf"), format!("nameserver {DNS_IP}\n"))?;
     certificates(&paths.pki())?;
@@ -43,16 +44,8 @@ pub(crate) fn write(paths: &Paths) -> Result<()> {
 }
 
 /// What the node is made from, for the fingerprint.
-pub(crate) fn templates() -> Result<String> {
-    let mut all = String::new();
-    for name in FILES.iter().map(|(template, _)| *template).chain(["init.sh", "kubeconfig.yaml"]) {
-        all.push_str(&source(name)?);
-    }
-    Ok(all)
-}
-
-fn source(name: &str) -> Result<String> {
-    Ok(fs::read_to_string(sources().join("node").join(name))?)
+pub(crate) fn templates() -> String {
+    FILES.map(|(_, template)| template).concat() + KUBECONFIG + INIT
 }
 
 /// One authority, the API server's certificate, the key for service accounts' tokens.
@@ -91,13 +84,12 @@ fn users(paths: &Paths, run_folder: &str) -> Result<()> {
         ("cluster-dns", "system:cluster-dns", ""),
         ("kubelet", node.as_str(), "system:nodes"),
     ];
-    let template = source("kubeconfig.yaml")?;
     let mut tokens = String::new();
     for (file, user, groups) in users {
         let token = token()?;
         writeln!(tokens, "{token},{user},{user},\"{groups}\"")?;
         let values = [("NODE_IP", NODE_IP), ("RUN", run_folder), ("USER", user), ("TOKEN", &token)];
-        fs::write(paths.pki().join(format!("{file}.kubeconfig")), filled(&template, &values)?)?;
+        fs::write(paths.pki().join(format!("{file}.kubeconfig")), filled(KUBECONFIG, &values)?)?;
     }
     Ok(fs::write(paths.pki().join("tokens.csv"), tokens)?)
 }

@@ -12,9 +12,11 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     binaries::{Binaries, short_hex},
     image::{Content, Image},
-    paths::{Paths, sources},
+    paths::Paths,
     process::output,
 };
+
+pub(crate) const ENVOY_BOOTSTRAP: &str = include_str!("../../cluster/images/envoy.yaml");
 
 /// An image as a file in the cache.
 #[derive(Clone, Debug)]
@@ -27,8 +29,7 @@ pub(crate) struct Packed {
 /// The images that the cluster is made with. The first is what every pod needs.
 pub(crate) fn own(binaries: &Binaries) -> Result<Vec<Image>> {
     let mut envoy = Image::of_program("localhost/envoy:bed", &binaries.envoy, "1337:1337")?;
-    let bootstrap = fs::read_to_string(sources().join("images/envoy.yaml"))?;
-    envoy.files.push(("/etc/envoy/bootstrap.yaml".to_owned(), Content::Text(bootstrap)));
+    envoy.files.push(("/etc/envoy/bootstrap.yaml".to_owned(), Content::Text(ENVOY_BOOTSTRAP.to_owned())));
     Ok(vec![
         Image::of_program("localhost/pause:bed", &binaries.pause, "65535:65535")?,
         Image::of_program("localhost/istiod:bed", &binaries.istiod, "1337:1337")?,

@@ -18,14 +18,14 @@ use crate::{
     manifests::prometheus,
     network::{self, DNS_IP, NODE_IP},
     node, packages,
-    paths::{Paths, sources},
+    paths::Paths,
     progress::Progress,
     template::filled,
 };
 
 impl Bed {
     /// Makes the cluster, or finds it up and as it should be. What an interrupted run left is removed first. Where only
-    /// manifests or images have changed, they are brought up to date in place.
+    /// images have changed, they are brought up to date in place.
     pub fn up() -> Result<Self> {
         let progress = Progress::new();
         packages::check_machine()?;
@@ -40,18 +40,16 @@ impl Bed {
         packages::install(&progress)?;
         let bed = Self { binaries: Binaries::make(&located.paths, &progress)?, ..located };
         let packed = progress.stage("images packed", || bed.pack_own())?;
-        let node_is_current =
-            current.lines().next().is_some_and(|line| line == bed.node_fingerprint().unwrap_or_default());
-        if node_is_current && bed.components_run()? {
+        let wanted = bed.fingerprint()?;
+        if current.lines().next() == wanted.lines().next() && bed.components_run()? {
             let import = || packed.iter().try_for_each(|image| images::import(image, &bed.paths));
             progress.stage("images imported", import)?;
-            progress.stage("CRDs", || bed.apply_crds())?;
         } else {
             progress.stage("nothing left of an earlier cluster", || bed.remove())?;
             bed.start_node(&packed, &progress)?;
         }
         bed.install(&packed, &progress)?;
-        fs::write(bed.paths.fingerprint(), bed.fingerprint()?)?;
+        fs::write(bed.paths.fingerprint(), wanted)?;
         progress.say("the cluster is up");
         Ok(bed)
     }
@@ -108,7 +106,7 @@ impl Bed {
             for name in ["kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy"] {
                 start(name)?;
             }
-            self.apply(&filled_manifest("dns.yaml", &[])?)?;
+            self.apply(&dns_manifest()?)?;
             start("cluster-dns")?;
             progress.stage("CRDs", || self.apply_crds())?;
             importing.join().map_err(|_| anyhow::anyhow!("the thread that imports images panicked"))?
@@ -146,31 +144,29 @@ impl Bed {
         })
     }
 
-    /// Two lines: what the node is made from, and what is installed in it.
+    /// What the cluster is made from: a line for node and manifests, and one for the images of what runs in it.
     fn fingerprint(&self) -> Result<String> {
-        let mut system = self.binaries.names();
-        for name in MANIFESTS {
-            system.push_str(&manifest(name)?);
-        }
-        system.push_str(&fs::read_to_string(sources().join("images/envoy.yaml"))?);
-        Ok(format!("{}\n{}\n", self.node_fingerprint()?, short_hex(&Sha256::digest(system))))
-    }
-
-    fn node_fingerprint(&self) -> Result<String> {
-        let mut node = config::templates()?;
+        let mut fixed = config::templates() + &manifests(&[])? + &self.binaries.crds.display().to_string();
         for name in COMPONENTS {
-            node.push_str(&components::command(name, &self.binaries)?.join(" "));
+            fixed.push_str(&components::command(name, &self.binaries)?.join(" "));
         }
-        Ok(short_hex(&Sha256::digest(node)))
+        let images = self.binaries.names() + images::ENVOY_BOOTSTRAP;
+        let hash = |text: String| short_hex(&Sha256::digest(text));
+        Ok(format!("{}\n{}\n", hash(fixed), hash(images)))
     }
 }
 
-/// In the order in which they are applied.
-const MANIFESTS: [&str; 6] =
-    ["namespaces.yaml", "dns.yaml", "istiod.yaml", "gateway.yaml", "istio-metrics.yaml", "prometheus.yaml"];
+/// In the order in which they are applied, after the DNS server's.
+const MANIFESTS: [&str; 4] = [
+    include_str!("../../cluster/manifests/namespaces.yaml"),
+    include_str!("../../cluster/manifests/istiod.yaml"),
+    include_str!("../../cluster/manifests/gateway.yaml"),
+    include_str!("../../cluster/manifests/istio-metrics.yaml"),
+];
+const DNS: &str = include_str!("../../cluster/manifests/dns.yaml");
 
-fn manifest(name: &str) -> Result<String> {
-    Ok(fs::read_to_string(sources().join("manifests").join(name))?)
+fn dns_manifest() -> Result<String> {
+    filled(DNS, &[("NODE_IP", NODE_IP), ("DNS_IP", DNS_IP)])
 }
 
 /// All of them as one stream. An image's digest in its pods' annotations replaces them when the image changes.
@@ -179,22 +175,11 @@ fn manifests(packed: &[Packed]) -> Result<String> {
         let name = format!("localhost/{short}:bed");
         packed.iter().find(|image| image.name == name).map_or("", |image| image.digest.as_str())
     };
-    let digests = [("ISTIOD_DIGEST", digest("istiod")), ("ENVOY_DIGEST", digest("envoy"))];
-    let mut all = Vec::new();
-    for name in MANIFESTS {
-        all.push(match name {
-            // No names: every namespace.
-            "prometheus.yaml" => prometheus("monitoring", "", digest("prometheus"))?,
-            _ => filled_manifest(name, &digests)?,
-        });
-    }
+    let values = [("ISTIOD_DIGEST", digest("istiod")), ("ENVOY_DIGEST", digest("envoy"))];
+    let mut all = MANIFESTS.iter().map(|manifest| filled(manifest, &values)).collect::<Result<Vec<_>>>()?;
+    // No names: every namespace.
+    all.push(prometheus("monitoring", "", digest("prometheus"))?);
     Ok(all.join("\n---\n"))
-}
-
-fn filled_manifest(name: &str, digests: &[(&str, &str)]) -> Result<String> {
-    let mut values = vec![("NODE_IP", NODE_IP), ("DNS_IP", DNS_IP)];
-    values.extend(digests);
-    filled(&manifest(name)?, &values)
 }
 
 /// Held while the cluster is being started or stopped.
@@ -214,11 +199,11 @@ fn locked(paths: &Paths, progress: &Progress) -> Result<File> {
 
 #[cfg(test)]
 mod tests {
-    use super::manifests;
+    use super::{dns_manifest, manifests};
 
     #[test]
     fn every_manifest_is_filled_in() {
-        let all = manifests(&[]).unwrap();
+        let all = manifests(&[]).unwrap() + &dns_manifest().unwrap();
         assert!(!all.contains("${"));
         for kind in ["kind: Gateway", "kind: EnvoyFilter", "kind: Deployment", "kind: EndpointSlice"] {
             assert!(all.contains(kind), "{kind}");

@@ -21,7 +21,7 @@ use crate::{
 
 /// The node's name in the cluster, its host name and its cgroup's.
 pub(crate) const NODE: &str = "leadsman-node";
-const INIT: &str = include_str!("../../cluster/node/init.sh");
+pub(crate) const INIT: &str = include_str!("../../cluster/node/init.sh");
 
 /// Starts the node's first process, which outlives this one, and waits until it takes commands.
 pub(crate) fn start(paths: &Paths) -> Result<()> {
