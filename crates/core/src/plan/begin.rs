@@ -188,6 +188,7 @@ impl Pass<'_> {
 
     /// Nothing is under way, until something new is declared.
     pub(super) fn rest(&mut self) -> bool {
+        self.state.foreign_edits.clear();
         let stable = self.state.stable.hash.clone();
         if self.state.bindings.canary.decided != stable && self.most_canary() == Weight::ZERO {
             self.decide_binding(Side::Canary, &stable);

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::preflight::metrics;
 use super::{Pass, after, between};
-use crate::analysis::metric::Metric;
+use crate::analysis::metric::{Metric, OnNoData};
 use crate::analysis::tally::Tally;
 use crate::analysis::{Answer, MetricId, Outcome, Question, Scope, Token, query};
 use crate::spec::Step;
@@ -59,7 +59,9 @@ impl Release {
             metric: metric.clone(),
         };
         if self.preflight.is_some() {
-            return metrics(self).iter().map(|metric| ask(Scope::Preflight, metric)).collect();
+            // Of stable, no data is no more than a warning, whatever it is declared to mean of a canary.
+            let without_data = |metric: Metric| Metric { on_no_data: OnNoData::Hold, ..metric };
+            return metrics(self).into_iter().map(without_data).map(|metric| ask(Scope::Preflight, &metric)).collect();
         }
         let background = self.recipe.background.iter().filter(|_| self.background_runs()).flat_map(|it| &it.metrics);
         let mut asked: Vec<_> = background.map(|metric| ask(Scope::Background, metric)).collect();

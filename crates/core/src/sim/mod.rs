@@ -1,1 +1,59 @@
-//! To come.
+//! The simulator: plans run against a small model of a cluster, in virtual time, under every fault that the model knows.
+//!
+//! [`world`] is what is true: objects, pods, an endpoint slice controller and proxies that lag. [`process`] is the operator:
+//! caches that lag by kind, writes that are refused or whose answer is lost, crashes between any two writes. [`run`] draws
+//! a run from a seed; [`laws`] are the invariants of the design, checked after every event. A run that breaks a law prints
+//! its seed and its timeline, and is kept as a named test in [`found`].
+
+mod found;
+mod laws;
+mod process;
+mod releases;
+mod run;
+mod world;
+
+use run::{Faults, Run};
+
+/// Runs by default; `LEADSMAN_SIM_RUNS` asks for more.
+const RUNS: u64 = 1500;
+
+fn runs() -> u64 {
+    std::env::var("LEADSMAN_SIM_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(RUNS)
+}
+
+fn explore(name: &str, faults: fn(u64) -> Faults) {
+    let mut events = 0;
+    let mut ends = std::collections::BTreeMap::<&'static str, u64>::new();
+    for seed in 0..runs() {
+        let end = Run::new(seed, faults(seed)).to_the_end();
+        events += end.events;
+        *ends.entry(end.phase).or_default() += 1;
+    }
+    println!("{name}: {events} events in {} runs; they ended {ends:?}", runs());
+    assert!(ends.len() > 1, "{name}: every run ended the same way, so that the runs show little: {ends:?}");
+}
+
+#[test]
+fn the_laws_hold_without_faults() {
+    explore("no faults", |_| Faults::none());
+}
+
+#[test]
+fn the_laws_hold_while_the_operator_crashes_and_its_caches_lag() {
+    explore("crashes and lag", |_| Faults { crashes: true, lag: true, ..Faults::none() });
+}
+
+#[test]
+fn the_laws_hold_while_writes_are_refused_or_their_answers_lost() {
+    explore("writes", |_| Faults { refusals: true, lost_answers: true, lag: true, ..Faults::none() });
+}
+
+#[test]
+fn the_laws_hold_while_pods_come_and_go() {
+    explore("pods", |_| Faults { pods_fail: true, lag: true, ..Faults::none() });
+}
+
+#[test]
+fn the_laws_hold_under_everything_at_once() {
+    explore("everything", Faults::drawn);
+}

@@ -1,0 +1,63 @@
+//! Rollouts drawn at random: every kind of step, with and without background analysis.
+
+use std::time::Duration;
+
+use super::world::Dice;
+use crate::analysis::metric::{Metric, OnNoData};
+use crate::analysis::tally::tests::metric;
+use crate::names::Hash;
+use crate::spec::{Background, ReadyWhen, Rollout, Spec, Step};
+use crate::split::Weight;
+
+pub(super) fn rollout(dice: &mut Dice) -> Rollout {
+    Rollout {
+        name: "shop".to_owned(),
+        generation: 1,
+        deleted_at: None,
+        hash: Hash::new("v0"),
+        commit: None,
+        images: vec!["app=shop:0".to_owned()],
+        replicas: dice.of(&[1, 2, 3, 4, 5, 10]),
+        paused: false,
+        command: None,
+        spec: Ok(spec(dice)),
+    }
+}
+
+pub(super) fn spec(dice: &mut Dice) -> Spec {
+    let mut weights: Vec<u32> = (0..dice.below(4)).map(|_| u32::try_from(dice.below(101)).unwrap()).collect();
+    weights.sort_unstable();
+    let mut steps = Vec::new();
+    for weight in weights {
+        steps.push(Step::SetWeight(Weight::clamped(weight)));
+        match dice.below(4) {
+            0 => steps.push(Step::Pause(Some(Duration::from_secs(10 + dice.below(50))))),
+            1 => steps.push(Step::Analysis(vec![drawn_metric(dice, "step")])),
+            2 if dice.chance(10) => steps.push(Step::Pause(None)),
+            _ => {}
+        }
+    }
+    if steps.is_empty() {
+        steps.push(Step::SetWeight(Weight::clamped(50)));
+    }
+    let metrics = vec![drawn_metric(dice, "background")];
+    Spec {
+        settle: Duration::from_secs(3),
+        drain: Duration::from_secs(10),
+        progress_deadline: Duration::from_mins(3),
+        revision_history: 2,
+        ready_when: ReadyWhen::Promoted,
+        background: dice.chance(70).then(|| Background { starting_step: usize::try_from(dice.below(3)).unwrap(), metrics }),
+        steps,
+    }
+}
+
+fn drawn_metric(dice: &mut Dice, name: &str) -> Metric {
+    Metric {
+        interval: Duration::from_secs(dice.of(&[2, 5, 10])),
+        count: (name == "step").then(|| u32::try_from(1 + dice.below(3)).unwrap()),
+        failure_limit: u32::try_from(dice.below(3)).unwrap(),
+        on_no_data: dice.of(&[OnNoData::Hold, OnNoData::Hold, OnNoData::Succeed, OnNoData::Fail]),
+        ..metric(name)
+    }
+}

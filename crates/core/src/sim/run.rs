@@ -1,0 +1,423 @@
+//! One run: a Rollout, a cluster, an operator and what happens to them, drawn from a seed.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::laws::Laws;
+use super::process::{Fate, Process};
+use super::releases;
+use super::world::{Kind, World};
+use crate::analysis::{Answer, Outcome, Question, Scope, Token};
+use crate::names::{Hash, Side};
+use crate::spec::{Command, Problem, Reason, Rollout, Verb};
+use crate::split::Weight;
+
+/// What may go wrong in a run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Faults {
+    pub(super) crashes: bool,
+    pub(super) lag: bool,
+    pub(super) refusals: bool,
+    pub(super) lost_answers: bool,
+    pub(super) pods_fail: bool,
+    pub(super) people: bool,
+}
+
+impl Faults {
+    pub(super) fn none() -> Self {
+        Self { crashes: false, lag: false, refusals: false, lost_answers: false, pods_fail: false, people: false }
+    }
+
+    /// Each of them with even odds.
+    pub(super) fn drawn(seed: u64) -> Self {
+        let bit = |index: u64| (seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (20 + index)) & 1 == 1;
+        Self { crashes: bit(0), lag: bit(1), refusals: bit(2), lost_answers: bit(3), pods_fail: bit(4), people: bit(5) }
+    }
+}
+
+/// How a run ended.
+pub(super) struct End {
+    pub(super) events: u64,
+    pub(super) phase: &'static str,
+}
+
+/// Something that happens at an instant.
+#[derive(Clone, Debug)]
+enum Happening {
+    Sync(Kind),
+    Slices(Side),
+    PodsChange,
+    Accept(usize),
+    ProxyWeight(usize),
+    ProxyEndpoints(Side),
+    Answer(Box<Question>, u64),
+    Wake,
+    Mischief,
+}
+
+/// Virtual time after which nothing goes wrong any more.
+const CALM_AFTER: Duration = Duration::from_mins(12);
+/// Virtual time within which everything must have come to rest after that.
+const REST_WITHIN: Duration = Duration::from_mins(90);
+
+/// A run under way.
+pub(super) struct Run {
+    seed: u64,
+    faults: Faults,
+    pub(super) world: World,
+    pub(super) rollout: Rollout,
+    pub(super) process: Process,
+    queue: BTreeMap<(Timestamp, u64), Happening>,
+    counter: u64,
+    seen: BTreeMap<Kind, u64>,
+    waking_pods: BTreeSet<Timestamp>,
+    asked: HashSet<Token>,
+    epoch: u64,
+    source: Source,
+    calm_at: Timestamp,
+    laws: Laws,
+    events: u64,
+    timeline: Option<Vec<String>>,
+}
+
+/// What the metric source says of the canary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    Good,
+    Bad,
+    Empty,
+    Down,
+    NotANumber,
+}
+
+impl Run {
+    pub(super) fn new(seed: u64, faults: Faults) -> Self {
+        let mut world = World::new(seed, 1 + usize::try_from(seed % 2).unwrap());
+        world.slow_pods = faults.pods_fail && world.dice.chance(30);
+        let rollout = releases::rollout(&mut world.dice);
+        let process = Process::start(&world);
+        let calm_at = world.later(CALM_AFTER);
+        let source = world.dice.of(&[Source::Good, Source::Good, Source::Good, Source::Bad, Source::Empty]);
+        let laws = Laws::new(faults);
+        let mut run = Self {
+            seed,
+            faults,
+            world,
+            rollout,
+            process,
+            queue: BTreeMap::new(),
+            counter: 0,
+            seen: BTreeMap::new(),
+            waking_pods: BTreeSet::new(),
+            asked: HashSet::new(),
+            epoch: 0,
+            source,
+            calm_at,
+            laws,
+            events: 0,
+            timeline: None,
+        };
+        run.schedule(Duration::ZERO, Happening::Wake);
+        run.process.next_wake = Some(run.world.now);
+        // A second template, and then whatever else happens.
+        let mischief = 1 + run.world.dice.below(if faults.people { 8 } else { 3 });
+        for index in 0..mischief {
+            let at = Duration::from_secs(20 + 80 * index) + run.world.dice.up_to(60_000);
+            run.schedule(at, Happening::Mischief);
+        }
+        run
+    }
+
+    /// Runs until all is at rest; a broken law is printed with the timeline that led to it.
+    pub(super) fn to_the_end(self) -> End {
+        let (seed, faults) = (self.seed, self.faults);
+        match self.play() {
+            Ok(end) => end,
+            Err(law) => {
+                let mut again = Run::new(seed, faults);
+                again.timeline = Some(Vec::new());
+                let mut lines = Vec::new();
+                let _ = again.play_into(&mut lines);
+                let from = lines.len().saturating_sub(80);
+                panic!("{law}\nseed {seed}, {faults:?}\n{}", lines[from..].join("\n"));
+            }
+        }
+    }
+
+    fn play(mut self) -> Result<End, String> {
+        self.play_on()
+    }
+
+    fn play_into(mut self, lines: &mut Vec<String>) -> Result<End, String> {
+        let end = self.play_on();
+        *lines = self.timeline.take().unwrap_or_default();
+        end
+    }
+
+    fn play_on(&mut self) -> Result<End, String> {
+        let over = self.calm_at.checked_add(jiff::SignedDuration::try_from(REST_WITHIN).unwrap()).unwrap();
+        while let Some(((at, _), happening)) = self.queue.pop_first() {
+            if at > over {
+                break;
+            }
+            self.world.now = self.world.now.max(at);
+            self.events += 1;
+            self.happen(happening)?;
+            self.follow_up();
+            self.laws.check_world(&self.world, &self.rollout)?;
+        }
+        let last = self.process.pass(&mut self.world, &self.rollout.clone(), &mut |_| Fate::Done);
+        self.note(|| format!("at the end: {:?} {}", last.plan.report.phase, last.plan.report.message));
+        self.laws.check_end(&last, &self.world, &self.rollout)?;
+        Ok(End { events: self.events, phase: last.plan.report.phase.as_str() })
+    }
+
+    fn note(&mut self, line: impl FnOnce() -> String) {
+        let now = self.world.now;
+        if let Some(timeline) = &mut self.timeline {
+            timeline.push(format!("{} {}", now.strftime("%H:%M:%S%.3f"), line()));
+        }
+    }
+
+    fn schedule(&mut self, after: Duration, happening: Happening) {
+        self.counter += 1;
+        self.queue.insert((self.world.later(after), self.counter), happening);
+    }
+
+    fn is_calm(&self) -> bool {
+        self.world.now >= self.calm_at
+    }
+
+    fn happen(&mut self, happening: Happening) -> Result<(), String> {
+        match happening {
+            Happening::Sync(kind) => {
+                if self.process.sync(&self.world, kind) {
+                    self.pass()?;
+                }
+            }
+            Happening::Slices(side) => {
+                self.world.sync_slices(side);
+            }
+            Happening::PodsChange => {
+                self.world.changed(Kind::Sets);
+            }
+            Happening::Accept(index) => {
+                self.world.routes[index].accepted = self.world.routes[index].generation;
+                self.world.changed(Kind::Routes);
+            }
+            Happening::ProxyWeight(index) => self.world.proxies.weights[index] = self.world.routes[index].weight,
+            Happening::ProxyEndpoints(side) => {
+                if let Some(slice) = self.world.slices.get(&side).and_then(|slices| slices.slices.first()).cloned() {
+                    let behind = (slice.revision.unwrap(), slice.ready);
+                    self.world.proxies.behind.insert(side, behind);
+                }
+            }
+            Happening::Answer(question, epoch) => {
+                if epoch == self.epoch {
+                    self.asked.remove(&question.token);
+                    self.answer(&question);
+                    self.pass()?;
+                }
+            }
+            Happening::Wake => {
+                if self.process.next_wake.is_some_and(|wake| wake <= self.world.now) {
+                    self.process.next_wake = None;
+                    self.pass()?;
+                }
+            }
+            Happening::Mischief => self.mischief(),
+        }
+        Ok(())
+    }
+
+    fn pass(&mut self) -> Result<(), String> {
+        let (faults, calm) = (self.faults, self.is_calm());
+        let mut fate = |world: &mut World| {
+            let roll = world.dice.below(100);
+            match roll {
+                _ if calm => Fate::Done,
+                0..3 if faults.crashes => Fate::CrashBefore,
+                3..6 if faults.crashes => Fate::CrashAfter,
+                6..14 if faults.refusals => Fate::Refused,
+                14..20 if faults.lost_answers => Fate::AnswerLost,
+                _ => Fate::Done,
+            }
+        };
+        let rollout = self.rollout.clone();
+        let passed = self.process.pass(&mut self.world, &rollout, &mut fate);
+        self.note(|| {
+            let stage = passed.plan.state.as_ref().map(|state| super::laws::short(state));
+            let crashed = if passed.crashed { " CRASH" } else { "" };
+            let events: Vec<_> = passed.plan.events.iter().map(|event| event.message.as_str()).collect();
+            format!("pass{crashed} {:?} {} | {:?} | wrote {:?} | {events:?}", passed.plan.persist, stage.unwrap_or_default(), passed.plan.report.message, passed.wrote)
+        });
+        self.laws.check_pass(&passed, &self.world, &rollout)?;
+        if passed.crashed {
+            self.epoch += 1;
+            self.asked.clear();
+            self.process = Process::start(&self.world);
+            self.process.next_wake = Some(self.world.later(Duration::from_secs(1)));
+        }
+        if let Some(wake) = self.process.next_wake {
+            self.counter += 1;
+            self.queue.insert((wake.max(self.world.now), self.counter), Happening::Wake);
+        }
+        for question in self.process.questions.clone() {
+            self.send(question);
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, question: Question) {
+        // As the shell's desk: not while it is under way, nor while an answer to it is waiting to be counted. An answer
+        // that was dropped without being counted is asked for again.
+        let waiting = self.process.answers.iter().any(|it| it.token == question.token && it.at >= question.due);
+        if waiting || !self.asked.insert(question.token.clone()) {
+            return;
+        }
+        let latency = self.world.dice.up_to(if self.faults.lag { 3_000 } else { 50 });
+        let at = question.due.max(self.world.now).checked_add(jiff::SignedDuration::try_from(latency).unwrap()).unwrap();
+        self.counter += 1;
+        let epoch = self.epoch;
+        self.queue.insert((at, self.counter), Happening::Answer(Box::new(question), epoch));
+    }
+
+    fn answer(&mut self, question: &Question) {
+        let Token { metric, .. } = &question.token;
+        let source = if metric.scope == Scope::Preflight && self.source == Source::Bad { Source::Good } else { self.source };
+        let outcome = match source {
+            Source::Good => Outcome::Samples(vec![0.999]),
+            Source::Bad => Outcome::Samples(vec![0.2]),
+            Source::Empty => Outcome::Empty,
+            Source::NotANumber => Outcome::Samples(vec![f64::NAN]),
+            Source::Down => Outcome::Error { query_is_wrong: false, message: "connection refused".to_owned() },
+        };
+        let answer =
+            Answer { token: question.token.clone(), at: self.world.now, query: question.query.clone(), outcome };
+        self.note(|| format!("answer to {}: {source:?}", question.token.metric.name));
+        self.process.answers.push(answer);
+    }
+
+    /// What follows in the cluster from what changed.
+    fn follow_up(&mut self) {
+        let lag = |run: &mut Self, most: u64| run.world.dice.up_to(if run.faults.lag { most } else { 20 });
+        for kind in Kind::ALL {
+            let version = self.world.versions[&kind];
+            if self.seen.insert(kind, version) == Some(version) {
+                continue;
+            }
+            let delay = lag(self, 1_800);
+            self.schedule(delay, Happening::Sync(kind));
+            match kind {
+                Kind::Sets | Kind::Services => {
+                    for side in [Side::Stable, Side::Canary] {
+                        let delay = lag(self, 1_200);
+                        self.schedule(delay, Happening::Slices(side));
+                    }
+                    self.wake_pods();
+                }
+                Kind::Slices => {
+                    for side in [Side::Stable, Side::Canary] {
+                        let delay = self.world.dice.up_to(2_000);
+                        self.schedule(delay, Happening::ProxyEndpoints(side));
+                    }
+                }
+                Kind::Routes => {
+                    for index in 0..self.world.routes.len() {
+                        if self.world.routes[index].accepted != self.world.routes[index].generation {
+                            let delay = lag(self, 900);
+                            self.schedule(delay, Happening::Accept(index));
+                        }
+                        let delay = self.world.dice.up_to(2_000);
+                        self.schedule(delay, Happening::ProxyWeight(index));
+                    }
+                }
+                Kind::Status => {}
+            }
+        }
+    }
+
+    fn wake_pods(&mut self) {
+        let now = self.world.now;
+        let pods = self.world.sets.values().flat_map(|set| &set.pods).map(|pod| pod.ready_from);
+        let coming: BTreeSet<_> = pods.filter(|at| *at > now).collect();
+        for at in coming {
+            if self.waking_pods.insert(at) {
+                self.counter += 1;
+                self.queue.insert((at, self.counter), Happening::PodsChange);
+            }
+        }
+    }
+
+    /// Something that nobody but people, GitOps tools and nodes do.
+    fn mischief(&mut self) {
+        let roll = self.world.dice.below(100);
+        let (people, pods) = (self.faults.people, self.faults.pods_fail);
+        match roll {
+            0..35 => self.declare_another_template(),
+            35..45 if pods => self.break_pods(),
+            45..50 if pods => self.world.never_ready.push(self.rollout.hash.clone()),
+            50..60 => {
+                self.source = self.world.dice.of(&[Source::Good, Source::Bad, Source::Empty, Source::Down, Source::NotANumber]);
+            }
+            60..68 if people => {
+                let weight = Weight::clamped(u32::try_from(self.world.dice.below(101)).unwrap());
+                let index = usize::try_from(self.world.dice.below(self.world.routes.len() as u64)).unwrap();
+                self.world.routes[index].weight = weight;
+                self.world.routes[index].generation += 1;
+                self.world.changed(Kind::Routes);
+                self.laws.excuse(self.world.now);
+            }
+            68..76 if people => self.rollout.replicas = u32::try_from(self.world.dice.below(9)).unwrap(),
+            76..80 if people => self.rollout.paused = !self.rollout.paused,
+            80..84 if people => self.break_spec(),
+            84..96 => self.command(),
+            _ => self.declare_another_template(),
+        }
+        let (hash, replicas, source) = (self.rollout.hash.clone(), self.rollout.replicas, self.source);
+        let command = self.rollout.command.clone();
+        self.note(|| format!("MISCHIEF {roll}: declared {hash} x{replicas}, source {source:?}, command {command:?}"));
+        self.schedule(Duration::from_millis(5), Happening::Wake);
+        self.process.next_wake = Some(self.world.now);
+    }
+
+    fn declare_another_template(&mut self) {
+        let template = self.world.dice.below(4);
+        self.rollout.hash = Hash::new(format!("v{template}"));
+        self.rollout.generation += 1;
+        self.laws.excuse_scaling(self.world.now);
+    }
+
+    fn break_spec(&mut self) {
+        self.rollout.spec = match &self.rollout.spec {
+            Ok(_) => Err(Problem { reason: Reason::InvalidAnalysis, message: "no such template".to_owned() }),
+            Err(_) => Ok(releases::spec(&mut self.world.dice)),
+        };
+    }
+
+    fn command(&mut self) {
+        let verbs = [Verb::Promote, Verb::PromoteFull, Verb::Abort, Verb::Retry, Verb::Pause, Verb::Resume];
+        let verb = self.world.dice.of(&verbs);
+        let id = self.world.dice.next().to_string();
+        self.rollout.command = Some(Ok(Command { verb, hash: self.rollout.hash.clone(), id }));
+    }
+
+    fn break_pods(&mut self) {
+        let hashes: Vec<_> = self.world.sets.keys().cloned().collect();
+        if hashes.is_empty() {
+            return;
+        }
+        let hash = self.world.dice.of(&hashes);
+        let now = self.world.now;
+        let back = self.world.dice.of(&[5_000, 20_000, 60_000]);
+        let most = self.world.dice.below(6);
+        let set = self.world.sets.get_mut(&hash).unwrap();
+        for pod in set.pods.iter_mut().take(usize::try_from(most).unwrap()) {
+            pod.ready_from = now.checked_add(jiff::SignedDuration::from_millis(back)).unwrap();
+        }
+        self.laws.excuse(self.world.now);
+        self.world.changed(Kind::Sets);
+    }
+}

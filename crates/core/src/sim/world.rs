@@ -1,0 +1,205 @@
+//! What is true in the modelled cluster.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::names::{Hash, Side};
+use crate::observed::{Acceptance, Endpoints, RouteId, RouteView, SetView, Slice};
+use crate::split::Weight;
+use crate::state::State;
+
+/// Splitmix64: small, and the same everywhere.
+pub(super) struct Dice(u64);
+
+impl Dice {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(0x1234_5678_9ABC_DEF1))
+    }
+
+    pub(super) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound.max(1)
+    }
+
+    pub(super) fn chance(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+
+    pub(super) fn of<T: Clone>(&mut self, choices: &[T]) -> T {
+        choices[usize::try_from(self.below(choices.len() as u64)).unwrap()].clone()
+    }
+
+    /// A duration up to `most` milliseconds.
+    pub(super) fn up_to(&mut self, most: u64) -> Duration {
+        Duration::from_millis(self.below(most + 1))
+    }
+}
+
+/// Kinds of objects, each with a cache of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    Status,
+    Sets,
+    Services,
+    Slices,
+    Routes,
+}
+
+impl Kind {
+    pub(super) const ALL: [Self; 5] = [Self::Status, Self::Sets, Self::Services, Self::Slices, Self::Routes];
+}
+
+/// One of the operator's ReplicaSets, with its pods.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Set {
+    pub(super) wanted: u32,
+    pub(super) number: u64,
+    pub(super) rejected: Option<String>,
+    pub(super) pods: Vec<Pod>,
+}
+
+/// A pod: ready from an instant on, unless it is broken.
+#[derive(Clone, Debug)]
+pub(super) struct Pod {
+    pub(super) ready_from: Timestamp,
+    pub(super) broken: bool,
+}
+
+impl Set {
+    pub(super) fn ready(&self, now: Timestamp) -> u32 {
+        u32::try_from(self.pods.iter().filter(|pod| !pod.broken && pod.ready_from <= now).count()).unwrap()
+    }
+
+    pub(super) fn view(&self, now: Timestamp) -> SetView {
+        let ready = self.ready(now);
+        SetView {
+            wanted: self.wanted,
+            existing: u32::try_from(self.pods.len()).unwrap(),
+            ready,
+            available: ready,
+            number: self.number,
+            rejected: self.rejected.clone(),
+            failure: None,
+            deleting: false,
+        }
+    }
+}
+
+/// A route: what is written, and which generation its implementation has accepted.
+#[derive(Clone, Debug)]
+pub(super) struct Route {
+    pub(super) id: RouteId,
+    pub(super) weight: Weight,
+    pub(super) generation: u64,
+    pub(super) accepted: u64,
+    pub(super) exists: bool,
+}
+
+impl Route {
+    pub(super) fn view(&self) -> RouteView {
+        let acceptance = if self.accepted == self.generation { Acceptance::Accepted } else { Acceptance::Pending };
+        RouteView { least: self.weight, most: self.weight, acceptance, problem: None, differs: false }
+    }
+}
+
+/// What the proxies do at present: it follows what is written, within less than `settle`.
+#[derive(Clone, Debug)]
+pub(super) struct Proxies {
+    pub(super) weights: Vec<Weight>,
+    pub(super) behind: BTreeMap<Side, (Hash, u32)>,
+}
+
+/// The cluster.
+pub(super) struct World {
+    pub(super) now: Timestamp,
+    pub(super) dice: Dice,
+    pub(super) versions: BTreeMap<Kind, u64>,
+    pub(super) clock: u64,
+    pub(super) status: Option<State>,
+    pub(super) finalizer: bool,
+    pub(super) sets: BTreeMap<Hash, Set>,
+    pub(super) services: BTreeMap<Side, Hash>,
+    pub(super) slices: BTreeMap<Side, Endpoints>,
+    pub(super) routes: Vec<Route>,
+    pub(super) proxies: Proxies,
+    pub(super) slow_pods: bool,
+    /// Pods of these hashes never become ready.
+    pub(super) never_ready: Vec<Hash>,
+}
+
+impl World {
+    pub(super) fn new(seed: u64, routes: usize) -> Self {
+        let id = |index: usize| RouteId {
+            kind: if index == 0 { "HTTPRoute" } else { "VirtualService" },
+            name: format!("route-{index}"),
+            created_by_us: false,
+        };
+        let route = |index| Route { id: id(index), weight: Weight::ZERO, generation: 1, accepted: 1, exists: true };
+        Self {
+            now: Timestamp::from_second(1_700_000_000).unwrap(),
+            dice: Dice::new(seed),
+            versions: Kind::ALL.into_iter().map(|kind| (kind, 0)).collect(),
+            clock: 0,
+            status: None,
+            finalizer: false,
+            sets: BTreeMap::new(),
+            services: BTreeMap::new(),
+            slices: BTreeMap::new(),
+            routes: (0..routes).map(route).collect(),
+            proxies: Proxies { weights: vec![Weight::ZERO; routes], behind: BTreeMap::new() },
+            slow_pods: false,
+            never_ready: Vec::new(),
+        }
+    }
+
+    pub(super) fn later(&self, by: Duration) -> Timestamp {
+        self.now.checked_add(SignedDuration::try_from(by).unwrap()).unwrap()
+    }
+
+    pub(super) fn changed(&mut self, kind: Kind) -> u64 {
+        self.clock += 1;
+        self.versions.insert(kind, self.clock);
+        self.clock
+    }
+
+    pub(super) fn ready_of(&self, hash: &Hash) -> u32 {
+        self.sets.get(hash).map_or(0, |set| set.ready(self.now))
+    }
+
+    /// The ReplicaSet controller: pods are made, and those that are not ready go first.
+    pub(super) fn resize(&mut self, hash: &Hash) {
+        let slow = if self.slow_pods { 40_000 } else { 4_000 };
+        let broken = self.never_ready.contains(hash);
+        let now = self.now;
+        let Some(set) = self.sets.get_mut(hash) else { return };
+        let wanted = usize::try_from(set.wanted).unwrap();
+        set.pods.sort_by_key(|pod| (pod.broken, pod.ready_from));
+        set.pods.truncate(wanted);
+        while set.pods.len() < wanted {
+            let delay = SignedDuration::from_millis(i64::try_from(self.dice.below(slow)).unwrap() + 200);
+            set.pods.push(Pod { ready_from: now.checked_add(delay).unwrap(), broken });
+        }
+    }
+
+    /// The endpoint slice controller: label and endpoints from one look at Service and pods.
+    pub(super) fn sync_slices(&mut self, side: Side) -> bool {
+        let Some(hash) = self.services.get(&side).cloned() else { return false };
+        let ready = self.ready_of(&hash);
+        let slices = Endpoints { slices: vec![Slice { revision: Some(hash), ready }] };
+        let changed = self.slices.get(&side) != Some(&slices);
+        if changed {
+            self.slices.insert(side, slices);
+            self.changed(Kind::Slices);
+        }
+        changed
+    }
+}
