@@ -1,0 +1,118 @@
+//! One analysis: the metrics of its templates and its own, with the arguments of each resolved.
+
+use std::collections::BTreeMap;
+
+use leadsman_api::{AnalysisTemplateSpec, Argument, Metric, TemplateReference};
+use leadsman_core::analysis::metric;
+use leadsman_core::spec::Problem;
+
+use super::invalid_analysis;
+use super::metric::Reading;
+use crate::routers::Backends;
+
+/// What metrics may refer to.
+pub(super) struct Around<'a> {
+    pub rollout: &'a str,
+    pub backends: Backends<'a>,
+    pub operator_namespace: &'a str,
+    pub templates: &'a dyn Fn(&TemplateReference) -> Option<AnalysisTemplateSpec>,
+}
+
+/// An analysis as declared, in a step or beside the steps.
+pub(super) struct Wanted<'a> {
+    /// Its field.
+    pub at: String,
+    pub templates: &'a [TemplateReference],
+    pub args: &'a [Argument],
+    pub metrics: &'a [Metric],
+    pub in_step: bool,
+}
+
+impl Around<'_> {
+    /// Every metric of an analysis: those of the templates in their order, then its own.
+    pub fn metrics(&self, wanted: &Wanted<'_>) -> Result<Vec<metric::Metric>, Problem> {
+        let at = &wanted.at;
+        let given: BTreeMap<String, String> =
+            wanted.args.iter().map(|argument| (argument.name.clone(), argument.value.clone())).collect();
+        let mut found: Vec<(metric::Metric, String)> = Vec::new();
+        let mut taken: Vec<String> = Vec::new();
+        for (index, reference) in wanted.templates.iter().enumerate() {
+            let name = described(reference);
+            let template = (self.templates)(reference).ok_or_else(|| {
+                invalid_analysis(format!("{name} does not exist: create it, or take it out of {at}.templates[{index}]"))
+            })?;
+            let args = resolved(&name, at, &template, &given)?;
+            taken.extend(template.args.iter().map(|argument| argument.name.clone()));
+            let secrets_in = if reference.cluster_scope { self.operator_namespace } else { self.backends.namespace };
+            for metric in &template.metrics {
+                let at = format!("{name}: metric {}", metric.name);
+                let reading = Reading { at: &at, args: &args, secrets_in, in_step: wanted.in_step, around: self };
+                found.push((reading.metric(metric)?, name.clone()));
+            }
+        }
+        for (index, metric) in wanted.metrics.iter().enumerate() {
+            let at = format!("{at}.metrics[{index}] ({})", metric.name);
+            let reading = Reading {
+                at: &at,
+                args: &given,
+                secrets_in: self.backends.namespace,
+                in_step: wanted.in_step,
+                around: self,
+            };
+            found.push((reading.metric(metric)?, at));
+        }
+        let unused = given.keys().find(|name| wanted.metrics.is_empty() && !taken.contains(*name));
+        if let Some(unused) = unused {
+            // Most likely a slip of the pen; the template's own default would stand in for it without a word.
+            return Err(invalid_analysis(format!(
+                "{at}.args: no template here takes {unused}; they take {}",
+                list(&taken)
+            )));
+        }
+        distinct(at, &found)?;
+        Ok(found.into_iter().map(|(metric, _)| metric).collect())
+    }
+}
+
+fn described(reference: &TemplateReference) -> String {
+    let kind = if reference.cluster_scope { "ClusterAnalysisTemplate" } else { "AnalysisTemplate" };
+    format!("{kind} {}", reference.template_name)
+}
+
+/// The arguments that a template takes: the Rollout's values before the template's own.
+fn resolved(
+    name: &str,
+    at: &str,
+    template: &AnalysisTemplateSpec,
+    given: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>, Problem> {
+    let value = |argument: &leadsman_api::DeclaredArgument| {
+        let value = given.get(&argument.name).or(argument.value.as_ref());
+        let value = value.ok_or_else(|| {
+            let argument = &argument.name;
+            invalid_analysis(format!("{name}: its argument {argument} has no value: give it one in {at}.args"))
+        })?;
+        Ok((argument.name.clone(), value.clone()))
+    };
+    template.args.iter().map(value).collect()
+}
+
+fn distinct(at: &str, found: &[(metric::Metric, String)]) -> Result<(), Problem> {
+    if found.is_empty() {
+        return Err(invalid_analysis(format!("{at} must have templates or metrics")));
+    }
+    let mut owners: BTreeMap<&str, &str> = BTreeMap::new();
+    for (metric, owner) in found {
+        if let Some(other) = owners.insert(&metric.name, owner) {
+            let name = &metric.name;
+            return Err(invalid_analysis(format!(
+                "{at} has two metrics named {name}, of {other} and of {owner}: rename one of them"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}

@@ -1,0 +1,134 @@
+//! One metric: durations, limits, conditions, and its query as far as it can be filled in.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use leadsman_api::{Metric, OnNoData, OnProviderError, defaults};
+use leadsman_core::analysis::condition::Condition;
+use leadsman_core::analysis::{metric, query};
+use leadsman_core::spec::Problem;
+
+use super::analysis::Around;
+use super::{invalid_analysis, prometheus};
+
+/// How a metric is to be read.
+pub(super) struct Reading<'a> {
+    /// Where it stands, for messages.
+    pub at: &'a str,
+    /// Its arguments.
+    pub args: &'a BTreeMap<String, String>,
+    /// Namespace of the Secrets that it names.
+    pub secrets_in: &'a str,
+    pub in_step: bool,
+    pub around: &'a Around<'a>,
+}
+
+impl Reading<'_> {
+    /// An error in a field of this metric.
+    pub fn wrong(&self, field: &str, what: impl std::fmt::Display) -> Problem {
+        invalid_analysis(format!("{}: {field} {what}", self.at))
+    }
+
+    pub fn metric(&self, wire: &Metric) -> Result<metric::Metric, Problem> {
+        // A value goes into queries as it is; braces in it would be taken for a variable when the question is asked.
+        if let Some((name, _)) = self.args.iter().find(|(_, value)| value.contains("{{")) {
+            return Err(self.wrong(&format!("argument {name}"), "must not contain {{: values take no variables"));
+        }
+        let (success, failure) = (wire.success_condition.as_ref(), wire.failure_condition.as_ref());
+        if success.is_none() && failure.is_none() {
+            return Err(self.wrong("successCondition", "and failureCondition are both missing: give at least one"));
+        }
+        let count = match wire.count {
+            None if self.in_step => Some(self.number("count", defaults::STEP_COUNT)?),
+            None => None,
+            Some(0) => return Err(self.wrong("count", "must be at least 1")),
+            Some(count) => Some(self.number("count", count)?),
+        };
+        let second = Duration::from_secs(1);
+        Ok(metric::Metric {
+            name: wire.name.clone(),
+            interval: self.duration("interval", wire.interval.as_ref(), defaults::INTERVAL, second)?,
+            initial_delay: self.duration(
+                "initialDelay",
+                wire.initial_delay.as_ref(),
+                defaults::INITIAL_DELAY,
+                Duration::ZERO,
+            )?,
+            count,
+            failure_limit: self.number("failureLimit", wire.failure_limit.unwrap_or(defaults::FAILURE_LIMIT))?,
+            inconclusive_limit: self
+                .number("inconclusiveLimit", wire.inconclusive_limit.unwrap_or(defaults::INCONCLUSIVE_LIMIT))?,
+            consecutive_error_limit: self.number(
+                "consecutiveErrorLimit",
+                wire.consecutive_error_limit.unwrap_or(defaults::CONSECUTIVE_ERROR_LIMIT),
+            )?,
+            on_no_data: on_no_data(wire.on_no_data),
+            on_provider_error: on_provider_error(wire.on_provider_error),
+            window: self.duration("window", wire.window.as_ref(), defaults::WINDOW, second)?,
+            min_window: self.duration("minWindow", wire.min_window.as_ref(), defaults::MIN_WINDOW, Duration::ZERO)?,
+            success: success.map(|source| self.condition("successCondition", source)).transpose()?,
+            failure: failure.map(|source| self.condition("failureCondition", source)).transpose()?,
+            args: self.args.clone(),
+            source: prometheus::read(self, &wire.provider)?,
+        })
+    }
+
+    /// A query with arguments and names filled in.
+    pub fn query(&self, source: &str) -> Result<String, Problem> {
+        let Around { rollout, backends, .. } = self.around;
+        let names = |name: &str| {
+            let value = match name {
+                "namespace" => backends.namespace,
+                "rollout" => rollout,
+                "canary.service" => backends.canary,
+                "stable.service" => backends.stable,
+                _ => return None,
+            };
+            Some(value.to_owned())
+        };
+        if source.trim().is_empty() {
+            return Err(self.wrong("query", "is empty: write what is to be measured in PromQL"));
+        }
+        query::prepare(source, self.args, &names).map_err(|error| self.wrong("query", error))
+    }
+
+    fn condition(&self, field: &str, source: &str) -> Result<Condition, Problem> {
+        Condition::new(source, self.args)
+            .map_err(|error| self.wrong(field, format!("{source:?} is not usable: {error}")))
+    }
+
+    pub fn duration(
+        &self,
+        field: &str,
+        text: Option<&leadsman_api::Duration>,
+        otherwise: Duration,
+        least: Duration,
+    ) -> Result<Duration, Problem> {
+        let Some(text) = text else { return Ok(otherwise) };
+        let duration = text.parse().map_err(|error| self.wrong(field, error))?;
+        if duration < least {
+            return Err(self.wrong(field, format!("is {text}: it must be at least {least:?}")));
+        }
+        Ok(duration)
+    }
+
+    fn number(&self, field: &str, value: i32) -> Result<u32, Problem> {
+        u32::try_from(value).map_err(|_| self.wrong(field, format!("is {value}: it must not be negative")))
+    }
+}
+
+fn on_no_data(wire: Option<OnNoData>) -> metric::OnNoData {
+    match wire.unwrap_or_default() {
+        OnNoData::Hold => metric::OnNoData::Hold,
+        OnNoData::Succeed => metric::OnNoData::Succeed,
+        OnNoData::Fail => metric::OnNoData::Fail,
+    }
+}
+
+fn on_provider_error(wire: Option<OnProviderError>) -> metric::OnProviderError {
+    match wire.unwrap_or_default() {
+        OnProviderError::Hold => metric::OnProviderError::Hold,
+        OnProviderError::Fail => metric::OnProviderError::Fail,
+        OnProviderError::Pause => metric::OnProviderError::Pause,
+    }
+}

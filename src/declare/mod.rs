@@ -1,0 +1,121 @@
+//! From the wire to the core: a Rollout as it was declared becomes what plans are made of.
+//!
+//! This is the one place where the wire form is read. It never fails: what is wrong with the declaration stands in
+//! [`leadsman_core::spec::Rollout::spec`], with the field and what to do about it, and everything else stays usable, since
+//! a rollback needs names and routes however broken the rest is.
+
+mod analysis;
+mod metric;
+mod prometheus;
+mod strategy;
+mod traffic;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use leadsman_api::{AnalysisTemplateSpec, Rollout, commit_of, names};
+use leadsman_core::names::Hash;
+use leadsman_core::spec::{self, Command, Problem, Reason};
+use serde_json::Value;
+
+pub use leadsman_api::TemplateReference as TemplateRef;
+
+use self::traffic::Traffic;
+use crate::routers::{Backends, RouteRef};
+
+/// A Rollout as declared at this moment, and everything around the core that is declared with it.
+#[derive(Clone, Debug)]
+pub struct Declared {
+    /// What plans are made of.
+    pub core: spec::Rollout,
+    /// The routes, in the order of the spec.
+    pub routes: Vec<RouteRef>,
+    /// Name of `stableService`.
+    pub stable_service: String,
+    /// Name of `canaryService`.
+    pub canary_service: String,
+    /// Name of the Service that is the routes' parent or host, where one is named.
+    pub service: Option<String>,
+    /// Ports of `stableService` and `canaryService` as in a Service, with targetPort and protocol; `None`: those of
+    /// `service`.
+    pub ports: Option<Vec<Value>>,
+    /// Every template that the Rollout refers to, each once, whether it exists or not.
+    pub refers_to: Vec<TemplateRef>,
+    /// `spec.template`, verbatim.
+    pub template: Value,
+    /// `spec.selector.matchLabels`.
+    pub match_labels: BTreeMap<String, String>,
+    /// `spec.minReadySeconds`, never negative.
+    pub min_ready_seconds: i32,
+}
+
+/// Reads a Rollout. `templates` gives the spec of a template that exists: one of the Rollout's namespace, or, with
+/// `cluster_scope`, one of the cluster, whose Secrets are in `operator_namespace`.
+pub fn declare(
+    rollout: &Rollout,
+    operator_namespace: &str,
+    templates: &dyn Fn(&TemplateRef) -> Option<AnalysisTemplateSpec>,
+) -> Declared {
+    let metadata = &rollout.metadata;
+    let name = metadata.name.as_deref().unwrap_or_default();
+    let traffic = traffic::read(rollout);
+    let Traffic { stable_service, canary_service, service, ports, routes, .. } = &traffic;
+    let around = analysis::Around {
+        rollout: name,
+        backends: Backends {
+            stable: stable_service,
+            canary: canary_service,
+            namespace: metadata.namespace.as_deref().unwrap_or_default(),
+        },
+        operator_namespace,
+        templates,
+    };
+    let command = metadata.annotations.as_ref().and_then(|annotations| annotations.get(names::COMMAND_ANNOTATION));
+    Declared {
+        core: spec::Rollout {
+            name: name.to_owned(),
+            generation: metadata.generation.unwrap_or(0),
+            deleted_at: metadata.deletion_timestamp.as_ref().map(|time| time.0),
+            hash: Hash::new(rollout.spec.template.hash()),
+            commit: commit_of(metadata),
+            images: rollout.spec.template.images(),
+            // Less than none is refused; until it is corrected it must not take the last pod away.
+            replicas: u32::try_from(rollout.spec.replicas).unwrap_or(1),
+            paused: rollout.spec.paused,
+            command: command.map(|text| Command::parse(text.trim())),
+            spec: strategy::read(rollout, &traffic, &around),
+        },
+        routes: routes.clone(),
+        stable_service: stable_service.clone(),
+        canary_service: canary_service.clone(),
+        service: service.clone(),
+        ports: ports.clone(),
+        refers_to: refers_to(rollout),
+        template: rollout.spec.template.as_value().clone(),
+        match_labels: rollout.spec.selector.match_labels.clone(),
+        min_ready_seconds: rollout.spec.min_ready_seconds.max(0),
+    }
+}
+
+fn refers_to(rollout: &Rollout) -> Vec<TemplateRef> {
+    let Some(canary) = &rollout.spec.strategy.canary else { return Vec::new() };
+    let background = canary.analysis.iter().flat_map(|analysis| &analysis.templates);
+    let steps = canary.steps.iter().filter_map(|step| step.analysis.as_ref()).flat_map(|analysis| &analysis.templates);
+    let mut all: Vec<TemplateRef> = Vec::new();
+    for template in background.chain(steps) {
+        if !all.contains(template) {
+            all.push(template.clone());
+        }
+    }
+    all
+}
+
+fn invalid_spec(message: impl Into<String>) -> Problem {
+    Problem { reason: Reason::InvalidSpec, message: message.into() }
+}
+
+fn invalid_analysis(message: impl Into<String>) -> Problem {
+    Problem { reason: Reason::InvalidAnalysis, message: message.into() }
+}
