@@ -10,7 +10,8 @@ use crate::observed::{Look, Observed, SetView};
 use crate::spec::Rollout;
 use crate::split::Weight;
 use crate::state::{
-    Acknowledged, Binding, Bindings, Clock, Leaving, Preflight, Rejection, Release, Stage, State, Timing, Traffic, Why,
+    Acknowledged, Binding, Bindings, Clock, Leaving, Preflight, Promotion, Rejection, Release, Stage, State, Timing,
+    Traffic, Why,
 };
 
 /// The first state, once the API itself has been read: "not in the cache" is not "absent".
@@ -75,6 +76,8 @@ fn from_remains(rollout: &Rollout, observed: &Observed, sets: &BTreeMap<Hash, Se
     let canary = bound(Side::Canary).filter(|hash| *hash != stable && sets.contains_key(hash));
     let stage = match &canary {
         Some(hash) => Stage::Leaving(Leaving { canary: revision(hash), why: Why::Lost, since: observed.now, had }),
+        // Both Services are bound to stable, as at the end of a promotion: only the split has to go back.
+        None if had > Weight::ZERO => Stage::Promoting(Promotion { old: revision(&stable), since: observed.now }),
         None => Stage::Resting,
     };
     let rejected = sets.iter().filter_map(|(hash, set)| {

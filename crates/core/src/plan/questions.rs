@@ -19,12 +19,12 @@ pub(super) struct Asked {
 
 impl Release {
     /// Since when what is being measured has been as it is.
-    pub(super) fn window_start(&self) -> Timestamp {
+    pub(crate) fn window_start(&self) -> Timestamp {
         if self.preflight.is_some() { self.began_at } else { self.goal_since.unwrap_or(self.step_since) }
     }
 
     /// True once background analysis runs: from its first step on, with traffic.
-    pub(super) fn background_runs(&self) -> bool {
+    pub(crate) fn background_runs(&self) -> bool {
         let starts = self.recipe.background.as_ref().map_or(usize::MAX, |background| background.starting_step);
         self.preflight.is_none() && self.step >= starts && self.goal > Weight::ZERO && self.goal_since.is_some()
     }

@@ -3,14 +3,15 @@
 //! What is decided is checked against what was seen; what serves, against what is true: the proxies of the model follow
 //! what is written later than the operator sees it, but before `settle` is over.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::collections::{BTreeMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::process::Passed;
 use super::run::Faults;
 use super::world::World;
+use crate::analysis::metric::OnNoData;
+use crate::analysis::{Outcome, Scope};
 use crate::names::{Hash, Side};
 use crate::observed::Look;
 use crate::plan::report::Phase;
@@ -30,6 +31,8 @@ pub(super) struct Laws {
     steps: BTreeMap<u64, (usize, Timestamp)>,
     leaving: Option<(u64, Weight)>,
     rejected: BTreeMap<Hash, u64>,
+    good: HashSet<(u64, Timestamp)>,
+    deployed: bool,
 }
 
 type Law = Result<(), String>;
@@ -79,6 +82,8 @@ impl Laws {
             steps: BTreeMap::new(),
             leaving: None,
             rejected: BTreeMap::new(),
+            good: HashSet::new(),
+            deployed: false,
         }
     }
 
@@ -94,19 +99,27 @@ impl Laws {
     pub(super) fn check_pass(&mut self, passed: &Passed, world: &World, rollout: &Rollout) -> Law {
         for action in &passed.plan.actions {
             self.giving_is_carried(passed, action, rollout)?;
-            Self::nothing_in_use_is_taken_away(passed, action)?;
+            if rollout.replicas > 0 {
+                Self::nothing_in_use_is_taken_away(passed, action)?;
+            }
         }
+        Self::failure_is_heeded(passed)?;
+        self.raising_needs_evidence(passed)?;
+        self.a_share_needs_a_pod(passed)?;
         self.a_rollback_is_monotone(passed)?;
         self.steps_follow_one_another(passed, world)?;
         self.rejected_stays_rejected(passed, rollout)?;
         Self::healing_is_asymmetric(passed)?;
-        Self::decided_before_done(passed)
+        self.a_lost_status_is_no_first_deployment(passed)?;
+        Self::decided_before_done(passed, world)
     }
 
     /// I1: a share is given only to endpoints seen ready, of the revision that the Service is bound to.
     fn giving_is_carried(&self, passed: &Passed, action: &Action, rollout: &Rollout) -> Law {
         let (Action::Split { route, weight, .. }, Some(state)) = (action, &passed.plan.state) else { return Ok(()) };
-        let Some((_, Look::Seen(view))) = passed.observed.routes.iter().find(|(id, _)| id == route) else { return Ok(()) };
+        let Some((_, Look::Seen(view))) = passed.observed.routes.iter().find(|(id, _)| id == route) else {
+            return Ok(());
+        };
         if *weight > view.least {
             let canary = &state.bindings.canary.decided;
             let ready = passed.observed.canary_endpoints.ready_of(canary).unwrap_or(0);
@@ -123,7 +136,9 @@ impl Laws {
             let stable = &state.bindings.stable.decided;
             let ready = passed.observed.stable_endpoints.ready_of(stable).unwrap_or(0);
             let needed = weight.rest().needs(rollout.replicas);
-            law(ready >= needed, || format!("I1: {route} gives stable the rest of {weight} with {ready} of {needed} ready"))?;
+            law(ready >= needed, || {
+                format!("I1: {route} gives stable the rest of {weight} with {ready} of {needed} ready")
+            })?;
         }
         Ok(())
     }
@@ -134,7 +149,8 @@ impl Laws {
         let Some(state) = &passed.plan.state else { return Ok(()) };
         let named = |hash: &Hash| {
             [Side::Stable, Side::Canary].iter().any(|side| {
-                let bound = observed.service_of(*side).seen().is_some_and(|service| service.bound.as_ref() == Some(hash));
+                let bound =
+                    observed.service_of(*side).seen().is_some_and(|service| service.bound.as_ref() == Some(hash));
                 bound || state.bindings.of(*side).in_force.as_ref() == Some(hash)
             })
         };
@@ -142,7 +158,9 @@ impl Laws {
             Action::ScaleSet { hash, to: 0, .. } if *hash != state.stable.hash => {
                 law(!named(hash), || format!("I2: {hash} is scaled to 0 while a Service is bound to it"))
             }
-            Action::DeleteSet { hash } => law(!named(hash), || format!("I2: {hash} is deleted while a Service is bound to it")),
+            Action::DeleteSet { hash } => {
+                law(!named(hash), || format!("I2: {hash} is deleted while a Service is bound to it"))
+            }
             Action::Bind { side: Side::Canary, hash } if *hash != state.stable.hash => {
                 let most = observed.routes.iter().filter_map(|(_, route)| Some(route.seen()?.most)).max();
                 let bound = observed.canary_service.seen().and_then(|service| service.bound.clone());
@@ -155,6 +173,69 @@ impl Laws {
         }
     }
 
+    /// I3: more failures than the limit end the release in the pass that sees them.
+    fn failure_is_heeded(passed: &Passed) -> Law {
+        let (Some(State { stage: Stage::Releasing(before), .. }), Some(after)) = (&passed.before, &passed.plan.state)
+        else {
+            return Ok(());
+        };
+        let (Some(background), true) = (&before.recipe.background, before.background_runs()) else { return Ok(()) };
+        for metric in &background.metrics {
+            let tally = before.background.get(&metric.name);
+            let counted = tally.and_then(|tally| tally.last.as_ref()).map(|last| last.at);
+            let bad = passed.observed.answers.iter().filter(|answer| {
+                answer.token.metric.scope == Scope::Background
+                    && answer.token.attempt == before.canary.number
+                    && answer.token.since == before.window_start()
+                    && counted.is_none_or(|counted| answer.at > counted)
+                    && answer.outcome == Outcome::Samples(vec![0.2])
+            });
+            let failures = tally.map_or(0, |tally| tally.failures) + u32::try_from(bad.count()).unwrap();
+            let still =
+                matches!(&after.stage, Stage::Releasing(release) if release.canary.number == before.canary.number);
+            law(failures <= metric.failure_limit || !still, || {
+                format!("I3: {failures} failures, limit {}, and the release goes on", metric.failure_limit)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// I8: a share is raised only after a good answer at the present one.
+    fn raising_needs_evidence(&mut self, passed: &Passed) -> Law {
+        let good = |answer: &&crate::analysis::Answer| answer.outcome == Outcome::Samples(vec![0.999]);
+        for answer in passed.observed.answers.iter().filter(good) {
+            self.good.insert((answer.token.attempt, answer.token.since));
+        }
+        let (Some(State { stage: Stage::Releasing(before), .. }), Some(State { stage: Stage::Releasing(after), .. })) =
+            (&passed.before, &passed.plan.state)
+        else {
+            return Ok(());
+        };
+        let (Some(background), true) = (&before.recipe.background, before.background_runs()) else { return Ok(()) };
+        let same = before.canary.number == after.canary.number && before.recipe == after.recipe && !after.skip;
+        let strict = background.metrics.iter().all(|metric| metric.on_no_data == OnNoData::Hold);
+        law(
+            !same
+                || !strict
+                || after.goal <= before.goal
+                || self.good.contains(&(before.canary.number, before.window_start())),
+            || format!("I8: raised from {} to {} without one good answer", before.goal, after.goal),
+        )
+    }
+
+    /// I1: without a ready endpoint there is no share, where stable is whole.
+    fn a_share_needs_a_pod(&self, passed: &Passed) -> Law {
+        let Some(State { stage: Stage::Releasing(release), bindings, traffic, stable, .. }) = &passed.plan.state else {
+            return Ok(());
+        };
+        let canary = &release.canary.hash;
+        let gone = bindings.canary.is_in_force(canary) && passed.observed.canary_endpoints.ready_of(canary) == Some(0);
+        let whole = passed.observed.stable_endpoints.ready_of(&stable.hash).is_some_and(|ready| ready >= self.replicas);
+        law(!gone || !whole || self.replicas == 0 || traffic.decided == Weight::ZERO, || {
+            format!("I1: no canary pod is ready, and {} stay decided", traffic.decided)
+        })
+    }
+
     /// I4 and I3: once a canary leaves, its share only falls, and at once where stable can take it.
     fn a_rollback_is_monotone(&mut self, passed: &Passed) -> Law {
         let Some(state) = &passed.plan.state else { return Ok(()) };
@@ -164,9 +245,12 @@ impl Laws {
         };
         let decided = state.traffic.decided;
         if let Some((number, before)) = self.leaving.filter(|(number, _)| *number == leaving.canary.number) {
-            law(decided <= before, || format!("I4: the share of {number} rises from {before} to {decided} in a rollback"))?;
+            law(decided <= before, || {
+                format!("I4: the share of {number} rises from {before} to {decided} in a rollback")
+            })?;
         }
-        self.leaving = (passed.plan.persist != Persist::Now || !passed.crashed).then_some((leaving.canary.number, decided));
+        self.leaving =
+            (passed.plan.persist != Persist::Now || !passed.crashed).then_some((leaving.canary.number, decided));
         let stable = &state.stable.hash;
         let ready = passed.observed.stable_endpoints.ready_of(stable).unwrap_or(0);
         let replicas = state.bindings.stable.is_in_force(stable).then_some(ready).unwrap_or(0);
@@ -181,9 +265,10 @@ impl Laws {
         let Some(State { stage: Stage::Releasing(release), .. }) = &world.status else { return Ok(()) };
         let number = release.canary.number;
         let (index, since) = self.steps.get(&number).copied().unwrap_or((0, release.step_since));
-        let commanded = release.skip || passed.plan.state.as_ref().is_some_and(|state| {
-            state.last_command.as_ref().is_some_and(|command| command.executed && command.at >= since)
-        });
+        let commanded = release.skip
+            || passed.plan.state.as_ref().is_some_and(|state| {
+                state.last_command.as_ref().is_some_and(|command| command.executed && command.at >= since)
+            });
         let changed = passed.before.as_ref().is_some_and(|before| match &before.stage {
             Stage::Releasing(old) => old.recipe.steps != release.recipe.steps,
             _ => false,
@@ -211,35 +296,61 @@ impl Laws {
             self.rejected.insert(rejection.revision.hash.clone(), rejection.revision.number);
         }
         let retried = passed.plan.state.as_ref().and_then(|state| state.last_command.clone());
-        if let Some(command) = retried.filter(|command| command.executed && command.verb == Some(crate::spec::Verb::Retry)) {
+        if let Some(command) =
+            retried.filter(|command| command.executed && command.verb == Some(crate::spec::Verb::Retry))
+        {
             let _ = command;
             self.rejected.retain(|hash, _| *hash != rollout.hash);
         }
         if let Stage::Releasing(release) = &state.stage {
             let again = self.rejected.get(&release.canary.hash);
             law(again.is_none_or(|number| *number >= release.canary.number), || {
-                format!("I7: {} was rejected as #{again:?} and runs again as #{}", release.canary.hash, release.canary.number)
+                format!(
+                    "I7: {} was rejected as #{again:?} and runs again as #{}",
+                    release.canary.hash, release.canary.number
+                )
             })?;
         }
         let bound = state.bindings.stable.decided == state.stable.hash;
-        law(bound || matches!(state.stage, Stage::Deploying), || "I14: stableService is bound to something else".to_owned())
+        law(bound || matches!(state.stage, Stage::Deploying), || {
+            "I14: stableService is bound to something else".to_owned()
+        })
     }
 
     /// I6: the first pass after a start raises nothing.
     fn healing_is_asymmetric(passed: &Passed) -> Law {
         let raises = passed.wrote.iter().any(|action| match action {
-            Action::Split { route, weight, .. } => passed.observed.routes.iter().any(|(id, view)| {
-                id == route && view.seen().is_some_and(|view| view.least < *weight)
-            }),
+            Action::Split { route, weight, .. } => passed
+                .observed
+                .routes
+                .iter()
+                .any(|(id, view)| id == route && view.seen().is_some_and(|view| view.least < *weight)),
             _ => false,
         });
         law(!(passed.first && raises), || "I6: the first pass after a start raises a share".to_owned())
     }
 
-    /// I5: what is written follows from a state that had been persisted.
-    fn decided_before_done(passed: &Passed) -> Law {
-        let unpersisted = passed.before.is_none() && passed.plan.state.is_none();
-        law(!unpersisted || passed.wrote.is_empty(), || "I5: something is written without a state".to_owned())
+    /// I5: what is written follows from a state that had been persisted; only a rollback may run ahead of it.
+    fn decided_before_done(passed: &Passed, world: &World) -> Law {
+        for action in passed.wrote.iter().filter(|action| !action.is_safety()) {
+            let Some(state) = &world.status else { return Err(format!("I5: {action:?} is written without a state")) };
+            let decided = match action {
+                Action::Split { weight, .. } => state.traffic.decided == *weight,
+                Action::Bind { side, hash } => state.bindings.of(*side).decided == *hash,
+                _ => true,
+            };
+            law(decided, || format!("I5: {action:?} is written, and what is persisted is {}", short(state)))?;
+        }
+        Ok(())
+    }
+
+    /// No big bang: what has been deployed once is never taken for a first deployment.
+    fn a_lost_status_is_no_first_deployment(&mut self, passed: &Passed) -> Law {
+        let Some(state) = &passed.plan.state else { return Ok(()) };
+        let deploying = matches!(state.stage, Stage::Deploying);
+        law(!(deploying && self.deployed), || "a lost status is taken for a first deployment".to_owned())?;
+        self.deployed |= !deploying && passed.plan.persist == Persist::Now;
+        Ok(())
     }
 
     /// I1 and I2 where it counts: nobody is sent to pods that are not there.
@@ -262,7 +373,9 @@ impl Laws {
                 // Proxies may not know all of the pods yet; they must know one, and enough must be there.
                 let ready = world.ready_of(hash);
                 law(ready >= needed && *known > 0 || rollout.replicas == 0, || {
-                    format!("I2: proxies of route {index} send {share} to {side:?} = {hash} with {ready} of {needed} pods")
+                    format!(
+                        "I2: proxies of route {index} send {share} to {side:?} = {hash} with {ready} of {needed} pods"
+                    )
                 })?;
             }
         }
@@ -275,24 +388,31 @@ impl Laws {
         let state = last.plan.state.as_ref().ok_or("there is no state at the end")?;
         let waits = matches!(report.phase, Phase::Paused | Phase::Invalid | Phase::RolledBack | Phase::Healthy);
         let hopeless = report.phase == Phase::Degraded && world.never_ready.contains(&state.stable.hash);
-        law(waits || hopeless, || format!("liveness: it ends {:?}: {} {}", report.phase, report.message, short(state)))?;
+        law(waits || hopeless, || {
+            format!("liveness: it ends {:?}: {} {}", report.phase, report.message, short(state))
+        })?;
         if matches!(report.phase, Phase::Healthy | Phase::RolledBack) {
             let quiet = last.plan.actions.is_empty()
                 && last.plan.questions.is_empty()
                 && last.plan.next_wake.is_none()
                 && last.plan.persist == Persist::Nothing;
             law(quiet, || {
-                format!("I10: at rest there is {:?} {:?} {:?}", last.plan.actions, last.plan.next_wake, last.plan.persist)
+                format!(
+                    "I10: at rest there is {:?} {:?} {:?}",
+                    last.plan.actions, last.plan.next_wake, last.plan.persist
+                )
             })?;
             law(state.traffic.in_force == Weight::ZERO, || "I14: at rest a share is in force".to_owned())?;
-            law(!self.rejected.contains_key(&state.stable.hash) || self.faults.people || self.rejected.get(&state.stable.hash).is_some_and(|number| *number < state.stable.number), || {
-                format!("I14: the rejected {} is stable", state.stable.hash)
-            })?;
+            law(
+                !self.rejected.contains_key(&state.stable.hash)
+                    || self.faults.people
+                    || self.rejected.get(&state.stable.hash).is_some_and(|number| *number < state.stable.number),
+                || format!("I14: the rejected {} is stable", state.stable.hash),
+            )?;
         }
         if report.phase == Phase::Healthy {
             law(state.stable.hash == rollout.hash, || "Healthy, but another template is declared".to_owned())?;
         }
-        let _ = Duration::ZERO;
         Ok(())
     }
 }

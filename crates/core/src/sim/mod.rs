@@ -7,9 +7,11 @@
 
 mod found;
 mod laws;
+mod mutants;
 mod process;
 mod releases;
 mod run;
+mod stories;
 mod world;
 
 use run::{Faults, Run};

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::mutants::Planner;
 use super::world::{Kind, World};
 use crate::analysis::{Answer, Question};
 use crate::names::{Hash, Side};
 use crate::observed::{Endpoints, Look, Observed, ParentService, RouteId, RouteView, ServiceView, SetView};
-use crate::plan::{Action, Persist, Plan, plan};
+use crate::plan::{Action, Persist, Plan};
 use crate::spec::Rollout;
 use crate::state::State;
 
@@ -39,6 +40,7 @@ pub(super) struct Process {
     last_written: Timestamp,
     refused_since: Option<Timestamp>,
     failed: bool,
+    planner: Planner,
 }
 
 /// How a write ends.
@@ -63,7 +65,7 @@ pub(super) struct Passed {
 
 impl Process {
     /// A start: every cache is filled by a list.
-    pub(super) fn start(world: &World) -> Self {
+    pub(super) fn start(world: &World, planner: Planner) -> Self {
         let mut process = Self {
             caches: Caches::default(),
             expected: BTreeMap::new(),
@@ -76,6 +78,7 @@ impl Process {
             last_written: Timestamp::UNIX_EPOCH,
             refused_since: None,
             failed: false,
+            planner,
         };
         for kind in Kind::ALL {
             process.sync(world, kind);
@@ -150,7 +153,12 @@ impl Process {
     }
 
     /// One pass: observe, plan, persist, act. `fate` says how each write ends.
-    pub(super) fn pass(&mut self, world: &mut World, rollout: &Rollout, fate: &mut dyn FnMut(&mut World) -> Fate) -> Passed {
+    pub(super) fn pass(
+        &mut self,
+        world: &mut World,
+        rollout: &Rollout,
+        fate: &mut dyn FnMut(&mut World) -> Fate,
+    ) -> Passed {
         for kind in self.unsure.clone() {
             self.sync(world, kind);
         }
@@ -160,7 +168,7 @@ impl Process {
         let mut observed = self.observe(world);
         let mut before = self.caches.status.clone();
         let first = self.passes == 0;
-        let mut decided = plan(rollout, before.as_ref(), &observed);
+        let mut decided = (self.planner)(rollout, before.as_ref(), &observed);
         if decided.wants_live {
             for kind in Kind::ALL {
                 self.sync(world, kind);
@@ -168,7 +176,7 @@ impl Process {
             self.live = true;
             observed = self.observe(world);
             before = self.caches.status.clone();
-            decided = plan(rollout, before.as_ref(), &observed);
+            decided = (self.planner)(rollout, before.as_ref(), &observed);
             self.live = false;
         }
         self.passes += 1;
@@ -189,7 +197,8 @@ impl Process {
 
     /// Says whether all actions may follow; only safety may where the status could not be written for 2 s.
     fn persist(&mut self, world: &mut World, passed: &mut Passed, fate: &mut dyn FnMut(&mut World) -> Fate) -> bool {
-        let later = passed.plan.persist == Persist::Later && world.later(Duration::ZERO) >= after(self.last_written, 10);
+        let later =
+            passed.plan.persist == Persist::Later && world.later(Duration::ZERO) >= after(self.last_written, 10);
         if passed.plan.persist != Persist::Now && !later {
             return true;
         }
@@ -253,7 +262,8 @@ impl Process {
 
     /// Every write carries the resourceVersion that it was decided on; writes of the same pass follow one another.
     fn is_outdated(&self, world: &World, kind: Kind) -> bool {
-        let known = self.caches.versions.get(&kind).copied().unwrap_or(0).max(self.expected.get(&kind).copied().unwrap_or(0));
+        let known =
+            self.caches.versions.get(&kind).copied().unwrap_or(0).max(self.expected.get(&kind).copied().unwrap_or(0));
         known < world.versions.get(&kind).copied().unwrap_or(0)
     }
 }
@@ -264,7 +274,9 @@ fn after(at: Timestamp, seconds: i64) -> Timestamp {
 
 fn kind_of(action: &Action) -> Kind {
     match action {
-        Action::CreateSet { .. } | Action::ScaleSet { .. } | Action::MarkSet { .. } | Action::DeleteSet { .. } => Kind::Sets,
+        Action::CreateSet { .. } | Action::ScaleSet { .. } | Action::MarkSet { .. } | Action::DeleteSet { .. } => {
+            Kind::Sets
+        }
         Action::Bind { .. } | Action::Unbind { .. } => Kind::Services,
         Action::Split { .. } => Kind::Routes,
         Action::AddFinalizer | Action::RemoveFinalizer => Kind::Status,

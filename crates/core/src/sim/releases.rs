@@ -43,11 +43,13 @@ pub(super) fn spec(dice: &mut Dice) -> Spec {
     let metrics = vec![drawn_metric(dice, "background")];
     Spec {
         settle: Duration::from_secs(3),
-        drain: Duration::from_secs(10),
+        drain: Duration::from_secs(dice.of(&[0, 5, 10])),
         progress_deadline: Duration::from_mins(3),
         revision_history: 2,
         ready_when: ReadyWhen::Promoted,
-        background: dice.chance(70).then(|| Background { starting_step: usize::try_from(dice.below(3)).unwrap(), metrics }),
+        background: dice
+            .chance(70)
+            .then(|| Background { starting_step: usize::try_from(dice.below(3)).unwrap(), metrics }),
         steps,
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::laws::Laws;
+use super::mutants::Planner;
 use super::process::{Fate, Process};
 use super::releases;
 use super::world::{Kind, World};
@@ -66,6 +67,7 @@ const REST_WITHIN: Duration = Duration::from_mins(90);
 pub(super) struct Run {
     seed: u64,
     faults: Faults,
+    planner: Planner,
     pub(super) world: World,
     pub(super) rollout: Rollout,
     pub(super) process: Process,
@@ -94,16 +96,22 @@ pub(super) enum Source {
 
 impl Run {
     pub(super) fn new(seed: u64, faults: Faults) -> Self {
+        Self::with(crate::plan::plan, seed, faults)
+    }
+
+    /// A run with another planner than the real one.
+    pub(super) fn with(planner: Planner, seed: u64, faults: Faults) -> Self {
         let mut world = World::new(seed, 1 + usize::try_from(seed % 2).unwrap());
         world.slow_pods = faults.pods_fail && world.dice.chance(30);
         let rollout = releases::rollout(&mut world.dice);
-        let process = Process::start(&world);
+        let process = Process::start(&world, planner);
         let calm_at = world.later(CALM_AFTER);
         let source = world.dice.of(&[Source::Good, Source::Good, Source::Good, Source::Bad, Source::Empty]);
         let laws = Laws::new(faults);
         let mut run = Self {
             seed,
             faults,
+            planner,
             world,
             rollout,
             process,
@@ -130,6 +138,46 @@ impl Run {
         run
     }
 
+    /// A run in which only what the story tells happens.
+    pub(super) fn quiet(rollout: Rollout) -> Self {
+        let mut run = Self::new(1, Faults::none());
+        run.queue.retain(|_, happening| !matches!(happening, Happening::Mischief));
+        run.source = Source::Good;
+        run.rollout = rollout;
+        run
+    }
+
+    /// Lets time go on until `done`, or until nothing more happens within the given time.
+    pub(super) fn until(&mut self, within: Duration, done: impl Fn(&World) -> bool) -> bool {
+        let over = self.world.later(within);
+        self.pass().unwrap();
+        while !done(&self.world) {
+            match self.queue.first_key_value() {
+                Some(((at, _), _)) if *at <= over => {}
+                _ => {
+                    self.world.now = over;
+                    return false;
+                }
+            }
+            let Some(((at, _), happening)) = self.queue.pop_first() else { return false };
+            self.world.now = self.world.now.max(at);
+            self.happen(happening).unwrap();
+            self.follow_up();
+            self.laws.check_world(&self.world, &self.rollout).unwrap();
+        }
+        true
+    }
+
+    /// What the metric source says from now on.
+    pub(super) fn source_says(&mut self, source: Source) {
+        self.source = source;
+    }
+
+    /// The status that would be written now.
+    pub(super) fn report(&mut self) -> crate::plan::report::Report {
+        self.process.pass(&mut self.world, &self.rollout.clone(), &mut |_| Fate::Done).plan.report
+    }
+
     /// Runs until all is at rest; a broken law is printed with the timeline that led to it.
     pub(super) fn to_the_end(self) -> End {
         let (seed, faults) = (self.seed, self.faults);
@@ -146,7 +194,7 @@ impl Run {
         }
     }
 
-    fn play(mut self) -> Result<End, String> {
+    pub(super) fn play(mut self) -> Result<End, String> {
         self.play_on()
     }
 
@@ -251,13 +299,19 @@ impl Run {
             let stage = passed.plan.state.as_ref().map(|state| super::laws::short(state));
             let crashed = if passed.crashed { " CRASH" } else { "" };
             let events: Vec<_> = passed.plan.events.iter().map(|event| event.message.as_str()).collect();
-            format!("pass{crashed} {:?} {} | {:?} | wrote {:?} | {events:?}", passed.plan.persist, stage.unwrap_or_default(), passed.plan.report.message, passed.wrote)
+            format!(
+                "pass{crashed} {:?} {} | {:?} | wrote {:?} | {events:?}",
+                passed.plan.persist,
+                stage.unwrap_or_default(),
+                passed.plan.report.message,
+                passed.wrote
+            )
         });
         self.laws.check_pass(&passed, &self.world, &rollout)?;
         if passed.crashed {
             self.epoch += 1;
             self.asked.clear();
-            self.process = Process::start(&self.world);
+            self.process = Process::start(&self.world, self.planner);
             self.process.next_wake = Some(self.world.later(Duration::from_secs(1)));
         }
         if let Some(wake) = self.process.next_wake {
@@ -278,7 +332,8 @@ impl Run {
             return;
         }
         let latency = self.world.dice.up_to(if self.faults.lag { 3_000 } else { 50 });
-        let at = question.due.max(self.world.now).checked_add(jiff::SignedDuration::try_from(latency).unwrap()).unwrap();
+        let at =
+            question.due.max(self.world.now).checked_add(jiff::SignedDuration::try_from(latency).unwrap()).unwrap();
         self.counter += 1;
         let epoch = self.epoch;
         self.queue.insert((at, self.counter), Happening::Answer(Box::new(question), epoch));
@@ -286,7 +341,8 @@ impl Run {
 
     fn answer(&mut self, question: &Question) {
         let Token { metric, .. } = &question.token;
-        let source = if metric.scope == Scope::Preflight && self.source == Source::Bad { Source::Good } else { self.source };
+        let source =
+            if metric.scope == Scope::Preflight && self.source == Source::Bad { Source::Good } else { self.source };
         let outcome = match source {
             Source::Good => Outcome::Samples(vec![0.999]),
             Source::Bad => Outcome::Samples(vec![0.2]),
@@ -313,7 +369,9 @@ impl Run {
             match kind {
                 Kind::Sets | Kind::Services => {
                     for side in [Side::Stable, Side::Canary] {
-                        let delay = lag(self, 1_200);
+                        // Now and then longer than anything settles.
+                        let most = if self.world.dice.chance(10) { 9_000 } else { 1_200 };
+                        let delay = lag(self, most);
                         self.schedule(delay, Happening::Slices(side));
                     }
                     self.wake_pods();
@@ -357,10 +415,11 @@ impl Run {
         let (people, pods) = (self.faults.people, self.faults.pods_fail);
         match roll {
             0..35 => self.declare_another_template(),
-            35..45 if pods => self.break_pods(),
-            45..50 if pods => self.world.never_ready.push(self.rollout.hash.clone()),
+            35..48 if pods => self.break_pods(),
+            48..50 if pods => self.world.never_ready.push(self.rollout.hash.clone()),
             50..60 => {
-                self.source = self.world.dice.of(&[Source::Good, Source::Bad, Source::Empty, Source::Down, Source::NotANumber]);
+                self.source =
+                    self.world.dice.of(&[Source::Good, Source::Bad, Source::Empty, Source::Down, Source::NotANumber]);
             }
             60..68 if people => {
                 let weight = Weight::clamped(u32::try_from(self.world.dice.below(101)).unwrap());
@@ -373,6 +432,7 @@ impl Run {
             68..76 if people => self.rollout.replicas = u32::try_from(self.world.dice.below(9)).unwrap(),
             76..80 if people => self.rollout.paused = !self.rollout.paused,
             80..84 if people => self.break_spec(),
+            84..88 if people => self.lose_status(),
             84..96 => self.command(),
             _ => self.declare_another_template(),
         }
@@ -388,6 +448,13 @@ impl Run {
         self.rollout.hash = Hash::new(format!("v{template}"));
         self.rollout.generation += 1;
         self.laws.excuse_scaling(self.world.now);
+    }
+
+    /// A backup without status is restored.
+    fn lose_status(&mut self) {
+        self.world.status = None;
+        self.world.changed(Kind::Status);
+        self.laws.excuse(self.world.now);
     }
 
     fn break_spec(&mut self) {
@@ -412,7 +479,7 @@ impl Run {
         let hash = self.world.dice.of(&hashes);
         let now = self.world.now;
         let back = self.world.dice.of(&[5_000, 20_000, 60_000]);
-        let most = self.world.dice.below(6);
+        let most = 1 + self.world.dice.below(8);
         let set = self.world.sets.get_mut(&hash).unwrap();
         for pod in set.pods.iter_mut().take(usize::try_from(most).unwrap()) {
             pod.ready_from = now.checked_add(jiff::SignedDuration::from_millis(back)).unwrap();

@@ -1,0 +1,237 @@
+//! Deliberate mutations of `plan()`: each is a mistake that somebody could make, and each must break a law within the
+//! default number of runs. They stand around the planner and not in it, so that the real one stays readable: a mutant
+//! either is lied to about what was observed, or changes what was decided.
+
+use std::time::Duration;
+
+use super::run::{Faults, Run};
+use crate::analysis::Outcome;
+use crate::names::Side;
+use crate::observed::{Endpoints, Look, Observed};
+use crate::plan::{Action, Persist, Plan, plan};
+use crate::spec::Rollout;
+use crate::split::Weight;
+use crate::state::{Stage, State};
+
+/// A planner.
+pub(super) type Planner = fn(&Rollout, Option<&State>, &Observed) -> Plan;
+
+/// Name, mutant, and what has to go wrong around it for the mistake to matter.
+const MUTANTS: [(&str, Planner, fn(u64) -> Faults); 16] = [
+    ("nothing is given time to settle", missing_settle, |_| Faults::none()),
+    ("a stale cache counts as absence", stale_is_absent, everything),
+    ("endpoints of any binding count", any_slice_counts, |_| Faults { lag: true, ..Faults::none() }),
+    ("endpoints count before they are ready", unready_endpoints_count, |_| Faults { lag: true, ..Faults::none() }),
+    ("weight before scale", weight_before_scale, |_| Faults::none()),
+    ("scale before weight, going back", scale_before_weight, |_| Faults::none()),
+    ("the slot is re-bound under traffic", slot_rebound_under_traffic, |_| Faults::none()),
+    ("stable is re-bound before it is out of traffic", stable_rebound_early, |_| Faults::none()),
+    ("the first pass heals in both directions", first_pass_raises, everything),
+    ("actions precede the status", status_is_not_written_first, |_| Faults { crashes: true, ..Faults::none() }),
+    ("rejections are forgotten", rejections_are_forgotten, |_| Faults::none()),
+    ("no data is success", no_data_is_success, |_| Faults::none()),
+    ("a failing verdict is not heeded", failure_is_ignored, |_| Faults::none()),
+    ("a share without pods is kept", share_without_pods, |_| Faults { pods_fail: true, ..Faults::none() }),
+    ("the next wake is forgotten", wakes_are_lost, |_| Faults::none()),
+    ("rest keeps a timer", rest_is_restless, |_| Faults::none()),
+];
+
+fn everything(seed: u64) -> Faults {
+    Faults::drawn(seed)
+}
+
+#[test]
+fn every_mutant_is_caught() {
+    let mut survivors = Vec::new();
+    for (name, mutant, faults) in MUTANTS {
+        let mut events = 0;
+        let caught = (0..super::runs()).find_map(|seed| match Run::with(mutant, seed, faults(seed)).play() {
+            Ok(end) => {
+                events += end.events;
+                None
+            }
+            Err(law) => Some((seed, law)),
+        });
+        match caught {
+            Some((seed, law)) => {
+                println!("{name}: caught in run {seed} after {events} events: {}", law.lines().next().unwrap())
+            }
+            None => survivors.push(name),
+        }
+    }
+    assert!(survivors.is_empty(), "not caught: {survivors:?}");
+}
+
+fn missing_settle(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
+    let mut rollout = rollout.clone();
+    if let Ok(spec) = &mut rollout.spec {
+        spec.settle = Duration::ZERO;
+    }
+    plan(&rollout, state, observed)
+}
+
+fn stale_is_absent(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
+    let mut observed = observed.clone();
+    if state.is_none() {
+        observed.sets = Look::Seen(std::collections::BTreeMap::new());
+        observed.live = true;
+    }
+    if observed.sets == Look::Stale {
+        observed.sets = Look::Seen(std::collections::BTreeMap::new());
+    }
+    for (_, route) in &mut observed.routes {
+        if *route == Look::Stale {
+            *route = Look::Missing;
+        }
+    }
+    for service in [&mut observed.stable_service, &mut observed.canary_service] {
+        if *service == Look::Stale {
+            *service = Look::Missing;
+        }
+    }
+    plan(rollout, state, &observed)
+}
+
+fn any_slice_counts(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
+    let mut observed = observed.clone();
+    if let Some(state) = state {
+        relabel(&mut observed.stable_endpoints, state, Side::Stable);
+        relabel(&mut observed.canary_endpoints, state, Side::Canary);
+    }
+    plan(rollout, state, &observed)
+}
+
+fn relabel(endpoints: &mut Endpoints, state: &State, side: Side) {
+    for slice in &mut endpoints.slices {
+        slice.revision = Some(state.bindings.of(side).decided.clone());
+    }
+}
+
+fn unready_endpoints_count(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
+    let mut observed = observed.clone();
+    for slice in &mut observed.canary_endpoints.slices {
+        slice.ready = rollout.replicas;
+    }
+    if let Look::Seen(sets) = &mut observed.sets {
+        for set in sets.values_mut() {
+            set.ready = set.wanted;
+            set.available = set.wanted;
+        }
+    }
+    plan(rollout, state, &observed)
+}
+
+/// Adds actions to what the real planner decides.
+fn with(rollout: &Rollout, state: Option<&State>, observed: &Observed, more: impl Fn(&State) -> Vec<Action>) -> Plan {
+    let mut plan = plan(rollout, state, observed);
+    let extra = plan.state.as_ref().map(more).unwrap_or_default();
+    plan.actions.extend(extra);
+    plan
+}
+
+fn weight_before_scale(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
+    with(rollout, state, observed, |state| match &state.stage {
+        Stage::Releasing(release)
+            if state.traffic.decided == Weight::ZERO && state.bindings.canary.decided == release.canary.hash =>
+        {
+            observed
+                .routes
+                .iter()
+                .map(|(id, _)| Action::Split { route: id.clone(), weight: Weight::clamped(20), safety: false })
+                .collect()
+        }
+        _ => Vec::new(),
+    })
+}
+
+fn scale_before_weight(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
+    let there = |hash: &crate::names::Hash| observed.sets.seen().is_some_and(|sets| sets.contains_key(hash));
+    with(rollout, state, observed, |state| match &state.stage {
+        Stage::Leaving(leaving) if there(&leaving.canary.hash) => {
+            vec![Action::ScaleSet { hash: leaving.canary.hash.clone(), from: 1, to: 0 }]
+        }
+        _ => Vec::new(),
+    })
+}
+
+fn slot_rebound_under_traffic(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
+    with(rollout, state, observed, |state| match &state.stage {
+        Stage::Leaving(leaving) if rollout.hash != leaving.canary.hash && rollout.hash != state.stable.hash => {
+            vec![Action::Bind { side: Side::Canary, hash: rollout.hash.clone() }]
+        }
+        _ => Vec::new(),
+    })
+}
+
+fn stable_rebound_early(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
+    with(rollout, state, observed, |state| match &state.stage {
+        Stage::Releasing(release) if release.step > 0 => {
+            vec![Action::Bind { side: Side::Stable, hash: release.canary.hash.clone() }]
+        }
+        _ => Vec::new(),
+    })
+}
+
+fn first_pass_raises(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
+    plan(rollout, state, &Observed { first_pass: false, ..observed.clone() })
+}
+
+fn status_is_not_written_first(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
+    let mut plan = plan(rollout, state, observed);
+    if plan.persist == Persist::Now && !plan.actions.is_empty() {
+        plan.persist = Persist::Nothing;
+    }
+    plan
+}
+
+fn rejections_are_forgotten(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
+    let mut plan = plan(rollout, state, observed);
+    if let Some(state) = &mut plan.state
+        && matches!(state.stage, Stage::Resting)
+    {
+        state.rejected.clear();
+        plan.persist = Persist::Now;
+    }
+    plan
+}
+
+fn no_data_is_success(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
+    let mut observed = observed.clone();
+    for answer in &mut observed.answers {
+        if !matches!(answer.outcome, Outcome::Samples(_)) {
+            answer.outcome = Outcome::Samples(vec![1.0]);
+        }
+    }
+    plan(rollout, state, &observed)
+}
+
+fn failure_is_ignored(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
+    let mut observed = observed.clone();
+    for answer in &mut observed.answers {
+        if answer.outcome == Outcome::Samples(vec![0.2]) {
+            answer.outcome = Outcome::Samples(vec![1.0]);
+        }
+    }
+    plan(rollout, state, &observed)
+}
+
+fn share_without_pods(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
+    let mut observed = observed.clone();
+    if let Some(State { stage: Stage::Releasing(release), .. }) = state
+        && release.goal_since.is_some()
+    {
+        for slice in &mut observed.canary_endpoints.slices {
+            slice.ready = slice.ready.max(release.goal.needs(rollout.replicas));
+        }
+    }
+    plan(rollout, state, &observed)
+}
+
+fn wakes_are_lost(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
+    Plan { next_wake: None, ..plan(rollout, state, observed) }
+}
+
+fn rest_is_restless(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
+    let plan = plan(rollout, state, observed);
+    Plan { next_wake: plan.next_wake.or(observed.now.checked_add(jiff::SignedDuration::from_secs(60)).ok()), ..plan }
+}
