@@ -43,7 +43,7 @@ fn law(holds: bool, what: impl FnOnce() -> String) -> Law {
 
 /// A state on one line.
 pub(super) fn short(state: &State) -> String {
-    let stage = match &state.stage {
+    let doing = match &state.stage {
         Stage::Deploying => "deploying".to_owned(),
         Stage::Resting => "resting".to_owned(),
         Stage::Releasing(release) => format!(
@@ -63,7 +63,7 @@ pub(super) fn short(state: &State) -> String {
         format!("{}{}", binding.decided, if binding.is_in_force(&binding.decided) { "" } else { "?" })
     };
     format!(
-        "[{stage}; stable {}; {} decided, {} in force; bound {} / {}]",
+        "[{doing}; stable {}; {} decided, {} in force; bound {} / {}]",
         state.stable.hash,
         state.traffic.decided,
         state.traffic.in_force,
@@ -253,7 +253,7 @@ impl Laws {
             (passed.plan.persist != Persist::Now || !passed.crashed).then_some((leaving.canary.number, decided));
         let stable = &state.stable.hash;
         let ready = passed.observed.stable_endpoints.ready_of(stable).unwrap_or(0);
-        let replicas = state.bindings.stable.is_in_force(stable).then_some(ready).unwrap_or(0);
+        let replicas = if state.bindings.stable.is_in_force(stable) { ready } else { 0 };
         let full = passed.observed.sets.seen().and_then(|sets| Some(sets.get(stable)?.wanted)).unwrap_or(u32::MAX);
         law(full == u32::MAX || replicas < full || full == 0 || decided == Weight::ZERO, || {
             format!("I3: stable has {replicas} of {full} ready, and the canary keeps {decided}")

@@ -27,7 +27,7 @@ fn explore(name: &str, faults: fn(u64) -> Faults) {
     let mut events = 0;
     let mut ends = std::collections::BTreeMap::<&'static str, u64>::new();
     for seed in 0..runs() {
-        let end = Run::new(seed, faults(seed)).to_the_end();
+        let end = Run::new(seed, faults(seed)).finish();
         events += end.events;
         *ends.entry(end.phase).or_default() += 1;
     }

@@ -16,8 +16,10 @@ use crate::state::{Stage, State};
 /// A planner.
 pub(super) type Planner = fn(&Rollout, Option<&State>, &Observed) -> Plan;
 
-/// Name, mutant, and what has to go wrong around it for the mistake to matter.
-const MUTANTS: [(&str, Planner, fn(u64) -> Faults); 16] = [
+/// Name, planner, and what has to go wrong around it for the mistake to matter.
+type Mutant = (&'static str, Planner, fn(u64) -> Faults);
+
+const MUTANTS: [Mutant; 16] = [
     ("nothing is given time to settle", missing_settle, |_| Faults::none()),
     ("a stale cache counts as absence", stale_is_absent, everything),
     ("endpoints of any binding count", any_slice_counts, |_| Faults { lag: true, ..Faults::none() }),
@@ -54,7 +56,7 @@ fn every_mutant_is_caught() {
         });
         match caught {
             Some((seed, law)) => {
-                println!("{name}: caught in run {seed} after {events} events: {}", law.lines().next().unwrap())
+                println!("{name}: caught in run {seed} after {events} events: {}", law.lines().next().unwrap());
             }
             None => survivors.push(name),
         }

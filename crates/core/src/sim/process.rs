@@ -41,6 +41,7 @@ pub(super) struct Process {
     refused_since: Option<Timestamp>,
     failed: bool,
     planner: Planner,
+    wants_words_of: Option<Hash>,
 }
 
 /// How a write ends.
@@ -79,6 +80,7 @@ impl Process {
             refused_since: None,
             failed: false,
             planner,
+            wants_words_of: None,
         };
         for kind in Kind::ALL {
             process.sync(world, kind);
@@ -147,7 +149,7 @@ impl Process {
             canary_endpoints: slices(Side::Canary),
             routes: self.caches.routes.iter().map(route).collect(),
             answers: self.answers.clone(),
-            words: None,
+            words: self.wants_words_of.as_ref().map(|hash| world.words_of(hash)),
             finalizer: self.caches.finalizer,
         }
     }
@@ -187,6 +189,7 @@ impl Process {
         }
         self.questions = passed.plan.questions.clone();
         self.next_wake = passed.plan.next_wake;
+        self.wants_words_of.clone_from(&passed.plan.wants_words_of);
         // The shell's backoff: a pass in which a write failed is followed by another.
         if (!may_act || self.failed) && !passed.crashed {
             let soon = world.later(Duration::from_millis(500));
@@ -235,7 +238,8 @@ impl Process {
         self.failed = false;
         let long_refused = self.refused_since.is_some_and(|since| world.now >= after(since, 2));
         for action in passed.plan.actions.clone() {
-            if !may_act && !(long_refused && action.is_safety()) {
+            let ahead = long_refused && action.is_safety();
+            if !(may_act || ahead) {
                 continue;
             }
             let kind = kind_of(&action);

@@ -17,6 +17,7 @@ use crate::split::Weight;
 
 /// What may go wrong in a run.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(super) struct Faults {
     pub(super) crashes: bool,
     pub(super) lag: bool,
@@ -179,7 +180,7 @@ impl Run {
     }
 
     /// Runs until all is at rest; a broken law is printed with the timeline that led to it.
-    pub(super) fn to_the_end(self) -> End {
+    pub(super) fn finish(self) -> End {
         let (seed, faults) = (self.seed, self.faults);
         match self.play() {
             Ok(end) => end,
@@ -296,7 +297,7 @@ impl Run {
         let rollout = self.rollout.clone();
         let passed = self.process.pass(&mut self.world, &rollout, &mut fate);
         self.note(|| {
-            let stage = passed.plan.state.as_ref().map(|state| super::laws::short(state));
+            let stage = passed.plan.state.as_ref().map(super::laws::short);
             let crashed = if passed.crashed { " CRASH" } else { "" };
             let events: Vec<_> = passed.plan.events.iter().map(|event| event.message.as_str()).collect();
             format!(
@@ -414,7 +415,6 @@ impl Run {
         let roll = self.world.dice.below(100);
         let (people, pods) = (self.faults.people, self.faults.pods_fail);
         match roll {
-            0..35 => self.declare_another_template(),
             35..48 if pods => self.break_pods(),
             48..50 if pods => self.world.never_ready.push(self.rollout.hash.clone()),
             50..60 => {

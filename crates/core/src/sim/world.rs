@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::names::{Hash, Side};
-use crate::observed::{Acceptance, Endpoints, RouteId, RouteView, SetView, Slice};
+use crate::observed::{Acceptance, ContainerWords, Endpoints, RouteId, RouteView, SetView, Slice};
 use crate::split::Weight;
 use crate::state::State;
 
@@ -134,6 +134,8 @@ pub(super) struct World {
     pub(super) slow_pods: bool,
     /// Pods of these hashes never become ready.
     pub(super) never_ready: Vec<Hash>,
+    /// Pods of these hashes crash, since then.
+    pub(super) crashing: BTreeMap<Hash, Timestamp>,
 }
 
 impl World {
@@ -158,6 +160,7 @@ impl World {
             proxies: Proxies { weights: vec![Weight::ZERO; routes], behind: BTreeMap::new() },
             slow_pods: false,
             never_ready: Vec::new(),
+            crashing: BTreeMap::new(),
         }
     }
 
@@ -178,7 +181,7 @@ impl World {
     /// The ReplicaSet controller: pods are made, and those that are not ready go first.
     pub(super) fn resize(&mut self, hash: &Hash) {
         let slow = if self.slow_pods { 40_000 } else { 4_000 };
-        let broken = self.never_ready.contains(hash);
+        let broken = self.never_ready.contains(hash) || self.crashing.contains_key(hash);
         let now = self.now;
         let Some(set) = self.sets.get_mut(hash) else { return };
         let wanted = usize::try_from(set.wanted).unwrap();
@@ -188,6 +191,21 @@ impl World {
             let delay = SignedDuration::from_millis(i64::try_from(self.dice.below(slow)).unwrap() + 200);
             set.pods.push(Pod { ready_from: now.checked_add(delay).unwrap(), broken });
         }
+    }
+
+    /// What the kubelet says of pods that never become ready: each restarts every ten seconds.
+    pub(super) fn words_of(&self, hash: &Hash) -> Vec<ContainerWords> {
+        let Some(since) = self.crashing.get(hash) else { return Vec::new() };
+        let lasts = self.now.duration_since(*since).as_secs();
+        let word = ContainerWords {
+            pod: format!("shop-{hash}-1"),
+            container: "app".to_owned(),
+            created_at: *since,
+            restarts: u32::try_from(lasts / 10).unwrap(),
+            ended_at: Some(self.now),
+            words: "CrashLoopBackOff (exit code 42)".to_owned(),
+        };
+        vec![word]
     }
 
     /// The endpoint slice controller: label and endpoints from one look at Service and pods.
