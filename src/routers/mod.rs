@@ -150,7 +150,8 @@ impl RouteRef {
 pub fn view(route: &RouteRef, object: &Value, backends: &Backends<'_>) -> RouteView {
     let rules = route.rules(object, backends);
     let shares = || rules.iter().filter(|rule| rule.names_canary()).map(Rule::share);
-    let fragment = route.spec.as_ref().map(|_| declared(route, backends, Weight::ZERO));
+    // A declared spec that cannot be split is told of where the Rollout is read; the live route can still be patched.
+    let fragment = route.spec.as_ref().and_then(|_| declared(route, backends, Weight::ZERO).ok());
     let acceptance = match route.kind {
         RouteKind::HttpRoute | RouteKind::GrpcRoute => gateway_api::acceptance(object, backends),
         RouteKind::VirtualService => virtual_service::acceptance(),
@@ -159,8 +160,9 @@ pub fn view(route: &RouteRef, object: &Value, backends: &Backends<'_>) -> RouteV
         least: shares().map(|share| share.least).min().unwrap_or(Weight::ZERO),
         most: shares().map(|share| share.most).max().unwrap_or(Weight::ZERO),
         acceptance,
-        differs: matches!(&fragment, Some(Ok(fragment)) if declared::differs(fragment, object, &route.rules(fragment, backends))),
-        problem: fragment.and_then(Result::err).or_else(|| route.wrong(object, &rules, backends)),
+        problem: route.wrong(object, &rules, backends),
+        differs: fragment
+            .is_some_and(|fragment| declared::differs(&fragment, object, &route.rules(&fragment, backends))),
     }
 }
 

@@ -107,10 +107,13 @@ fn a_declared_rule_without_backends_gets_both_services_where_that_is_complete() 
 }
 
 #[test]
-fn a_declared_spec_that_cannot_be_split_is_a_problem_of_the_view_too() {
+fn a_declared_spec_that_cannot_be_split_keeps_nobody_from_patching_the_live_route() {
+    let object = live(&declared(&owned(RouteKind::HttpRoute, http_spec()), &BACKENDS, Weight::clamped(25)).unwrap());
     let spec = json!({"rules": [{"backendRefs": [{"name": "podinfo-canary"}]}]});
     let reference = owned(RouteKind::HttpRoute, spec);
-    let problem = declared(&reference, &BACKENDS, Weight::ZERO).unwrap_err();
-    let view = view(&reference, &json!({}), &BACKENDS);
-    assert_eq!((view.problem, view.differs), (Some(problem), false));
+    assert!(declared(&reference, &BACKENDS, Weight::ZERO).is_err());
+    let seen = view(&reference, &object, &BACKENDS);
+    assert_eq!((seen.problem, seen.differs), (None, false));
+    let back = patched(&object, patch(&reference, &object, &BACKENDS, Weight::ZERO).unwrap());
+    assert!(view(&reference, &back, &BACKENDS).is_at(Weight::ZERO));
 }

@@ -1,0 +1,299 @@
+//! Questions under way.
+//!
+//! For each Rollout the desk knows what its last plan asks. Each question is asked once it is due, in a task of its own:
+//! nothing here blocks a pass, and no Rollout waits for another one's metric source. Answers are kept until the state that
+//! counts them has been persisted; one that nobody asks for any more is dropped when it arrives.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use leadsman_core::analysis::{Answer, Outcome, Question, Token};
+use tokio::task::AbortHandle;
+
+use super::lines::Lines;
+use super::prometheus::Prometheus;
+use super::{Failure, Source};
+use crate::controller::key::Key;
+
+/// Beyond a question's own timeout: time for the source's words about a timeout of its own to arrive.
+const GRACE: Duration = Duration::from_millis(500);
+/// Longest sleep before the clock is looked at again: it may have been set in the meantime.
+const LONGEST_SLEEP: Duration = Duration::from_secs(10);
+/// Answers of a Rollout that may wait to be persisted. With so many, nothing more is asked for it.
+pub(super) const MOST_ANSWERS: usize = 256;
+
+/// What is asked for every Rollout, and what was answered.
+pub struct Desk(Arc<Inner>);
+
+struct Inner {
+    source: Box<dyn Source>,
+    wake: Box<dyn Fn(Key) + Send + Sync>,
+    clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
+    lines: Lines,
+    runs: AtomicU64,
+    books: Mutex<HashMap<Key, Book>>,
+}
+
+/// One Rollout's questions and answers.
+#[derive(Default)]
+struct Book {
+    entries: HashMap<Token, Entry>,
+    answers: Vec<Answer>,
+    /// When the last answer came.
+    last_at: Timestamp,
+}
+
+struct Entry {
+    question: Question,
+    /// When the question that was asked last had been due.
+    asked: Option<Timestamp>,
+    state: State,
+}
+
+enum State {
+    /// Nothing to do: the question was asked.
+    Idle,
+    /// Not yet due, or in line.
+    Waiting(Run),
+    /// Sent.
+    Asking(Run),
+}
+
+/// A task that sees to an entry. One whose number is not the entry's has nothing to say any more.
+struct Run {
+    number: u64,
+    task: AbortHandle,
+}
+
+impl Entry {
+    fn wants_to_be_asked(&self) -> bool {
+        self.asked.is_none_or(|asked| self.question.due > asked)
+    }
+
+    fn is_of(&self, run: u64) -> bool {
+        match &self.state {
+            State::Idle => false,
+            State::Waiting(current) | State::Asking(current) => current.number == run,
+        }
+    }
+
+    fn stop(&mut self) {
+        if let State::Waiting(run) | State::Asking(run) = std::mem::replace(&mut self.state, State::Idle) {
+            run.task.abort();
+        }
+    }
+}
+
+impl Book {
+    fn of(&mut self, token: &Token, run: u64) -> Option<&mut Entry> {
+        self.entries.get_mut(token).filter(|entry| entry.is_of(run))
+    }
+
+    fn has_room(&self) -> bool {
+        self.answers.len() < MOST_ANSWERS
+    }
+}
+
+impl Desk {
+    /// An empty desk. `prometheus_address` is asked where a metric names none; `wake` is called for a Rollout whenever one
+    /// of its questions has been answered.
+    ///
+    /// # Errors
+    /// When no HTTP client can be built.
+    pub fn new(
+        client: kube::Client,
+        prometheus_address: Option<String>,
+        wake: impl Fn(Key) + Send + Sync + 'static,
+    ) -> Result<Self, reqwest::Error> {
+        Ok(Self::with(Prometheus::new(client, prometheus_address)?, Timestamp::now, wake))
+    }
+
+    pub(super) fn with(
+        source: impl Source,
+        clock: impl Fn() -> Timestamp + Send + Sync + 'static,
+        wake: impl Fn(Key) + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            source: Box::new(source),
+            wake: Box::new(wake),
+            clock: Box::new(clock),
+            lines: Lines::default(),
+            runs: AtomicU64::new(0),
+            books: Mutex::default(),
+        }))
+    }
+
+    /// What is to be asked for a Rollout from now on. What is not listed any more is dropped, also what is under way; a
+    /// token that was asked is asked again only when it is due later than before, and never twice at once.
+    ///
+    /// Must be called within a Tokio runtime. Does not block.
+    pub fn set(&self, key: &Key, questions: Vec<Question>) {
+        let mut books = self.0.books();
+        if questions.is_empty() && !books.contains_key(key) {
+            return;
+        }
+        let book = books.entry(key.clone()).or_default();
+        book.entries.retain(|token, entry| {
+            let listed = questions.iter().any(|question| question.token == *token);
+            if !listed {
+                entry.stop();
+            }
+            listed
+        });
+        for question in questions {
+            if let Some(entry) = book.entries.get_mut(&question.token) {
+                // A sleeping task looks again when it wakes, which is too late only for what is due sooner.
+                if matches!(entry.state, State::Waiting(_)) && question.due < entry.question.due {
+                    entry.stop();
+                }
+                entry.question = question;
+            } else {
+                let token = question.token.clone();
+                book.entries.insert(token, Entry { question, asked: None, state: State::Idle });
+            }
+        }
+        self.0.start(key, book);
+        if book.entries.is_empty() && book.answers.is_empty() {
+            books.remove(key);
+        }
+    }
+
+    /// Every answer that has not been persisted yet, in the order in which they came.
+    pub fn answers(&self, key: &Key) -> Vec<Answer> {
+        self.0.books().get(key).map(|book| book.answers.clone()).unwrap_or_default()
+    }
+
+    /// The state that counts all answers until `until` has been persisted: they are not needed any more.
+    pub fn persisted(&self, key: &Key, until: Timestamp) {
+        let mut books = self.0.books();
+        let Some(book) = books.get_mut(key) else { return };
+        book.answers.retain(|answer| answer.at > until);
+        self.0.start(key, book);
+        if book.entries.is_empty() && book.answers.is_empty() {
+            books.remove(key);
+        }
+    }
+
+    /// The Rollout is gone.
+    pub fn forget(&self, key: &Key) {
+        if let Some(mut book) = self.0.books().remove(key) {
+            book.entries.values_mut().for_each(Entry::stop);
+        }
+    }
+}
+
+#[cfg(test)]
+impl Desk {
+    /// Rollouts that the desk keeps anything for.
+    pub(super) fn rollouts(&self) -> usize {
+        self.0.books().len()
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        self.0.books().drain().for_each(|(_, mut book)| book.entries.values_mut().for_each(Entry::stop));
+    }
+}
+
+/// What a task does next.
+enum Next {
+    Sleep(Duration),
+    StandInLine(String),
+    Stop,
+}
+
+impl Inner {
+    fn books(&self) -> MutexGuard<'_, HashMap<Key, Book>> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts a task for every entry that has something to ask and none to ask it.
+    fn start(self: &Arc<Self>, key: &Key, book: &mut Book) {
+        let has_room = book.has_room();
+        let idle = book
+            .entries
+            .iter_mut()
+            .filter(|(_, entry)| has_room && matches!(entry.state, State::Idle) && entry.wants_to_be_asked());
+        for (token, entry) in idle {
+            let number = self.runs.fetch_add(1, Ordering::Relaxed);
+            let task = tokio::spawn(Arc::clone(self).see_to(key.clone(), token.clone(), number));
+            entry.state = State::Waiting(Run { number, task: task.abort_handle() });
+        }
+    }
+
+    /// Asks what one token wants to be asked, until there is nothing more to ask.
+    async fn see_to(self: Arc<Self>, key: Key, token: Token, run: u64) {
+        loop {
+            match self.next(&key, &token, run) {
+                Next::Stop => return,
+                Next::Sleep(duration) => tokio::time::sleep(duration).await,
+                Next::StandInLine(place) => {
+                    let Ok(turn) = self.lines.of(&place).acquire_owned().await else { return };
+                    let Some(question) = self.begin(&key, &token, run, &place) else { continue };
+                    let outcome = self.ask(&question).await;
+                    drop(turn);
+                    let Some(more) = self.deliver(&key, run, question, outcome) else { return };
+                    (self.wake)(key.clone());
+                    if !more {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn next(&self, key: &Key, token: &Token, run: u64) -> Next {
+        let mut books = self.books();
+        let Some(entry) = books.get_mut(key).and_then(|book| book.of(token, run)) else { return Next::Stop };
+        let wait = entry.question.due.duration_since((self.clock)());
+        match Duration::try_from(wait) {
+            Ok(wait) if !wait.is_zero() => Next::Sleep(wait.min(LONGEST_SLEEP)),
+            _ => Next::StandInLine(self.source.place(&entry.question)),
+        }
+    }
+
+    /// Takes the question as it stands now, or nothing where it changed while it stood in line.
+    fn begin(&self, key: &Key, token: &Token, run: u64, place: &str) -> Option<Question> {
+        let mut books = self.books();
+        let entry = books.get_mut(key)?.of(token, run)?;
+        if entry.question.due > (self.clock)() || self.source.place(&entry.question) != place {
+            return None;
+        }
+        entry.asked = Some(entry.question.due);
+        if let State::Waiting(run) = std::mem::replace(&mut entry.state, State::Idle) {
+            entry.state = State::Asking(run);
+        }
+        Some(entry.question.clone())
+    }
+
+    async fn ask(&self, question: &Question) -> Outcome {
+        let timeout = question.source.timeout;
+        let late =
+            |_| Failure::passing(format!("{}: no answer within {timeout:?}", self.source.place(question))).into();
+        tokio::time::timeout(timeout + GRACE, self.source.ask(question)).await.unwrap_or_else(late)
+    }
+
+    /// Keeps an answer that is still asked for, and says whether the token wants to be asked again already.
+    fn deliver(&self, key: &Key, run: u64, question: Question, outcome: Outcome) -> Option<bool> {
+        let mut books = self.books();
+        let book = books.get_mut(key)?;
+        book.of(&question.token, run)?;
+        // Strictly later than the last one, whatever the clock does: answers are counted and dropped by their time.
+        let after_last = book.last_at.saturating_add(SignedDuration::from_nanos(1)).unwrap_or(Timestamp::MAX);
+        book.last_at = (self.clock)().max(after_last);
+        let Question { token, query, .. } = question;
+        book.answers.push(Answer { token: token.clone(), at: book.last_at, query, outcome });
+        let has_room = book.has_room();
+        let entry = book.of(&token, run)?;
+        let more = has_room && entry.wants_to_be_asked();
+        entry.state = match std::mem::replace(&mut entry.state, State::Idle) {
+            State::Waiting(run) | State::Asking(run) if more => State::Waiting(run),
+            _ => State::Idle,
+        };
+        Some(more)
+    }
+}

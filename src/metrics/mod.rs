@@ -1,0 +1,54 @@
+//! Metric sources: who is asked what, and when. What an answer means is for the core to say.
+//!
+//! [`Desk`] holds the questions of every Rollout and asks each when it is due; [`prometheus`] sends one query and says
+//! what came of it.
+
+mod answer;
+mod credentials;
+mod desk;
+mod lines;
+mod prometheus;
+
+#[cfg(test)]
+mod tests;
+
+use futures::future::BoxFuture;
+use leadsman_core::analysis::{Outcome, Question};
+
+pub use self::desk::Desk;
+
+/// Somebody who answers questions.
+trait Source: Send + Sync + 'static {
+    /// Where a question goes: questions to one place wait for each other.
+    fn place(&self, question: &Question) -> String;
+
+    /// Asks now. May be dropped at any time, when the answer is not wanted any more or takes too long.
+    fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Outcome>;
+}
+
+/// Why there is no usable answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Failure {
+    /// True when asking again cannot help.
+    query_is_wrong: bool,
+    /// What went wrong, with the source's own words.
+    message: String,
+}
+
+impl Failure {
+    /// The next time may be better.
+    fn passing(message: impl Into<String>) -> Self {
+        Self { query_is_wrong: false, message: message.into() }
+    }
+
+    /// The question itself has to be changed.
+    fn lasting(message: impl Into<String>) -> Self {
+        Self { query_is_wrong: true, message: message.into() }
+    }
+}
+
+impl From<Failure> for Outcome {
+    fn from(Failure { query_is_wrong, message }: Failure) -> Self {
+        Self::Error { query_is_wrong, message }
+    }
+}

@@ -1,0 +1,127 @@
+//! What is sent to a Prometheus and what is made of its answers, over HTTP.
+
+use jiff::Timestamp;
+use leadsman_core::analysis::{Outcome, Question};
+use serde_json::json;
+
+use super::super::Source;
+use super::super::prometheus::Prometheus;
+use super::question;
+use super::server::{Reply, Server, json, server};
+
+/// A client of the API server at this address.
+pub(super) fn kube(address: &str) -> kube::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    kube::Client::try_from(kube::Config::new(address.parse().unwrap())).unwrap()
+}
+
+fn prometheus(default_address: Option<&str>) -> Prometheus {
+    Prometheus::new(kube("http://127.0.0.1:1"), default_address.map(str::to_owned)).unwrap()
+}
+
+async fn ask(server: &Server, change: impl FnOnce(&mut Question)) -> Outcome {
+    let mut question = question("m", &server.address);
+    change(&mut question);
+    prometheus(None).ask(&question).await
+}
+
+fn one(value: &str) -> Reply {
+    json(
+        &json!({"status": "success", "data": {"resultType": "vector", "result": [{"metric": {}, "value": [1, value]}]}}),
+    )
+}
+
+fn error(outcome: Outcome) -> (bool, String) {
+    let Outcome::Error { query_is_wrong, message } = outcome else { panic!("{outcome:?} is no error") };
+    (query_is_wrong, message)
+}
+
+#[tokio::test]
+async fn a_query_is_posted_with_its_time_timeout_and_headers() {
+    let server = server(one("0.5")).await;
+    let query = "sum(rate(x{a=\"b&c=d\"}[30s]))";
+    let before = Timestamp::now().as_second();
+    let outcome = ask(&server, |question| {
+        question.query = query.to_owned();
+        question.source.headers = vec![("X-Scope-OrgID".to_owned(), "team-a".to_owned())];
+    })
+    .await;
+    assert_eq!(outcome, Outcome::Samples(vec![0.5]));
+    let request = server.request();
+    assert_eq!((request.path.as_str(), request.form["query"].as_str()), ("/api/v1/query", query));
+    assert_eq!(request.form["timeout"], "10000ms");
+    let time: f64 = request.form["time"].parse().unwrap();
+    assert!(time >= before as f64 && time < before as f64 + 60.0, "{time}");
+    assert_eq!(request.headers["x-scope-orgid"], "team-a");
+    assert!(!request.headers.contains_key("authorization"));
+    assert!(request.headers["user-agent"].to_str().unwrap().starts_with("leadsman/"));
+}
+
+#[tokio::test]
+async fn an_address_may_have_a_path_and_a_slash_behind_it() {
+    let server = server(one("1")).await;
+    ask(&server, |question| question.source.address = Some(format!("{}/prom/", server.address))).await;
+    assert_eq!(server.request().path, "/prom/api/v1/query");
+    ask(&server, |question| question.source.address = Some(format!("{}/", server.address))).await;
+    assert_eq!(server.request().path, "/api/v1/query");
+}
+
+#[tokio::test]
+async fn without_an_address_the_operator_s_is_asked_and_without_that_nobody() {
+    let server = server(one("1")).await;
+    let mut question = question("m", "");
+    question.source.address = None;
+    assert_eq!(prometheus(Some(&server.address)).ask(&question).await, Outcome::Samples(vec![1.0]));
+    let (query_is_wrong, message) = error(prometheus(None).ask(&question).await);
+    assert!(query_is_wrong && message.contains("--prometheus-address"), "{message}");
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let target = server(one("1")).await;
+    let reply = Reply { status: 302, location: Some(format!("{}/x", target.address)), ..one("1") };
+    let (query_is_wrong, message) = error(ask(&server(reply).await, |_| {}).await);
+    assert!(
+        !query_is_wrong && message.contains("redirects (HTTP 302 Found) to") && message.contains("final address"),
+        "{message}"
+    );
+    assert!(target.requests.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn errors_are_told_in_the_source_s_words() {
+    let bad =
+        json!({"status": "error", "errorType": "bad_data", "error": "invalid parameter \"query\": 1:5: parse error"});
+    let reply = Reply { status: 400, ..json(&bad) };
+    let expected = (true, "bad_data: invalid parameter \"query\": 1:5: parse error".to_owned());
+    assert_eq!(error(ask(&server(reply).await, |_| {}).await), expected);
+    let reply =
+        Reply { status: 401, content_type: "text/plain; charset=utf-8", body: "no org id".to_owned(), location: None };
+    let (query_is_wrong, message) = error(ask(&server(reply).await, |_| {}).await);
+    assert!(!query_is_wrong && message.contains("HTTP 401 Unauthorized") && message.contains("no org id"), "{message}");
+}
+
+#[tokio::test]
+async fn nobody_there_is_an_error_that_names_the_place_and_no_password() {
+    let unused = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let question = question("m", &format!("http://user:secret@{unused}/path"));
+    let (query_is_wrong, message) = error(prometheus(None).ask(&question).await);
+    assert!(!query_is_wrong, "{message}");
+    assert!(message.starts_with(&format!("http://{unused} gave no answer: ")), "{message}");
+    assert!(message.contains("refused") && !message.contains("secret"), "{message}");
+}
+
+#[tokio::test]
+async fn an_answer_that_never_ends_is_not_read_to_its_end() {
+    let large = |bytes: usize| Reply { body: format!("{{\"x\": \"{}\"}}", "a".repeat(bytes)), ..one("1") };
+    let (query_is_wrong, message) = error(ask(&server(large(5 << 20)).await, |_| {}).await);
+    assert!(query_is_wrong && message.contains("longer than 4 MiB"), "{message}");
+    let (_, message) = error(ask(&server(large(3 << 20)).await, |_| {}).await);
+    assert!(message.contains("not as a Prometheus answers"), "{message}");
+}
+
+#[tokio::test]
+async fn what_is_no_address_is_said() {
+    let (query_is_wrong, message) = error(prometheus(None).ask(&question("m", "prometheus")).await);
+    assert!(query_is_wrong && message.contains("\"prometheus\" is not an address"), "{message}");
+}
