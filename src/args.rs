@@ -1,0 +1,66 @@
+//! The command line. Each flag has an environment variable; with none of them it runs in a cluster.
+
+use std::net::SocketAddr;
+
+use clap::{Parser, ValueEnum};
+
+/// Progressive delivery for Kubernetes: runs Rollouts (rollouts.leadsman.dev).
+#[allow(clippy::doc_markdown, reason = "what is written on fields is what --help prints, as plain text")]
+#[derive(Clone, Debug, Parser)]
+#[command(name = "leadsman")]
+pub struct Args {
+    /// Prometheus that metrics ask when they name no address; the operator's own credentials go nowhere else
+    #[arg(long, env = "LEADSMAN_PROMETHEUS_ADDRESS", value_name = "URL")]
+    pub prometheus_address: Option<String>,
+
+    /// Watch this namespace only, instead of all
+    #[arg(long, env = "LEADSMAN_NAMESPACE")]
+    pub namespace: Option<String>,
+
+    /// The operator's own namespace: where its lease is, and the Secrets that cluster-wide templates name. Default: that
+    /// of the service account, or of the kubeconfig's context
+    #[arg(long, env = "LEADSMAN_OPERATOR_NAMESPACE", value_name = "NAMESPACE")]
+    pub operator_namespace: Option<String>,
+
+    /// Where /livez, /readyz and /metrics are served
+    #[arg(long, env = "LEADSMAN_ADMIN_ADDRESS", default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
+    pub admin_address: SocketAddr,
+
+    /// Run without a lease; only where no second instance can run
+    #[arg(long, env = "LEADSMAN_NO_LEADER_ELECTION")]
+    pub no_leader_election: bool,
+
+    /// Name of the lease
+    #[arg(long, env = "LEADSMAN_LEASE", default_value = "leadsman", value_name = "NAME")]
+    pub lease: String,
+
+    /// How log lines are written; LEADSMAN_LOG chooses which, like info or leadsman=debug
+    #[arg(long, env = "LEADSMAN_LOG_FORMAT", default_value = "json", value_enum)]
+    pub log_format: LogFormat,
+
+    /// Rollouts that are worked on at the same time
+    #[arg(long, env = "LEADSMAN_WORKERS", default_value_t = 16, value_name = "NUMBER")]
+    pub workers: u16,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_arguments_it_watches_everything_and_wants_a_lease() {
+        let args = Args::parse_from(["leadsman"]);
+        assert_eq!(args.namespace, None);
+        assert!(!args.no_leader_election);
+        assert_eq!(args.admin_address.port(), 8080);
+    }
+}

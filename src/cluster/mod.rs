@@ -1,0 +1,229 @@
+//! Every single request to the API server: each under a timeout of its own, counted, and, where it writes, sent only
+//! while this instance leads. Nothing is retried here; who asks knows whether that is right.
+//!
+//! Objects are plain JSON: no field that a type does not know is ever lost.
+
+mod error;
+pub mod kinds;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Request;
+use kube::Client;
+use kube::api::{DeleteParams, DynamicObject, GetParams, ListParams, Patch, PatchParams, PostParams, Resource};
+use kube::client::Body;
+use kube::core::{ApiResource, Request as Builder, Status};
+use leadsman_api::names::FIELD_MANAGER;
+use serde_json::Value;
+
+pub use error::Error;
+
+use crate::runtime::leadership::Leadership;
+use crate::runtime::meters::Meters;
+
+/// What a request gives.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// How long an answer is waited for. A write that was sent just before leadership ends has to be over before the lease
+/// can be taken: see [`crate::runtime::lease`].
+pub const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The API server.
+#[derive(Clone)]
+pub struct Cluster {
+    client: Client,
+    leadership: Leadership,
+    meters: Arc<Meters>,
+    timeout: Duration,
+}
+
+/// The objects of one kind in one namespace.
+pub struct Objects<'a> {
+    cluster: &'a Cluster,
+    kind: &'a ApiResource,
+    builder: Builder,
+}
+
+impl Cluster {
+    /// Requests through `client`; writes only while `leadership` lasts.
+    pub fn new(client: Client, leadership: Leadership, meters: Arc<Meters>) -> Self {
+        Self { client, leadership, meters, timeout: TIMEOUT }
+    }
+
+    /// The same with another timeout.
+    #[must_use]
+    pub fn within(&self, timeout: Duration) -> Self {
+        Self { timeout, ..self.clone() }
+    }
+
+    /// The same, bound to other leadership: the lease itself has to be written by who does not lead yet.
+    #[must_use]
+    pub fn led_by(&self, leadership: Leadership) -> Self {
+        Self { leadership, ..self.clone() }
+    }
+
+    /// The client, for watches.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The objects of a kind in a namespace.
+    pub fn objects<'a>(&'a self, kind: &'a ApiResource, namespace: &str) -> Objects<'a> {
+        Objects { cluster: self, kind, builder: Builder::new(DynamicObject::url_path(kind, Some(namespace))) }
+    }
+
+    /// The objects of a kind that has no namespaces.
+    pub fn cluster_objects<'a>(&'a self, kind: &'a ApiResource) -> Objects<'a> {
+        Objects { cluster: self, kind, builder: Builder::new(DynamicObject::url_path(kind, None)) }
+    }
+
+    /// What a group version serves: an `APIResourceList`, or `None` where it is not served.
+    pub async fn discover(&self, group: &str, version: &str) -> Result<Option<Value>> {
+        let request = Request::get(format!("/apis/{group}/{version}")).body(Vec::new());
+        let request = request.map_err(|error| Error::Unsendable(error.to_string()))?;
+        found(self.send("discover", "APIResourceList", request).await)
+    }
+
+    async fn write(&self, verb: &'static str, kind: &str, request: Built) -> Result<Value> {
+        if !self.leadership.may_write() {
+            return Err(Error::NotLeading);
+        }
+        self.send(verb, kind, request.map_err(|error| Error::Unsendable(error.to_string()))?).await
+    }
+
+    async fn read(&self, verb: &'static str, kind: &str, request: Built) -> Result<Value> {
+        self.send(verb, kind, request.map_err(|error| Error::Unsendable(error.to_string()))?).await
+    }
+
+    async fn send(&self, verb: &'static str, kind: &str, request: Request<Vec<u8>>) -> Result<Value> {
+        let answer = tokio::time::timeout(self.timeout, self.exchange(request)).await;
+        let (code, result) =
+            answer.unwrap_or_else(|_| (None, Err(Error::Lost(format!("none within {} ms", self.timeout.as_millis())))));
+        self.meters.request(verb, kind, code);
+        result
+    }
+
+    async fn exchange(&self, request: Request<Vec<u8>>) -> (Option<u16>, Result<Value>) {
+        let response = match self.client.send(request.map(Body::from)).await {
+            Ok(response) => response,
+            Err(error) => return (None, Err(Error::Lost(chain(&error)))),
+        };
+        let code = response.status().as_u16();
+        let retry_after = response.headers().get(http::header::RETRY_AFTER);
+        let retry_after = retry_after.and_then(|seconds| seconds.to_str().ok()?.parse().ok()).map(Duration::from_secs);
+        let body = match response.into_body().collect_bytes().await {
+            Ok(body) => body,
+            Err(error) => return (Some(code), Err(Error::Lost(chain(&error)))),
+        };
+        if code < 400 {
+            let object = serde_json::from_slice(&body).map_err(|error| Error::Lost(format!("not JSON: {error}")));
+            return (Some(code), object);
+        }
+        let status = serde_json::from_slice(&body).unwrap_or_else(|_| {
+            let text = String::from_utf8_lossy(&body).chars().take(200).collect::<String>();
+            Status::failure(text.trim(), "").with_code(code)
+        });
+        let status = Status { code, ..status }.boxed();
+        (Some(code), Err(Error::Refused { status, retry_after }))
+    }
+}
+
+type Built = std::result::Result<Request<Vec<u8>>, kube::core::request::Error>;
+
+impl Objects<'_> {
+    /// One object, or `None` where there is none of that name. Never from a cache of the API server.
+    pub async fn get(&self, name: &str) -> Result<Option<Value>> {
+        let request = self.builder.get(name, &GetParams::default());
+        found(self.cluster.read("get", &self.kind.kind, request).await)
+    }
+
+    /// All that match a label selector. Never from a cache of the API server.
+    pub async fn list(&self, selector: &str) -> Result<Vec<Value>> {
+        let request = self.builder.list(&ListParams::default().labels(selector));
+        let mut list = self.cluster.read("list", &self.kind.kind, request).await?;
+        match list.get_mut("items").map(Value::take) {
+            Some(Value::Array(items)) => Ok(items),
+            _ => Err(Error::Lost("the answer is no list".to_owned())),
+        }
+    }
+
+    /// Creates an object.
+    pub async fn create(&self, object: &Value) -> Result<Value> {
+        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        let request = self.builder.create(&params, bytes(object)?);
+        self.cluster.write("create", &self.kind.kind, request).await
+    }
+
+    /// Applies a fragment. `force` takes fields over from whoever else owns them.
+    pub async fn apply(&self, name: &str, fragment: &Value, force: bool) -> Result<Value> {
+        let params = PatchParams { force, ..PatchParams::apply(FIELD_MANAGER) };
+        let request = self.builder.patch(name, &params, &Patch::Apply(fragment));
+        self.cluster.write("apply", &self.kind.kind, request).await
+    }
+
+    /// A JSON patch, as an array of operations.
+    pub async fn patch(&self, name: &str, operations: Value) -> Result<Value> {
+        let operations = serde_json::from_value(operations);
+        let operations = operations.map_err(|error| Error::Unsendable(format!("not a JSON patch: {error}")))?;
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let request = self.builder.patch(name, &params, &Patch::Json::<()>(operations));
+        self.cluster.write("patch", &self.kind.kind, request).await
+    }
+
+    /// A merge patch. With a uid or a resourceVersion in it, it applies to exactly that object or version.
+    pub async fn merge(&self, name: &str, patch: &Value) -> Result<Value> {
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let request = self.builder.patch(name, &params, &Patch::Merge(patch));
+        self.cluster.write("patch", &self.kind.kind, request).await
+    }
+
+    /// Replaces an object.
+    pub async fn replace(&self, name: &str, object: &Value) -> Result<Value> {
+        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        let request = self.builder.replace(name, &params, bytes(object)?);
+        self.cluster.write("update", &self.kind.kind, request).await
+    }
+
+    /// Replaces the status of an object; everything else in `object` but name and version is ignored by the server.
+    pub async fn replace_status(&self, name: &str, object: &Value) -> Result<Value> {
+        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        let request = self.builder.replace_subresource("status", name, &params, bytes(object)?);
+        self.cluster.write("update-status", &self.kind.kind, request).await
+    }
+
+    /// Deletes exactly this object, in the background.
+    pub async fn delete(&self, name: &str, uid: &str, version: &str) -> Result<Value> {
+        let preconditions =
+            kube::api::Preconditions { uid: Some(uid.to_owned()), resource_version: Some(version.to_owned()) };
+        let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
+        let request = self.builder.delete(name, &params);
+        self.cluster.write("delete", &self.kind.kind, request).await
+    }
+}
+
+fn bytes(object: &Value) -> Result<Vec<u8>> {
+    serde_json::to_vec(object).map_err(|error| Error::Unsendable(error.to_string()))
+}
+
+fn found(answer: Result<Value>) -> Result<Option<Value>> {
+    match answer {
+        Ok(object) => Ok(Some(object)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// An error with its causes: hyper keeps what happened in the last of them.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let words = next.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        cause = next.source();
+    }
+    text
+}

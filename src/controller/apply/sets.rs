@@ -1,0 +1,147 @@
+//! ReplicaSets: create, scale, mark, delete, adopt.
+
+use std::sync::Arc;
+
+use leadsman_api::names::{REJECTED_ANNOTATION, REVISION_LABEL, ROLLOUT_LABEL};
+use leadsman_core::names::Hash;
+use serde_json::{Map, Value, json};
+use tokio::time::Instant;
+
+use super::{Applying, remember, unseen};
+use crate::cluster::{Error, Result, kinds};
+use crate::controller::copies::{Copy, REVISION_NUMBER_ANNOTATION, SetCopy};
+use crate::controller::subject::Subject;
+
+/// Creates the set of the declared template.
+pub async fn create(applying: &mut Applying<'_>, hash: &Hash, replicas: u32, number: u64) -> Result<()> {
+    let name = format!("{}-{hash}", applying.subject.key.name);
+    if *hash != applying.subject.declared.core.hash {
+        return Err(Error::Outdated(format!("the declared template is not {hash} any more")));
+    }
+    let set = manifest(applying.subject, &name, hash, replicas, number);
+    let sets = applying.context.cluster.objects(&kinds::REPLICA_SETS, &applying.subject.key.namespace);
+    let answer = sets.create(&set).await;
+    if !answer.as_ref().is_err_and(Error::is_already_exists) {
+        return remember(&mut applying.memory.sets, &name, answer).map(drop);
+    }
+    // Created by an earlier try whose answer was lost, or somebody else's.
+    let Some(existing) = sets.get(&name).await? else { return Err(unseen(&name)) };
+    let existing = SetCopy::of(&existing);
+    match &existing.controller {
+        Some(owner) if *owner.uid != *applying.subject.uid => {
+            Err(Error::Unsendable(format!("ReplicaSet {name} exists and belongs to {}: remove it", owner.words)))
+        }
+        _ => {
+            applying.memory.sets.saw(&name, Arc::new(existing), Instant::now());
+            Ok(())
+        }
+    }
+}
+
+fn manifest(subject: &Subject, name: &str, hash: &Hash, replicas: u32, number: u64) -> Value {
+    let declared = &subject.declared;
+    let mut selector = declared.match_labels.clone();
+    selector.insert(REVISION_LABEL.to_owned(), hash.to_string());
+    let mut labels = selector.clone();
+    labels.insert(ROLLOUT_LABEL.to_owned(), subject.key.name.to_string());
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "metadata": {
+            "name": name,
+            "namespace": &*subject.key.namespace,
+            "labels": labels,
+            "annotations": {REVISION_NUMBER_ANNOTATION: number.to_string()},
+            "ownerReferences": [subject.owner_reference()],
+        },
+        "spec": {
+            "replicas": replicas,
+            "minReadySeconds": declared.min_ready_seconds,
+            "selector": {"matchLabels": selector},
+            "template": template(subject, hash),
+        },
+    })
+}
+
+/// The declared template with our two labels, and else untouched.
+fn template(subject: &Subject, hash: &Hash) -> Value {
+    let mut template = subject.declared.template.clone();
+    let labels = [(REVISION_LABEL, hash.as_str()), (ROLLOUT_LABEL, &*subject.key.name)];
+    if let Some(template) = template.as_object_mut() {
+        let metadata = template.entry("metadata").or_insert_with(|| Value::Object(Map::new()));
+        if metadata.is_null() {
+            *metadata = Value::Object(Map::new());
+        }
+        if let Some(metadata) = metadata.as_object_mut() {
+            let all = metadata.entry("labels").or_insert_with(|| Value::Object(Map::new()));
+            if let Some(all) = all.as_object_mut() {
+                all.extend(labels.map(|(label, value)| (label.to_owned(), Value::from(value))));
+            }
+        }
+    }
+    template
+}
+
+/// Changes the size of a set, if it still has the size that was seen.
+pub async fn scale(applying: &mut Applying<'_>, hash: &Hash, from: u32, to: u32) -> Result<()> {
+    let (name, uid) = named(applying, hash)?;
+    // Not the resourceVersion: the status of a set changes with every pod, and none of that makes the decision wrong.
+    let operations = json!([
+        {"op": "test", "path": "/metadata/uid", "value": &*uid},
+        {"op": "test", "path": "/spec/replicas", "value": from},
+        {"op": "replace", "path": "/spec/replicas", "value": to},
+    ]);
+    let sets = applying.context.cluster.objects(&kinds::REPLICA_SETS, &applying.subject.key.namespace);
+    let answer = sets.patch(&name, operations).await;
+    remember(&mut applying.memory.sets, &name, answer).map(drop)
+}
+
+/// Writes the number of the attempt, and why the template is rejected, onto a set.
+pub async fn mark(applying: &mut Applying<'_>, hash: &Hash, number: u64, rejected: Option<&str>) -> Result<()> {
+    let (name, uid) = named(applying, hash)?;
+    let annotations = json!({REVISION_NUMBER_ANNOTATION: number.to_string(), REJECTED_ANNOTATION: rejected});
+    let patch = json!({"metadata": {"uid": &*uid, "annotations": annotations}});
+    let sets = applying.context.cluster.objects(&kinds::REPLICA_SETS, &applying.subject.key.namespace);
+    let answer = sets.merge(&name, &patch).await;
+    remember(&mut applying.memory.sets, &name, answer).map(drop)
+}
+
+/// Deletes a set, if it still is as it was seen.
+pub async fn delete(applying: &mut Applying<'_>, hash: &Hash) -> Result<()> {
+    let set = applying.around.sets.get(hash).cloned().ok_or_else(|| unseen(&format!("the set of {hash}")))?;
+    let sets = applying.context.cluster.objects(&kinds::REPLICA_SETS, &applying.subject.key.namespace);
+    let answer = sets.delete(&set.name, &set.identity().uid, &set.identity().version_text()).await;
+    let now = Instant::now();
+    match answer {
+        Ok(_) => {
+            applying.memory.sets.gone(&set.name, &set.identity().uid, now);
+            Ok(())
+        }
+        Err(error) if error.is_not_found() => {
+            applying.memory.sets.gone(&set.name, &set.identity().uid, now);
+            Ok(())
+        }
+        Err(error) => remember(&mut applying.memory.sets, &set.name, Err(error)).map(drop),
+    }
+}
+
+/// Takes over the sets that an earlier Rollout of this name left behind without an owner.
+pub async fn adopt(applying: &mut Applying<'_>) -> Result<()> {
+    let orphans = applying.around.sets.values().filter(|set| set.controller.is_none() && !set.view.deleting);
+    for orphan in orphans {
+        let patch = json!({"metadata": {
+            "uid": &*orphan.identity().uid,
+            "resourceVersion": orphan.identity().version_text(),
+            "ownerReferences": [applying.subject.owner_reference()],
+        }});
+        let sets = applying.context.cluster.objects(&kinds::REPLICA_SETS, &applying.subject.key.namespace);
+        let answer = sets.merge(&orphan.name, &patch).await;
+        remember(&mut applying.memory.sets, &orphan.name, answer)?;
+    }
+    Ok(())
+}
+
+fn named(applying: &Applying<'_>, hash: &Hash) -> Result<(Box<str>, Box<str>)> {
+    let set = applying.around.sets.get(hash).ok_or_else(|| unseen(&format!("the set of {hash}")))?;
+    Ok((set.name.clone(), set.identity().uid.clone()))
+}

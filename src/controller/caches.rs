@@ -1,0 +1,85 @@
+//! The caches of all kinds.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use kube::core::ApiResource;
+
+use super::copies::{ServiceCopy, SetCopy, SliceCopy, TemplateCopy, WholeCopy};
+use super::store::Store;
+use crate::routers::RouteKind;
+
+/// One cache a kind.
+#[derive(Default)]
+pub struct Caches {
+    /// Rollouts.
+    pub rollouts: Arc<Store<WholeCopy>>,
+    /// ReplicaSets that bear our label.
+    pub sets: Arc<Store<SetCopy>>,
+    /// All Services: those that clients call bear no label.
+    pub services: Arc<Store<ServiceCopy>>,
+    /// EndpointSlices of our Services.
+    pub slices: Arc<Store<SliceCopy>>,
+    /// Analysis templates of namespaces.
+    pub templates: Arc<Store<TemplateCopy>>,
+    /// Analysis templates of the cluster.
+    pub cluster_templates: Arc<Store<TemplateCopy>>,
+    http_routes: RouteCache,
+    grpc_routes: RouteCache,
+    virtual_services: RouteCache,
+}
+
+/// The cache of a kind that may not be installed.
+#[derive(Default)]
+pub struct RouteCache {
+    /// Its objects.
+    pub store: Arc<Store<WholeCopy>>,
+    served: RwLock<Served>,
+}
+
+/// Whether the API server serves a kind.
+#[derive(Clone, Debug, Default)]
+pub enum Served {
+    /// Nobody could ask yet.
+    #[default]
+    Unknown,
+    /// It does not.
+    Absent,
+    /// It does, in this version.
+    As(Arc<ApiResource>),
+}
+
+impl RouteCache {
+    /// Whether the kind is served.
+    pub fn served(&self) -> Served {
+        self.served.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes whether the kind is served.
+    pub fn set_served(&self, served: Served) {
+        *self.served.write().unwrap_or_else(PoisonError::into_inner) = served;
+    }
+}
+
+impl Caches {
+    /// The cache of a kind of route.
+    pub fn routes(&self, kind: RouteKind) -> &RouteCache {
+        match kind {
+            RouteKind::HttpRoute => &self.http_routes,
+            RouteKind::GrpcRoute => &self.grpc_routes,
+            RouteKind::VirtualService => &self.virtual_services,
+        }
+    }
+
+    /// The kinds that have not been listed completely yet, but for routes.
+    pub fn unsynced(&self) -> Vec<&'static str> {
+        let synced = [
+            ("Rollout", self.rollouts.is_synced()),
+            ("ReplicaSet", self.sets.is_synced()),
+            ("Service", self.services.is_synced()),
+            ("EndpointSlice", self.slices.is_synced()),
+            ("AnalysisTemplate", self.templates.is_synced()),
+            ("ClusterAnalysisTemplate", self.cluster_templates.is_synced()),
+        ];
+        synced.into_iter().filter(|(_, synced)| !synced).map(|(kind, _)| kind).collect()
+    }
+}

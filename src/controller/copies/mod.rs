@@ -1,0 +1,91 @@
+//! What is kept of each object: the few fields that a pass looks at, and those that the next write to it needs.
+
+mod service;
+mod set;
+mod slice;
+mod whole;
+
+use serde_json::Value;
+
+pub use service::{Port, ServiceCopy};
+pub use set::{REVISION_NUMBER_ANNOTATION, SetCopy};
+pub use slice::{SliceCopy, endpoints};
+pub use whole::{TemplateCopy, WholeCopy};
+
+use super::key::Key;
+
+/// What is kept of an object, wherever it came from: a watch, a read, or the answer to a write.
+pub trait Copy: Send + Sync + Sized + 'static {
+    /// Takes what is needed from the object. What it lacks is taken as its zero value.
+    fn of(object: &Value) -> Self;
+    /// Which object this is, and which version of it.
+    fn identity(&self) -> &Identity;
+    /// The Rollout that the object's label names, in the object's namespace.
+    fn rollout(&self) -> Option<&str> {
+        None
+    }
+    /// True when no pass would see a difference. Versions may differ.
+    fn same(&self, other: &Self) -> bool;
+}
+
+/// Which object, and which version of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// `metadata.uid`.
+    pub uid: Box<str>,
+    /// `metadata.resourceVersion`; versions of one kind are ordered.
+    pub version: u64,
+}
+
+impl Identity {
+    fn of(object: &Value) -> Self {
+        let version = text(object, "/metadata/resourceVersion").and_then(|version| version.parse().ok());
+        Self { uid: text(object, "/metadata/uid").unwrap_or_default().into(), version: version.unwrap_or_default() }
+    }
+
+    /// `metadata.resourceVersion` as it is sent.
+    pub fn version_text(&self) -> String {
+        self.version.to_string()
+    }
+}
+
+/// Namespace and name of an object.
+pub fn key_of(object: &Value) -> Key {
+    let part = |pointer| text(object, pointer).unwrap_or_default();
+    Key::new(part("/metadata/namespace"), part("/metadata/name"))
+}
+
+/// The owner that is the controller of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Controller {
+    /// Its uid.
+    pub uid: Box<str>,
+    /// Kind and name, for messages.
+    pub words: Box<str>,
+}
+
+impl Controller {
+    fn of(object: &Value) -> Option<Self> {
+        let owners = object.pointer("/metadata/ownerReferences")?.as_array()?;
+        let owner = owners.iter().find(|owner| owner.get("controller").and_then(Value::as_bool) == Some(true))?;
+        let words = format!("{} {}", text(owner, "/kind").unwrap_or("?"), text(owner, "/name").unwrap_or("?"));
+        Some(Self { uid: text(owner, "/uid").unwrap_or_default().into(), words: words.into() })
+    }
+}
+
+/// The text at a JSON pointer.
+pub fn text<'a>(object: &'a Value, pointer: &str) -> Option<&'a str> {
+    object.pointer(pointer)?.as_str()
+}
+
+fn count(object: &Value, pointer: &str) -> u32 {
+    object.pointer(pointer).and_then(Value::as_u64).and_then(|count| u32::try_from(count).ok()).unwrap_or_default()
+}
+
+fn label<'a>(object: &'a Value, name: &str) -> Option<&'a str> {
+    object.pointer("/metadata/labels")?.get(name)?.as_str()
+}
+
+fn annotation<'a>(object: &'a Value, name: &str) -> Option<&'a str> {
+    object.pointer("/metadata/annotations")?.get(name)?.as_str()
+}

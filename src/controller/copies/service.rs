@@ -1,0 +1,138 @@
+//! Services: what they select, and their ports.
+
+use std::collections::BTreeMap;
+
+use leadsman_api::names::{REVISION_LABEL, ROLLOUT_LABEL};
+use serde_json::{Value, json};
+
+use super::{Controller, Copy, Identity, label, text};
+
+/// What is kept of a Service.
+#[derive(Clone, Debug, Default)]
+pub struct ServiceCopy {
+    identity: Identity,
+    /// Its label `leadsman.dev/rollout`.
+    pub rollout: Option<Box<str>>,
+    /// Its label `leadsman.dev/revision`.
+    pub revision: Option<Box<str>>,
+    /// `spec.selector`.
+    pub selector: BTreeMap<String, String>,
+    /// `spec.type` is `ExternalName`.
+    pub is_external: bool,
+    /// `spec.publishNotReadyAddresses`.
+    pub publishes_not_ready: bool,
+    /// Whose it is.
+    pub controller: Option<Controller>,
+    /// Its ports.
+    pub ports: Vec<Port>,
+}
+
+/// The part of a port that is copied from one Service to another, with the API server's defaults filled in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Port {
+    name: Option<Box<str>>,
+    /// The Service's port.
+    pub port: u16,
+    target: Target,
+    protocol: Box<str>,
+    app_protocol: Option<Box<str>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Target {
+    Number(u16),
+    Name(Box<str>),
+}
+
+impl Port {
+    /// Reads a port as it stands in a Service.
+    pub fn of(port: &Value) -> Self {
+        let number = |pointer| port.pointer(pointer).and_then(Value::as_u64).and_then(|port| u16::try_from(port).ok());
+        let own = number("/port").unwrap_or_default();
+        let named = text(port, "/targetPort").map(|name| Target::Name(name.into()));
+        Self {
+            name: text(port, "/name").filter(|name| !name.is_empty()).map(Into::into),
+            port: own,
+            target: named.unwrap_or(Target::Number(number("/targetPort").filter(|port| *port > 0).unwrap_or(own))),
+            protocol: text(port, "/protocol").unwrap_or("TCP").into(),
+            app_protocol: text(port, "/appProtocol").map(Into::into),
+        }
+    }
+
+    /// The port as it is written: nothing of it is left to a default.
+    pub fn to_value(&self) -> Value {
+        let target = match &self.target {
+            Target::Number(number) => json!(number),
+            Target::Name(name) => json!(name),
+        };
+        let mut port = json!({"port": self.port, "targetPort": target, "protocol": self.protocol});
+        if let Some(members) = port.as_object_mut() {
+            members.extend(self.name.as_ref().map(|name| ("name".to_owned(), json!(name))));
+            members.extend(self.app_protocol.as_ref().map(|name| ("appProtocol".to_owned(), json!(name))));
+        }
+        port
+    }
+
+    /// What makes two ports of one Service the same to the API server.
+    pub fn slot(&self) -> (u16, &str) {
+        (self.port, &self.protocol)
+    }
+}
+
+impl Copy for ServiceCopy {
+    fn of(object: &Value) -> Self {
+        let selector = object.pointer("/spec/selector").and_then(Value::as_object);
+        let selector = selector.into_iter().flatten();
+        let ports = object.pointer("/spec/ports").and_then(Value::as_array);
+        Self {
+            identity: Identity::of(object),
+            rollout: label(object, ROLLOUT_LABEL).map(Into::into),
+            revision: label(object, REVISION_LABEL).map(Into::into),
+            selector: selector.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect(),
+            is_external: text(object, "/spec/type") == Some("ExternalName"),
+            publishes_not_ready: object.pointer("/spec/publishNotReadyAddresses") == Some(&Value::Bool(true)),
+            controller: Controller::of(object),
+            ports: ports.into_iter().flatten().map(Port::of).collect(),
+        }
+    }
+
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn rollout(&self) -> Option<&str> {
+        self.rollout.as_deref()
+    }
+
+    fn same(&self, other: &Self) -> bool {
+        self.identity.uid == other.identity.uid
+            && self.rollout == other.rollout
+            && self.revision == other.revision
+            && self.selector == other.selector
+            && self.is_external == other.is_external
+            && self.publishes_not_ready == other.publishes_not_ready
+            && self.controller == other.controller
+            && self.ports == other.ports
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_left_out_defaults_equals_one_that_has_them() {
+        let short = Port::of(&json!({"port": 80}));
+        let long = Port::of(&json!({"port": 80, "targetPort": 80, "protocol": "TCP", "nodePort": 30000, "name": ""}));
+        assert_eq!(short, long);
+        assert_eq!(short.to_value(), json!({"port": 80, "targetPort": 80, "protocol": "TCP"}));
+    }
+
+    #[test]
+    fn names_targets_and_protocols_are_copied() {
+        let wire = json!({
+            "name": "grpc", "port": 80, "targetPort": "api", "protocol": "TCP", "appProtocol": "kubernetes.io/h2c",
+        });
+        assert_eq!(Port::of(&wire).to_value(), wire);
+    }
+}

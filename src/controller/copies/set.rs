@@ -1,0 +1,101 @@
+//! ReplicaSets: their sizes, and the marks that survive a lost status.
+
+use leadsman_api::names::{REJECTED_ANNOTATION, REVISION_LABEL, ROLLOUT_LABEL};
+use leadsman_core::names::Hash;
+use leadsman_core::observed::SetView;
+use serde_json::Value;
+
+use super::{Controller, Copy, Identity, annotation, count, label, text};
+
+/// Annotation on a ReplicaSet: number of the attempt that last used it.
+pub const REVISION_NUMBER_ANNOTATION: &str = "leadsman.dev/revision-number";
+
+/// What is kept of a ReplicaSet.
+#[derive(Clone, Debug)]
+pub struct SetCopy {
+    identity: Identity,
+    /// Its name.
+    pub name: Box<str>,
+    /// Its revision label.
+    pub hash: Hash,
+    /// Whose it is; `None` for one that was orphaned.
+    pub controller: Option<Controller>,
+    /// Its sizes and marks.
+    pub view: SetView,
+    rollout: Box<str>,
+}
+
+impl Copy for SetCopy {
+    fn of(object: &Value) -> Self {
+        let failure = object.pointer("/status/conditions").and_then(Value::as_array).and_then(|conditions| {
+            let failed = conditions.iter().find(|condition| {
+                text(condition, "/type") == Some("ReplicaFailure") && text(condition, "/status") == Some("True")
+            })?;
+            text(failed, "/message")
+        });
+        let number = annotation(object, REVISION_NUMBER_ANNOTATION).and_then(|number| number.parse().ok());
+        Self {
+            identity: Identity::of(object),
+            name: text(object, "/metadata/name").unwrap_or_default().into(),
+            hash: Hash::new(label(object, REVISION_LABEL).unwrap_or_default()),
+            controller: Controller::of(object),
+            view: SetView {
+                wanted: count(object, "/spec/replicas"),
+                existing: count(object, "/status/replicas"),
+                ready: count(object, "/status/readyReplicas"),
+                available: count(object, "/status/availableReplicas"),
+                number: number.unwrap_or_default(),
+                rejected: annotation(object, REJECTED_ANNOTATION).map(str::to_owned),
+                failure: failure.map(str::to_owned),
+                deleting: object.pointer("/metadata/deletionTimestamp").is_some(),
+            },
+            rollout: label(object, ROLLOUT_LABEL).unwrap_or_default().into(),
+        }
+    }
+
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn rollout(&self) -> Option<&str> {
+        Some(&self.rollout)
+    }
+
+    fn same(&self, other: &Self) -> bool {
+        self.identity.uid == other.identity.uid
+            && self.rollout == other.rollout
+            && self.hash == other.hash
+            && self.view == other.view
+            && self.controller == other.controller
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn sizes_marks_and_the_words_of_a_quota_are_kept() {
+        let copy = SetCopy::of(&json!({
+            "metadata": {
+                "name": "shop-abc", "uid": "u", "resourceVersion": "77",
+                "labels": {"leadsman.dev/revision": "abc", "leadsman.dev/rollout": "shop"},
+                "annotations": {"leadsman.dev/revision-number": "3", "leadsman.dev/rejected": "AnalysisFailed"},
+                "ownerReferences": [{"kind": "Rollout", "name": "shop", "uid": "r", "controller": true}],
+            },
+            "spec": {"replicas": 4},
+            "status": {
+                "replicas": 3, "readyReplicas": 2, "availableReplicas": 1,
+                "conditions": [{"type": "ReplicaFailure", "status": "True", "message": "exceeded quota"}],
+            },
+        }));
+        assert_eq!(copy.identity().version, 77);
+        assert_eq!((copy.hash.as_str(), copy.rollout()), ("abc", Some("shop")));
+        assert_eq!((copy.view.wanted, copy.view.existing, copy.view.ready, copy.view.available), (4, 3, 2, 1));
+        assert_eq!((copy.view.number, copy.view.rejected.as_deref()), (3, Some("AnalysisFailed")));
+        assert_eq!(copy.view.failure.as_deref(), Some("exceeded quota"));
+        assert_eq!(&*copy.controller.unwrap().words, "Rollout shop");
+    }
+}

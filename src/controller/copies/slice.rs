@@ -1,0 +1,134 @@
+//! EndpointSlices: how many endpoints are ready, and for which binding they were computed.
+
+use leadsman_api::names::{REVISION_LABEL, ROLLOUT_LABEL};
+use leadsman_core::names::Hash;
+use leadsman_core::observed::{Endpoints, Slice};
+use serde_json::Value;
+
+use super::{Copy, Identity, label, text};
+
+/// What is kept of an EndpointSlice.
+#[derive(Clone, Debug)]
+pub struct SliceCopy {
+    identity: Identity,
+    rollout: Option<Box<str>>,
+    /// The Service that it belongs to.
+    pub service: Box<str>,
+    revision: Option<Hash>,
+    family: Family,
+    ready: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Family {
+    V4,
+    V6,
+    Other,
+}
+
+const SERVICE_LABEL: &str = "kubernetes.io/service-name";
+
+impl Copy for SliceCopy {
+    fn of(object: &Value) -> Self {
+        let endpoints = object.pointer("/endpoints").and_then(Value::as_array);
+        let ready = endpoints.into_iter().flatten().filter(|endpoint| is_ready(endpoint)).count();
+        Self {
+            identity: Identity::of(object),
+            rollout: label(object, ROLLOUT_LABEL).map(Into::into),
+            service: label(object, SERVICE_LABEL).unwrap_or_default().into(),
+            revision: label(object, REVISION_LABEL).map(Hash::new),
+            family: match text(object, "/addressType") {
+                Some("IPv4") => Family::V4,
+                Some("IPv6") => Family::V6,
+                _ => Family::Other,
+            },
+            ready: u32::try_from(ready).unwrap_or(u32::MAX),
+        }
+    }
+
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn rollout(&self) -> Option<&str> {
+        self.rollout.as_deref()
+    }
+
+    fn same(&self, other: &Self) -> bool {
+        self.identity.uid == other.identity.uid
+            && self.rollout == other.rollout
+            && self.service == other.service
+            && self.revision == other.revision
+            && self.family == other.family
+            && self.ready == other.ready
+    }
+}
+
+/// Not said to be unready counts as ready, as the API defines it; one that is terminating never does.
+fn is_ready(endpoint: &Value) -> bool {
+    let condition = |name: &str| endpoint.pointer("/conditions")?.get(name)?.as_bool();
+    condition("ready") != Some(false) && condition("terminating") != Some(true)
+}
+
+/// The slices of one Service. Each pod of a dual-stack Service is in a slice of either family: pods are counted in the
+/// family that has the most, while the labels of all slices say which binding they belong to.
+pub fn endpoints<'a>(slices: &(impl Iterator<Item = &'a SliceCopy> + Clone)) -> Endpoints {
+    let ready_in = |family: Family| -> u32 {
+        slices.clone().filter(|slice| slice.family == family).map(|slice| slice.ready).fold(0, u32::saturating_add)
+    };
+    let counted = [Family::V4, Family::V6, Family::Other].into_iter().max_by_key(|family| ready_in(*family));
+    let slices = slices.clone().map(|slice| Slice {
+        revision: slice.revision.clone(),
+        ready: if Some(slice.family) == counted { slice.ready } else { 0 },
+    });
+    Endpoints { slices: slices.collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn slice(revision: &str, family: &str, endpoints: &Value) -> SliceCopy {
+        SliceCopy::of(&json!({
+            "metadata": {"labels": {
+                "kubernetes.io/service-name": "shop-stable", "leadsman.dev/rollout": "shop",
+                "leadsman.dev/revision": revision,
+            }},
+            "addressType": family,
+            "endpoints": endpoints,
+        }))
+    }
+
+    fn ready(number: usize) -> Value {
+        vec![json!({"conditions": {"ready": true}}); number].into()
+    }
+
+    #[test]
+    fn only_ready_endpoints_that_stay_are_counted() {
+        let mixed = json!([
+            {"conditions": {"ready": true, "serving": true, "terminating": false}},
+            {"conditions": {"ready": false}},
+            {"conditions": {"ready": true, "terminating": true}},
+            {"conditions": {}},
+            {},
+        ]);
+        let copies = [slice("abc", "IPv4", &mixed)];
+        assert_eq!(endpoints(&copies.iter()).ready_of(&Hash::new("abc")), Some(3));
+    }
+
+    #[test]
+    fn pods_of_a_dual_stack_service_are_counted_once() {
+        let copies =
+            [slice("abc", "IPv4", &ready(2)), slice("abc", "IPv6", &ready(3)), slice("abc", "IPv4", &ready(2))];
+        assert_eq!(endpoints(&copies.iter()).ready_of(&Hash::new("abc")), Some(4));
+    }
+
+    #[test]
+    fn a_slice_of_another_binding_spoils_the_count_in_either_family() {
+        let copies = [slice("abc", "IPv4", &ready(3)), slice("old", "IPv6", &ready(0))];
+        assert_eq!(endpoints(&copies.iter()).ready_of(&Hash::new("abc")), None);
+        assert_eq!(endpoints(&[].iter()).ready_of(&Hash::new("abc")), None);
+    }
+}

@@ -1,0 +1,111 @@
+//! Events for people, written beside the passes: one that cannot be written is counted and dropped.
+//!
+//! They are written without kube's recorder, which drops a message whose reason it has seen before.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use leadsman_core::plan::Event;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::key::Key;
+use super::subject::Subject;
+use crate::cluster::{Cluster, kinds};
+use crate::runtime::meters::Meters;
+
+const CONTROLLER: &str = "leadsman.dev/leadsman";
+/// Longest note that the API server takes, in bytes.
+const LONGEST_NOTE: usize = 1024;
+/// Events that may wait to be written.
+const MOST_WAITING: usize = 1000;
+
+/// Takes events; a task of its own writes them.
+pub struct Events {
+    sender: mpsc::Sender<(Key, Value)>,
+    meters: Arc<Meters>,
+    instance: String,
+}
+
+impl Events {
+    /// Starts the task. It ends when this is dropped.
+    pub fn start(cluster: Cluster, meters: Arc<Meters>, instance: String) -> Self {
+        let (sender, mut receiver) = mpsc::channel::<(Key, Value)>(MOST_WAITING);
+        let counting = Arc::clone(&meters);
+        tokio::spawn(async move {
+            while let Some((key, event)) = receiver.recv().await {
+                let written = cluster.objects(&kinds::EVENTS, &key.namespace).create(&event).await;
+                // Its name is made of what it says and when: one that exists was written by a try whose answer was lost.
+                if let Err(error) = written
+                    && !error.is_already_exists()
+                {
+                    counting.event_lost();
+                    tracing::debug!(rollout = %key, %error, "an event could not be written");
+                }
+            }
+        });
+        Self { sender, meters, instance }
+    }
+
+    /// Hands an event over.
+    pub fn publish(&self, subject: &Subject, event: &Event, now: Timestamp) {
+        let object = object(subject, event, now, &self.instance);
+        if self.sender.try_send((subject.key.clone(), object)).is_err() {
+            self.meters.event_lost();
+        }
+    }
+}
+
+fn object(subject: &Subject, event: &Event, now: Timestamp, instance: &str) -> Value {
+    let mut hasher = DefaultHasher::new();
+    (&subject.uid, event.reason, &event.message).hash(&mut hasher);
+    let words = u32::try_from(hasher.finish() & 0xffff_ffff).unwrap_or_default();
+    let name = format!("{}.{:x}.{words:08x}", subject.key.name, now.as_microsecond());
+    json!({
+        "apiVersion": "events.k8s.io/v1",
+        "kind": "Event",
+        "metadata": {"name": name, "namespace": &*subject.key.namespace},
+        "eventTime": format!("{now:.6}"),
+        "type": if event.warning { "Warning" } else { "Normal" },
+        "reason": event.reason,
+        "action": event.reason,
+        "note": shortened(&event.message),
+        "reportingController": CONTROLLER,
+        "reportingInstance": instance.chars().take(128).collect::<String>(),
+        "regarding": {
+            "apiVersion": format!("{}/{}", leadsman_api::names::GROUP, leadsman_api::names::VERSION),
+            "kind": "Rollout",
+            "namespace": &*subject.key.namespace,
+            "name": &*subject.key.name,
+            "uid": &*subject.uid,
+        },
+    })
+}
+
+/// At most as long as the API server takes, cut between characters.
+fn shortened(note: &str) -> &str {
+    if note.len() < LONGEST_NOTE {
+        return note;
+    }
+    let end = (0..LONGEST_NOTE).rev().find(|end| note.is_char_boundary(*end)).unwrap_or_default();
+    note.get(..end).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_notes_are_cut_between_characters() {
+        let long = "ä".repeat(600);
+        assert_eq!(shortened(&long).len(), 1022);
+        assert_eq!(shortened("short"), "short");
+    }
+
+    #[test]
+    fn event_times_have_microseconds() {
+        let now = Timestamp::from_microsecond(1_700_000_000_000_000).unwrap();
+        assert_eq!(format!("{now:.6}"), "2023-11-14T22:13:20.000000Z");
+    }
+}

@@ -1,0 +1,93 @@
+//! Which Rollouts an object concerns.
+//!
+//! Our own objects bear the name of their Rollout as a label. Routes, templates and the Services that clients call do
+//! not: for them each pass notes what its Rollout refers to, and a change of such an object finds its way back here.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::key::Key;
+
+/// An object that a Rollout refers to by name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Referent {
+    /// Its kind.
+    pub kind: &'static str,
+    /// Its name; the namespace is empty for kinds that have none.
+    pub key: Key,
+}
+
+/// Who refers to what.
+#[derive(Default)]
+pub struct Interest {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    by_referent: HashMap<Referent, BTreeSet<Key>>,
+    by_rollout: HashMap<Key, BTreeSet<Referent>>,
+}
+
+impl Interest {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes everything that a Rollout refers to, in place of what it referred to before.
+    pub fn set(&self, rollout: &Key, referents: BTreeSet<Referent>) {
+        let mut inner = self.lock();
+        if inner.by_rollout.get(rollout) == Some(&referents) {
+            return;
+        }
+        inner.remove(rollout);
+        for referent in &referents {
+            inner.by_referent.entry(referent.clone()).or_default().insert(rollout.clone());
+        }
+        inner.by_rollout.insert(rollout.clone(), referents);
+    }
+
+    /// The Rollout is gone.
+    pub fn forget(&self, rollout: &Key) {
+        self.lock().remove(rollout);
+    }
+
+    /// The Rollouts that refer to an object.
+    pub fn of(&self, kind: &'static str, key: &Key) -> Vec<Key> {
+        let referent = Referent { kind, key: key.clone() };
+        self.lock().by_referent.get(&referent).into_iter().flatten().cloned().collect()
+    }
+}
+
+impl Inner {
+    fn remove(&mut self, rollout: &Key) {
+        for referent in self.by_rollout.remove(rollout).into_iter().flatten() {
+            if let Some(rollouts) = self.by_referent.get_mut(&referent) {
+                rollouts.remove(rollout);
+                if rollouts.is_empty() {
+                    self.by_referent.remove(&referent);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_last_word_of_a_rollout_counts() {
+        let interest = Interest::default();
+        let referent = |name: &str| Referent { kind: "Service", key: Key::new("n", name) };
+        let (shop, cart) = (Key::new("n", "shop"), Key::new("n", "cart"));
+        interest.set(&shop, [referent("a"), referent("b")].into());
+        interest.set(&cart, [referent("b")].into());
+        interest.set(&shop, [referent("a")].into());
+        assert_eq!(interest.of("Service", &Key::new("n", "a")), std::slice::from_ref(&shop));
+        assert_eq!(interest.of("Service", &Key::new("n", "b")), std::slice::from_ref(&cart));
+        interest.forget(&cart);
+        interest.forget(&shop);
+        assert!(interest.lock().by_referent.is_empty());
+    }
+}

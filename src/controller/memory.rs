@@ -1,0 +1,142 @@
+//! What is remembered of a Rollout between two passes. All of it may be lost at any time: nothing that a decision needs is
+//! here, only what spares reads, repetitions and lines in the log.
+
+use std::collections::BTreeMap;
+
+use leadsman_core::names::Hash;
+use leadsman_core::observed::ContainerWords;
+use leadsman_core::plan::report::Phase;
+use tokio::time::Instant;
+
+use super::copies::{ServiceCopy, SetCopy, WholeCopy};
+use super::overlay::Overlay;
+use crate::cluster::Error;
+use crate::routers::RouteKind;
+use crate::runtime::backoff::Backoff;
+
+/// Conflicts in a row that are not yet a failure.
+const MOST_CONFLICTS: u32 = 5;
+
+/// Memory of one Rollout.
+#[derive(Default)]
+pub struct Memory {
+    /// The Rollout that this is about; one of the same name with another uid is another Rollout.
+    pub uid: Box<str>,
+    /// True once a pass has been made.
+    pub has_passed: bool,
+    /// What is known of the Rollout itself: our own status, before the watch delivers it.
+    pub own: Overlay<WholeCopy>,
+    /// What is known of its ReplicaSets.
+    pub sets: Overlay<SetCopy>,
+    /// What is known of its Services.
+    pub services: Overlay<ServiceCopy>,
+    /// What is known of its routes.
+    pub routes: BTreeMap<RouteKind, Overlay<WholeCopy>>,
+    /// When the status was last written.
+    pub written_at: Option<Instant>,
+    /// The set whose pods' own words the last plan wanted.
+    pub wants_words_of: Option<Hash>,
+    /// The last such words.
+    pub words: Option<Words>,
+    /// The phase that was last logged.
+    pub phase: Option<Phase>,
+    /// Writes that failed, by what they were to change.
+    failing: BTreeMap<String, Failing>,
+    /// Writes that met with a conflict, and how often in a row.
+    moving: BTreeMap<String, u32>,
+    /// True once it was said that the Rollout cannot be read.
+    pub unreadable: bool,
+}
+
+/// What the pods of a set said, and when.
+pub struct Words {
+    /// The set.
+    pub hash: Hash,
+    /// When they were listed.
+    pub at: Instant,
+    /// What they said.
+    pub words: Vec<ContainerWords>,
+}
+
+struct Failing {
+    backoff: Backoff,
+    until: Instant,
+}
+
+impl Memory {
+    /// Nothing is remembered of the Rollout with this uid but what is known of the object itself.
+    pub fn of(uid: Box<str>, own: Overlay<WholeCopy>) -> Self {
+        Self { uid, own, ..Self::default() }
+    }
+
+    /// Until when a write should not be tried again; `None` when it may be.
+    pub fn held_until(&self, target: &str, now: Instant) -> Option<Instant> {
+        self.failing.get(target).map(|failing| failing.until).filter(|until| *until > now)
+    }
+
+    /// A write failed. It is tried again after a delay that doubles, or when the server asked to.
+    pub fn failed(&mut self, target: &str, error: &Error, now: Instant) {
+        let failing =
+            self.failing.entry(target.to_owned()).or_insert_with(|| Failing { backoff: Backoff::OBJECT, until: now });
+        let delay = failing.backoff.fail().max(error.retry_after().unwrap_or_default());
+        failing.until = now + delay;
+    }
+
+    /// A write met with a conflict. True while it may be tried again at once, after a look; one that meets with conflicts
+    /// again and again is a failure like any other.
+    pub fn moved(&mut self, target: &str) -> bool {
+        let times = self.moving.entry(target.to_owned()).or_default();
+        *times += 1;
+        *times <= MOST_CONFLICTS
+    }
+
+    /// A write succeeded.
+    pub fn succeeded(&mut self, target: &str) {
+        self.failing.remove(target);
+        self.moving.remove(target);
+    }
+
+    /// Writes that are not wanted any more are forgotten.
+    pub fn keep_failing(&mut self, is_wanted: impl Fn(&str) -> bool) {
+        self.failing.retain(|target, _| is_wanted(target));
+        self.moving.retain(|target, _| is_wanted(target));
+    }
+
+    /// When to look again although no watch says anything: answers that a watch has not delivered yet, and writes that
+    /// failed.
+    pub fn next_look(&self) -> Option<Instant> {
+        let overlays = [self.own.next_look(), self.sets.next_look(), self.services.next_look()];
+        let routes = self.routes.values().map(Overlay::next_look);
+        let failing = self.failing.values().map(|failing| Some(failing.until));
+        overlays.into_iter().chain(routes).chain(failing).flatten().min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_fails_is_tried_again_later_and_later_and_alone() {
+        let (mut memory, now) = (Memory::default(), Instant::now());
+        let error = Error::Lost("timed out".to_owned());
+        memory.failed("a", &error, now);
+        assert!(memory.held_until("a", now + Duration::from_millis(399)).is_some());
+        assert!(memory.held_until("a", now + Duration::from_millis(601)).is_none());
+        assert!(memory.held_until("b", now).is_none());
+        memory.failed("a", &error, now);
+        assert!(memory.held_until("a", now + Duration::from_millis(799)).is_some());
+        memory.succeeded("a");
+        assert!(memory.next_look().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_server_may_ask_for_more_time() {
+        let (mut memory, now) = (Memory::default(), Instant::now());
+        let status = kube::core::Status::failure("slow down", "TooManyRequests").with_code(429).boxed();
+        memory.failed("a", &Error::Refused { status, retry_after: Some(Duration::from_secs(7)) }, now);
+        assert!(memory.held_until("a", now + Duration::from_millis(6_900)).is_some());
+    }
+}

@@ -1,0 +1,74 @@
+//! Looking at one object: in the cache, in what we know better than the cache, or in the API itself.
+
+use std::sync::Arc;
+
+use kube::core::ApiResource;
+use leadsman_core::observed::Look;
+use tokio::time::Instant;
+
+use crate::cluster::{Cluster, Result};
+use crate::controller::copies::Copy;
+use crate::controller::key::Key;
+use crate::controller::overlay::{Overlay, Sight};
+use crate::controller::store::{Cached, Store};
+
+/// Looks at one object. With `live` it is read from the API server whatever the cache says.
+///
+/// A read that fails leaves the object `Stale`: the pass goes on without it and comes back.
+pub async fn look_at<T: Copy>(
+    cluster: &Cluster,
+    kind: &ApiResource,
+    (overlay, store): (&mut Overlay<T>, &Store<T>),
+    key: &Key,
+    live: bool,
+) -> Look<Arc<T>> {
+    let sight = overlay.sight(&key.name, store.get(key), Instant::now());
+    match sight {
+        Sight::Seen(object) if !live => Look::Seen(object),
+        Sight::Missing if !live => Look::Missing,
+        Sight::Unsynced if !live => Look::Stale,
+        Sight::Ask | Sight::Seen(_) | Sight::Missing | Sight::Unsynced => {
+            match read(cluster, kind, (overlay, store), key).await {
+                Ok(Some(object)) => Look::Seen(object),
+                Ok(None) => Look::Missing,
+                Err(error) => {
+                    tracing::debug!(kind = %kind.kind, object = %key, %error, "cannot be read");
+                    Look::Stale
+                }
+            }
+        }
+    }
+}
+
+/// Reads one object from the API server.
+pub async fn read<T: Copy>(
+    cluster: &Cluster,
+    kind: &ApiResource,
+    (overlay, store): (&mut Overlay<T>, &Store<T>),
+    key: &Key,
+) -> Result<Option<Arc<T>>> {
+    let object = cluster.objects(kind, &key.namespace).get(&key.name).await?;
+    let now = Instant::now();
+    let Some(object) = object else {
+        note_gone(overlay, store, key, now);
+        return Ok(None);
+    };
+    let object = Arc::new(T::of(&object));
+    overlay.saw(&key.name, Arc::clone(&object), now);
+    // The watch may have delivered this version, or a newer one, while we read.
+    match overlay.sight(&key.name, store.get(key), now) {
+        Sight::Seen(newest) => Ok(Some(newest)),
+        Sight::Missing | Sight::Unsynced | Sight::Ask => Ok(Some(object)),
+    }
+}
+
+/// Notes that an object is not there, although the cache may still hold it.
+pub fn note_gone<T: Copy>(overlay: &mut Overlay<T>, store: &Store<T>, key: &Key, now: Instant) {
+    if let Cached::Holds(cached) = store.get(key) {
+        overlay.gone(&key.name, &cached.identity().uid, now);
+    } else {
+        overlay.gone(&key.name, "", now);
+        // Settles at once where the cache says the same.
+        let _ = overlay.sight(&key.name, store.get(key), now);
+    }
+}

@@ -1,0 +1,65 @@
+//! The routes that a Rollout names.
+
+use std::sync::Arc;
+
+use leadsman_core::observed::{Look, RouteId, RouteView};
+use leadsman_core::spec::{Problem, Reason};
+
+use super::AroundRoute;
+use super::reading::look_at;
+use crate::controller::caches::Served;
+use crate::controller::context::Context;
+use crate::controller::copies::WholeCopy;
+use crate::controller::key::Key;
+use crate::controller::memory::Memory;
+use crate::controller::subject::Subject;
+use crate::routers::{RouteRef, view};
+
+/// All routes in the order of the spec: as the core sees them, and as they are.
+pub async fn look(
+    context: &Context,
+    subject: &Subject,
+    memory: &mut Memory,
+    live: bool,
+) -> (Vec<(RouteId, Look<RouteView>)>, Vec<AroundRoute>) {
+    let mut views = Vec::new();
+    let mut around = Vec::new();
+    for route in &subject.declared.routes {
+        let cache = context.caches.routes(route.kind);
+        let (kind, copy) = match cache.served() {
+            Served::Unknown => (None, Look::Stale),
+            Served::Absent => (None, Look::Missing),
+            Served::As(kind) => {
+                let key = Key::new(&subject.key.namespace, &route.name);
+                let overlaid = (memory.routes.entry(route.kind).or_default(), &*cache.store);
+                let copy = look_at(&context.cluster, &kind, overlaid, &key, live).await;
+                (Some(kind), copy)
+            }
+        };
+        let (looked, object) = match copy {
+            Look::Seen(copy) => {
+                let object = copy.object();
+                let mut looked = view(route, &object, &subject.backends());
+                looked.problem = foreign(subject, route, &copy).or(looked.problem);
+                (Look::Seen(looked), Look::Seen(object))
+            }
+            Look::Missing => (Look::Missing, Look::Missing),
+            Look::Stale => (Look::Stale, Look::Stale),
+        };
+        views.push((route.id(), looked));
+        around.push(AroundRoute { kind, object });
+    }
+    (views, around)
+}
+
+/// A route that we should create but that somebody else has.
+fn foreign(subject: &Subject, route: &RouteRef, copy: &Arc<WholeCopy>) -> Option<Problem> {
+    let ours = copy.controller.as_ref().is_some_and(|owner| *owner.uid == *subject.uid);
+    (route.spec.is_some() && !ours).then(|| Problem {
+        reason: Reason::InvalidRoute,
+        message: format!(
+            "{} exists and is not the Rollout's own: remove it, or leave its spec out of the Rollout to use it as it is",
+            route.id()
+        ),
+    })
+}

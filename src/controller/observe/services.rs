@@ -1,0 +1,232 @@
+//! The two Services of a Rollout and the one that clients call: whether they can be used, and which ports ours should have.
+
+use std::sync::Arc;
+
+use leadsman_api::names::{REVISION_LABEL, ROLLOUT_LABEL};
+use leadsman_core::names::Hash;
+use leadsman_core::observed::{Look, ParentService, ServiceView};
+use leadsman_core::spec::{Problem, Reason};
+use serde_json::Value;
+
+use super::AroundRoute;
+use super::reading::look_at;
+use crate::cluster::kinds;
+use crate::controller::context::Context;
+use crate::controller::copies::{Port, ServiceCopy};
+use crate::controller::key::Key;
+use crate::controller::memory::Memory;
+use crate::controller::subject::Subject;
+
+/// Looks at one Service of the Rollout's namespace.
+pub async fn look(
+    context: &Context,
+    subject: &Subject,
+    memory: &mut Memory,
+    name: &str,
+    live: bool,
+) -> Look<Arc<ServiceCopy>> {
+    let key = Key::new(&subject.key.namespace, name);
+    let overlaid = (&mut memory.services, &*context.caches.services);
+    look_at(&context.cluster, &kinds::SERVICES, overlaid, &key, live).await
+}
+
+/// Looks at the Service that clients call, where one is named.
+pub async fn look_at_parent(
+    context: &Context,
+    subject: &Subject,
+    memory: &mut Memory,
+) -> Option<Look<Arc<ServiceCopy>>> {
+    let name = subject.declared.service.as_deref()?;
+    Some(look(context, subject, memory, name, false).await)
+}
+
+/// `stableService` or `canaryService` as the core sees it.
+pub fn judge(
+    subject: &Subject,
+    name: &str,
+    service: &Look<Arc<ServiceCopy>>,
+    ports: Option<&[Port]>,
+) -> Look<ServiceView> {
+    let service = match service {
+        Look::Seen(service) => service,
+        Look::Missing => return Look::Missing,
+        Look::Stale => return Look::Stale,
+    };
+    let created_by_us = is_created_by(subject, service);
+    let bound = service.selector.get(REVISION_LABEL).filter(|_| is_marked(subject, service));
+    Look::Seen(ServiceView {
+        bound: bound.map(Hash::new),
+        created_by_us,
+        conflict: conflict(subject, service).map(|what| format!("Service {name} cannot be used: {what}")),
+        ports_differ: created_by_us && ports.is_some_and(|ports| !same_ports(ports, &service.ports)),
+    })
+}
+
+/// Whether the Rollout is the Service's controller.
+pub fn is_created_by(subject: &Subject, service: &ServiceCopy) -> bool {
+    service.controller.as_ref().is_some_and(|owner| *owner.uid == *subject.uid)
+}
+
+fn is_marked(subject: &Subject, service: &ServiceCopy) -> bool {
+    service.rollout.as_deref() == Some(&*subject.key.name)
+}
+
+/// Why a Service must not be touched, and what to do about it.
+fn conflict(subject: &Subject, service: &ServiceCopy) -> Option<String> {
+    let other = service.rollout.as_deref().filter(|rollout| **rollout != *subject.key.name);
+    if let Some(other) = other {
+        return Some(format!(
+            "it belongs to Rollout {other} (label {ROLLOUT_LABEL}): give each Rollout Services of its own"
+        ));
+    }
+    if let Some(owner) = service.controller.as_ref().filter(|owner| *owner.uid != *subject.uid) {
+        return Some(format!("it belongs to {}: choose another name, or remove it", owner.words));
+    }
+    if service.is_external {
+        return Some("it is of type ExternalName, which selects no pods: make it a ClusterIP, or remove it".to_owned());
+    }
+    if service.publishes_not_ready {
+        return Some("it publishes addresses that are not ready: remove publishNotReadyAddresses".to_owned());
+    }
+    let ours = service.selector.contains_key(REVISION_LABEL) && is_marked(subject, service);
+    if service.selector.is_empty() || ours {
+        return None;
+    }
+    Some(
+        "it has a selector of its own: remove spec.selector from its declaration, it is set for each revision"
+            .to_owned(),
+    )
+}
+
+/// The Service that clients call, as the core sees it.
+pub fn judge_parent(subject: &Subject, parent: Option<&Look<Arc<ServiceCopy>>>) -> ParentService {
+    let Some(parent) = parent else { return ParentService::NotNamed };
+    let name = subject.declared.service.as_deref().unwrap_or_default();
+    let wrong = |reason, message: String| ParentService::Wrong(Problem { reason, message });
+    match parent {
+        Look::Stale => ParentService::Stale,
+        Look::Missing if name == subject.declared.stable_service && subject.declared.ports.is_some() => {
+            ParentService::Fits
+        }
+        Look::Missing => wrong(
+            Reason::ServiceNotFound,
+            format!("Service {name} does not exist: create it, or correct spec.strategy.canary.traffic.service"),
+        ),
+        Look::Seen(service) if service.is_external => wrong(
+            Reason::ServiceConflict,
+            format!("Service {name} is of type ExternalName: name the Service whose ports are to be used"),
+        ),
+        Look::Seen(service) => match foreign_label(subject, service) {
+            None => ParentService::Fits,
+            Some((label, value)) => wrong(
+                Reason::ServiceConflict,
+                format!("Service {name} selects {label}={value}, which the pods of spec.template do not have"),
+            ),
+        },
+    }
+}
+
+/// A label that the Service selects and the template's pods do not have. Ours are not the template's concern.
+fn foreign_label<'a>(subject: &Subject, service: &'a ServiceCopy) -> Option<(&'a str, &'a str)> {
+    let labels = subject.declared.template.pointer("/metadata/labels");
+    let has = |label: &str, value: &str| {
+        let theirs = labels.and_then(|labels| labels.get(label)).and_then(Value::as_str);
+        theirs == Some(value) || label == REVISION_LABEL || label == ROLLOUT_LABEL
+    };
+    let selected = service.selector.iter().map(|(label, value)| (label.as_str(), value.as_str()));
+    selected.into_iter().find(|(label, value)| !has(label, value))
+}
+
+/// The ports that our Services are to have: declared, or those of the Service that clients call.
+pub fn wanted_ports(subject: &Subject, parent: Option<&Look<Arc<ServiceCopy>>>) -> Option<Vec<Port>> {
+    if let Some(ports) = &subject.declared.ports {
+        return Some(ports.iter().map(Port::of).collect());
+    }
+    Some(parent?.seen()?.ports.clone())
+}
+
+/// The wanted ports, and those that a Service has beyond them while a route still names them.
+pub fn ports_with_those_in_use(
+    wanted: &[Port],
+    service: Option<&ServiceCopy>,
+    is_named: impl Fn(u16) -> bool,
+) -> Vec<Port> {
+    let is_wanted = |port: &Port| wanted.iter().any(|wanted| wanted.slot() == port.slot());
+    let present = service.into_iter().flat_map(|service| &service.ports);
+    let kept = present.filter(|port| !is_wanted(port) && is_named(port.port)).cloned();
+    wanted.iter().cloned().chain(kept).collect()
+}
+
+fn same_ports(one: &[Port], two: &[Port]) -> bool {
+    one.len() == two.len() && one.iter().all(|port| two.contains(port))
+}
+
+/// Whether a route names this port of this Service. One that could not be read may.
+pub fn is_named(routes: &[AroundRoute], service: &str, port: u16) -> bool {
+    routes.iter().any(|route| match &route.object {
+        Look::Seen(object) => names(object, service, port),
+        Look::Stale => true,
+        Look::Missing => false,
+    })
+}
+
+/// Looks for `{name: service, port: 80}` (Gateway API) and `{host: service, port: {number: 80}}` (Istio) at any depth. An
+/// Istio destination without a port means all of them.
+fn names(value: &Value, service: &str, port: u16) -> bool {
+    match value {
+        Value::Array(elements) => elements.iter().any(|element| names(element, service, port)),
+        Value::Object(members) => {
+            let text = |key: &str| members.get(key).and_then(Value::as_str);
+            let number = |value: &Value| value.as_u64() == Some(u64::from(port));
+            let by_name = text("name") == Some(service) && members.get("port").is_some_and(number);
+            let by_host = text("host").is_some_and(|host| host.split('.').next() == Some(service))
+                && members.get("port").and_then(|port| port.get("number")).is_none_or(number);
+            by_name || by_host || members.values().any(|member| names(member, service, port))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::controller::copies::Copy;
+
+    fn ports(ports: &[u16]) -> Vec<Port> {
+        ports.iter().map(|port| Port::of(&json!({"port": port, "name": format!("p{port}")}))).collect()
+    }
+
+    fn service(numbers: &[u16]) -> ServiceCopy {
+        let ports: Vec<_> = ports(numbers).iter().map(Port::to_value).collect();
+        ServiceCopy::of(&json!({"spec": {"ports": ports}}))
+    }
+
+    #[test]
+    fn new_ports_are_added_and_gone_ones_stay_while_a_route_names_them() {
+        let kept = ports_with_those_in_use(&ports(&[80, 81]), Some(&service(&[80, 82, 83])), |port| port == 82);
+        assert_eq!(kept, ports(&[80, 81, 82]));
+    }
+
+    #[test]
+    fn the_order_of_ports_means_nothing() {
+        assert!(same_ports(&ports(&[80, 81]), &ports(&[81, 80])));
+        assert!(!same_ports(&ports(&[80]), &ports(&[81, 80])));
+    }
+
+    #[test]
+    fn ports_are_found_in_the_backends_of_either_kind_of_route() {
+        let http = json!({"spec": {"rules": [{"backendRefs": [{"name": "shop-stable", "port": 80}]}]}});
+        assert!(names(&http, "shop-stable", 80));
+        assert!(!names(&http, "shop-stable", 81));
+        assert!(!names(&http, "shop", 80));
+        let istio = json!({"spec": {"http": [{"route": [
+            {"destination": {"host": "shop-stable.prod.svc.cluster.local", "port": {"number": 80}}},
+            {"destination": {"host": "shop-canary"}},
+        ]}]}});
+        assert!(names(&istio, "shop-stable", 80));
+        assert!(!names(&istio, "shop-stable", 81));
+        assert!(names(&istio, "shop-canary", 81));
+    }
+}

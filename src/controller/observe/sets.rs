@@ -1,0 +1,77 @@
+//! Our ReplicaSets.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use leadsman_api::names::ROLLOUT_LABEL;
+use leadsman_core::names::Hash;
+use leadsman_core::observed::{Look, SetView};
+use tokio::time::Instant;
+
+use super::reading::{look_at, note_gone};
+use crate::cluster::{Result, kinds};
+use crate::controller::context::Context;
+use crate::controller::copies::{Copy, SetCopy};
+use crate::controller::key::Key;
+use crate::controller::memory::Memory;
+use crate::controller::subject::Subject;
+
+type Sets = BTreeMap<Hash, Arc<SetCopy>>;
+
+/// All sets that bear the Rollout's label and belong to it, or to nobody: those are adopted. `Seen` only when each of them
+/// was seen.
+pub async fn look(context: &Context, subject: &Subject, memory: &mut Memory, live: bool) -> Look<Sets> {
+    let sets = if live { list(context, subject, memory).await.ok() } else { cached(context, subject, memory).await };
+    let Some(sets) = sets else { return Look::Stale };
+    let ours = |set: &Arc<SetCopy>| set.controller.as_ref().is_none_or(|owner| *owner.uid == *subject.uid);
+    Look::Seen(sets.into_iter().filter(ours).map(|set| (set.hash.clone(), set)).collect())
+}
+
+async fn cached(context: &Context, subject: &Subject, memory: &mut Memory) -> Option<Vec<Arc<SetCopy>>> {
+    let store = &context.caches.sets;
+    if !store.is_synced() {
+        return None;
+    }
+    let mut names: BTreeSet<Box<str>> = store.of_rollout(&subject.key).into_iter().map(|(name, _)| name).collect();
+    names.extend(memory.sets.names().map(Into::into));
+    let mut sets = Vec::with_capacity(names.len());
+    for name in names {
+        let key = Key::new(&subject.key.namespace, &name);
+        let overlaid = (&mut memory.sets, &**store);
+        match look_at(&context.cluster, &kinds::REPLICA_SETS, overlaid, &key, false).await {
+            Look::Seen(set) => sets.push(set),
+            Look::Missing => {}
+            Look::Stale => return None,
+        }
+    }
+    Some(sets)
+}
+
+async fn list(context: &Context, subject: &Subject, memory: &mut Memory) -> Result<Vec<Arc<SetCopy>>> {
+    let namespace = &subject.key.namespace;
+    let selector = format!("{ROLLOUT_LABEL}={}", subject.key.name);
+    let listed = context.cluster.objects(&kinds::REPLICA_SETS, namespace).list(&selector).await?;
+    let listed: Vec<Arc<SetCopy>> = listed.iter().map(|object| Arc::new(SetCopy::of(object))).collect();
+    let now = Instant::now();
+    let store = &context.caches.sets;
+    let mut known: BTreeSet<Box<str>> = store.of_rollout(&subject.key).into_iter().map(|(name, _)| name).collect();
+    known.extend(memory.sets.names().map(Into::into));
+    for set in &listed {
+        known.remove(&set.name);
+        memory.sets.saw(&set.name, Arc::clone(set), now);
+        let _ = memory.sets.sight(&set.name, store.get(&Key::new(namespace, &set.name)), now);
+    }
+    for name in known {
+        note_gone(&mut memory.sets, store, &Key::new(namespace, &name), now);
+    }
+    Ok(listed)
+}
+
+/// What the core sees of them.
+pub fn views(sets: &Look<Sets>) -> Look<BTreeMap<Hash, SetView>> {
+    match sets {
+        Look::Seen(sets) => Look::Seen(sets.iter().map(|(hash, set)| (hash.clone(), set.view.clone())).collect()),
+        Look::Missing => Look::Missing,
+        Look::Stale => Look::Stale,
+    }
+}

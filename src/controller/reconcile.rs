@@ -1,0 +1,215 @@
+//! One pass over one Rollout: observe, plan, persist, act, tell.
+//!
+//! A decision is persisted before it is acted upon. Where that fails, only what takes traffic away from harm is done.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use leadsman_core::analysis::Answer;
+use leadsman_core::plan::{Persist, Plan, plan};
+use tokio::time::Instant;
+
+use super::apply::{Applying, adopt, apply, target};
+use super::context::Context;
+use super::key::Key;
+use super::memory::Memory;
+use super::observe::{Snapshot, observe};
+use super::persist::{self, Written};
+use super::status::{Difference, difference, render};
+use super::subject::{self, Reading, Subject};
+use super::telling;
+use crate::runtime::backoff::jittered;
+
+/// How often a pass starts over because somebody else changed the Rollout.
+const MOST_CONFLICTS: usize = 5;
+/// A status in which only values differ is written at most this often.
+const VALUES_EVERY: Duration = Duration::from_secs(10);
+/// When to look again after something moved under our hands.
+const SOON: Duration = Duration::from_millis(100);
+/// When to look again after something could not be read.
+const LATER: Duration = Duration::from_secs(1);
+
+/// How a pass ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// In a word, for metrics.
+    pub word: &'static str,
+    /// When to look again although nothing changes.
+    pub wake: Option<Instant>,
+    /// True when there is nothing left to remember.
+    pub gone: bool,
+}
+
+impl Outcome {
+    fn again(word: &'static str, after: Duration) -> Self {
+        Self { word, wake: Some(Instant::now() + jittered(after)), gone: false }
+    }
+
+    const GONE: Self = Self { word: "gone", wake: None, gone: true };
+}
+
+/// Makes a pass.
+pub async fn reconcile(context: &Context, key: &Key, memory: &mut Memory) -> Outcome {
+    for attempt in 0..MOST_CONFLICTS {
+        let mut subject = match subject::read(context, key, memory, attempt > 0).await {
+            Reading::Subject(subject) => subject,
+            Reading::Doubtful(mut subject) => {
+                let (snapshot, plan) = decide(context, &subject, memory).await;
+                act(context, &mut subject, memory, &snapshot, &plan, true).await;
+                return Outcome::again("doubtful", LATER);
+            }
+            Reading::Gone => return Outcome::GONE,
+            Reading::Unknown => return Outcome::again("unread", LATER),
+            Reading::Unreadable(error) => return telling::unreadable(key, memory, &error),
+        };
+        let (snapshot, plan) = decide(context, &subject, memory).await;
+        match persist(context, &mut subject, memory, &snapshot, &plan).await {
+            Persisted::Yes { wake } => {
+                let wakes = [wake, act(context, &mut subject, memory, &snapshot, &plan, false).await];
+                tell(context, &subject, memory, &snapshot, &plan);
+                return settled(context, memory, &plan, wakes);
+            }
+            Persisted::Moved => {}
+            Persisted::Gone => return Outcome::GONE,
+            Persisted::No => {
+                let wakes = [None, act(context, &mut subject, memory, &snapshot, &plan, true).await];
+                let outcome = settled(context, memory, &plan, wakes);
+                return Outcome { word: "not-persisted", ..outcome };
+            }
+        }
+    }
+    Outcome::again("conflict", SOON)
+}
+
+/// Observes and plans; once more on what the API server has, where the core wants that.
+async fn decide(context: &Context, subject: &Subject, memory: &mut Memory) -> (Snapshot, Plan) {
+    let snapshot = observe(context, subject, memory, false).await;
+    let first = plan(&subject.declared.core, subject.state.as_ref(), &snapshot.observed);
+    if !first.wants_live {
+        return (snapshot, first);
+    }
+    let snapshot = observe(context, subject, memory, true).await;
+    let plan = plan(&subject.declared.core, subject.state.as_ref(), &snapshot.observed);
+    (snapshot, plan)
+}
+
+enum Persisted {
+    /// What had to be persisted is; `wake` is when the rest is due.
+    Yes {
+        wake: Option<Instant>,
+    },
+    Moved,
+    Gone,
+    No,
+}
+
+/// Writes the status where that is due.
+async fn persist(
+    context: &Context,
+    subject: &mut Subject,
+    memory: &mut Memory,
+    snapshot: &Snapshot,
+    plan: &Plan,
+) -> Persisted {
+    let (target, now) = ("status", Instant::now());
+    let status = render(subject, plan, snapshot.observed.now);
+    let difference = difference(subject.rollout.status.as_ref(), &status);
+    let decided = plan.persist == Persist::Now || difference == Difference::Generation;
+    let due = memory.written_at.map_or(now, |at| at + VALUES_EVERY);
+    if difference == Difference::None && plan.persist == Persist::Nothing {
+        // Answers that change nothing have been considered.
+        context.desk.persisted(&subject.key, latest(&snapshot.observed.answers));
+        memory.succeeded(target);
+        return Persisted::Yes { wake: None };
+    }
+    if !decided && difference != Difference::Essence && due > now {
+        return Persisted::Yes { wake: Some(due) };
+    }
+    if !decided && memory.held_until(target, now).is_some() {
+        return Persisted::Yes { wake: None };
+    }
+    match persist::write(context, subject, memory, status).await {
+        Written::Done => {
+            context.desk.persisted(&subject.key, latest(&snapshot.observed.answers));
+            memory.succeeded(target);
+            telling::persisted(context, subject, plan);
+            Persisted::Yes { wake: None }
+        }
+        Written::Moved => Persisted::Moved,
+        Written::Gone => Persisted::Gone,
+        Written::Failed(error) => {
+            tracing::warn!(rollout = %subject.key, %error, "the status could not be written");
+            memory.failed(target, &error, Instant::now());
+            if decided { Persisted::No } else { Persisted::Yes { wake: None } }
+        }
+    }
+}
+
+fn latest(answers: &[Answer]) -> Timestamp {
+    answers.iter().map(|answer| answer.at).max().unwrap_or(Timestamp::MIN)
+}
+
+/// Does what the plan asks for, all of it: the failure of one action stops none of the others.
+async fn act(
+    context: &Context,
+    subject: &mut Subject,
+    memory: &mut Memory,
+    snapshot: &Snapshot,
+    plan: &Plan,
+    safety_only: bool,
+) -> Option<Instant> {
+    let mut again = None;
+    for action in plan.actions.iter().filter(|action| action.is_safety() || !safety_only) {
+        let what = target(action);
+        if !action.is_safety() && memory.held_until(&what, Instant::now()).is_some() {
+            continue;
+        }
+        let mut applying = Applying { context, subject, around: &snapshot.around, memory };
+        match apply(&mut applying, action).await {
+            Ok(()) => memory.succeeded(&what),
+            Err(error) if error.is_moved() && memory.moved(&what) => {
+                tracing::debug!(rollout = %subject.key, %error, what, "decided anew");
+                again = Some(Instant::now() + jittered(SOON));
+            }
+            Err(error) => {
+                telling::failed(subject, &what, &error);
+                memory.failed(&what, &error, Instant::now());
+            }
+        }
+    }
+    if !safety_only && subject.declared.core.deleted_at.is_none() {
+        let mut applying = Applying { context, subject, around: &snapshot.around, memory };
+        if let Err(error) = adopt(&mut applying).await {
+            telling::failed(subject, "adopt a set", &error);
+            again = again.or(Some(Instant::now() + jittered(LATER)));
+        }
+    }
+    let wanted: Vec<_> = plan.actions.iter().map(target).collect();
+    memory.keep_failing(|what| what == "status" || wanted.iter().any(|wanted| wanted == what));
+    again
+}
+
+/// Tells people, metric sources and the next pass.
+fn tell(context: &Context, subject: &Subject, memory: &mut Memory, snapshot: &Snapshot, plan: &Plan) {
+    for event in &plan.events {
+        telling::decided(subject, event);
+        context.events.publish(subject, event, snapshot.observed.now);
+    }
+    telling::phase(context, subject, memory, plan);
+    context.desk.set(&subject.key, plan.questions.clone());
+    memory.wants_words_of.clone_from(&plan.wants_words_of);
+    memory.has_passed = true;
+}
+
+/// When to come back: what the plan says, what was put off, and what has to be looked at in any case.
+fn settled(context: &Context, memory: &Memory, plan: &Plan, wakes: [Option<Instant>; 2]) -> Outcome {
+    let now = context.now();
+    let planned = plan.next_wake.map(|at| {
+        let after = Duration::try_from(at.duration_since(now)).unwrap_or_default();
+        // A moment later than asked for, so that the clock that plans has certainly reached it.
+        Instant::now() + after + Duration::from_millis(1)
+    });
+    let unread = (plan.state.is_none() && plan.wants_live).then(|| Instant::now() + jittered(LATER));
+    let wake = wakes.into_iter().chain([planned, unread, memory.next_look()]).flatten().min();
+    Outcome { word: "ok", wake, gone: false }
+}

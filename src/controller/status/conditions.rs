@@ -1,0 +1,80 @@
+//! Conditions as they are written: times are kept unless the status flips.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use leadsman_core::plan::report;
+
+/// The API server's bounds.
+const LONGEST_MESSAGE: usize = 32_768;
+
+/// What the status is to say, given what it said. A type that is not reported is absent.
+pub fn merge(before: &[Condition], reported: &[report::Condition], generation: i64, now: Timestamp) -> Vec<Condition> {
+    let mut conditions: Vec<_> = reported.iter().map(|reported| one(before, reported, generation, now)).collect();
+    conditions.sort_by(|one, two| one.type_.cmp(&two.type_));
+    conditions
+}
+
+fn one(before: &[Condition], reported: &report::Condition, generation: i64, now: Timestamp) -> Condition {
+    let status = if reported.is_true { "True" } else { "False" };
+    let same = before.iter().find(|before| before.type_ == reported.kind && before.status == status);
+    // Whole seconds, as the API server keeps them: else each comparison with what was read would differ.
+    let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
+    Condition {
+        type_: reported.kind.to_owned(),
+        status: status.to_owned(),
+        reason: reported.reason.clone(),
+        message: reported.message.chars().take(LONGEST_MESSAGE).collect(),
+        observed_generation: Some(generation),
+        last_transition_time: same.map_or(Time(now), |same| same.last_transition_time.clone()),
+    }
+}
+
+/// True when tools that wait would see a difference: a type, a status, a reason or a generation.
+pub fn differ(one: &[Condition], two: &[Condition]) -> bool {
+    let essence = |conditions: &[Condition]| {
+        let mut essence: Vec<_> = conditions
+            .iter()
+            .map(|it| (it.type_.clone(), it.status.clone(), it.reason.clone(), it.observed_generation))
+            .collect();
+        essence.sort();
+        essence
+    };
+    essence(one) != essence(two)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reported(is_true: bool, message: &str) -> report::Condition {
+        report::Condition { kind: "Ready", is_true, reason: "Healthy".to_owned(), message: message.to_owned() }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn times_are_kept_until_the_status_flips() {
+        let first = merge(&[], &[reported(true, "a")], 1, at(10));
+        let second = merge(&first, &[reported(true, "b")], 2, at(20));
+        assert_eq!((second[0].last_transition_time.0, &*second[0].message), (at(10), "b"));
+        let third = merge(&second, &[reported(false, "c")], 2, at(30));
+        assert_eq!(third[0].last_transition_time.0, at(30));
+    }
+
+    #[test]
+    fn a_message_alone_makes_no_difference_to_who_waits() {
+        let one = merge(&[], &[reported(true, "a")], 1, at(10));
+        assert!(!differ(&one, &merge(&one, &[reported(true, "b")], 1, at(20))));
+        assert!(differ(&one, &merge(&one, &[reported(true, "a")], 2, at(20))));
+        assert!(differ(&one, &merge(&one, &[reported(false, "a")], 1, at(20))));
+        assert!(differ(&one, &[]));
+    }
+
+    #[test]
+    fn times_have_whole_seconds_as_the_api_server_keeps_them() {
+        let now = Timestamp::from_millisecond(10_700).unwrap();
+        assert_eq!(merge(&[], &[reported(true, "a")], 1, now)[0].last_transition_time.0, at(10));
+    }
+}

@@ -1,0 +1,169 @@
+//! The status as it is written, rendered from the plan's report and state.
+//!
+//! Rendering the same plan twice gives the same status: a settled Rollout is never written again.
+
+mod conditions;
+
+use jiff::Timestamp;
+use leadsman_api::{
+    CommandOutcome, LastCommand, MetricStatus, Phase, RejectedRevision, RevisionStatus, RolloutStatus, StepStatus,
+    Verdict, WeightStatus,
+};
+use leadsman_core::analysis::verdict;
+use leadsman_core::plan::Plan;
+use leadsman_core::plan::report::{self, Measured, RevisionReport};
+use leadsman_core::state::{Acknowledged, Rejection};
+
+use super::subject::Subject;
+
+/// How soon a status has to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Difference {
+    /// It says what is written already.
+    None,
+    /// Only values, counts and messages differ.
+    Values,
+    /// What people and tools wait for differs.
+    Essence,
+    /// The generation differs: nobody may take the old conditions for the new generation's.
+    Generation,
+}
+
+/// The status that a plan asks for.
+pub fn render(subject: &Subject, plan: &Plan, now: Timestamp) -> RolloutStatus {
+    let before = subject.rollout.status.clone().unwrap_or_default();
+    let (report, core) = (&plan.report, &subject.declared.core);
+    let state = plan.state.as_ref();
+    let selector: Vec<_> =
+        subject.declared.match_labels.iter().map(|(label, value)| format!("{label}={value}")).collect();
+    let written = before.weight.map_or(0, |weight| weight.written);
+    RolloutStatus {
+        observed_generation: Some(core.generation),
+        phase: Some(phase(report.phase)),
+        message: report.message.clone(),
+        stable: report.stable.as_ref().map(revision),
+        canary: report.canary.as_ref().map(revision),
+        step: report.step.map(|step| StepStatus::new(signed(step.index), signed(step.of), Some(step.started_at))),
+        weight: state.is_some().then(|| WeightStatus {
+            desired: signed(report.weight.desired),
+            written: report.weight.written.map_or(written, signed),
+            in_force: signed(report.weight.in_force),
+        }),
+        analysis: report.analysis.iter().map(metric).collect(),
+        rejected: state.map(|state| state.rejected.iter().map(rejected).collect()).unwrap_or_default(),
+        last_command: state.and_then(|state| state.last_command.as_ref()).map(command),
+        progress: state.and_then(|state| serde_json::to_value(state).ok()),
+        replicas: signed(core.replicas),
+        selector: selector.join(","),
+        conditions: conditions::merge(&before.conditions, &report.conditions, core.generation, now),
+    }
+}
+
+/// How much a rendered status differs from the one that is written.
+pub fn difference(before: Option<&RolloutStatus>, after: &RolloutStatus) -> Difference {
+    let Some(before) = before else { return Difference::Generation };
+    if before.observed_generation != after.observed_generation {
+        Difference::Generation
+    } else if before.phase != after.phase || conditions::differ(&before.conditions, &after.conditions) {
+        Difference::Essence
+    } else if before != after {
+        Difference::Values
+    } else {
+        Difference::None
+    }
+}
+
+fn phase(phase: report::Phase) -> Phase {
+    match phase {
+        report::Phase::Healthy => Phase::Healthy,
+        report::Phase::Progressing => Phase::Progressing,
+        report::Phase::Paused => Phase::Paused,
+        report::Phase::RollingBack => Phase::RollingBack,
+        report::Phase::RolledBack => Phase::RolledBack,
+        report::Phase::Degraded => Phase::Degraded,
+        report::Phase::Invalid => Phase::Invalid,
+    }
+}
+
+fn revision(report: &RevisionReport) -> RevisionStatus {
+    let RevisionReport { revision, replicas, ready } = report;
+    RevisionStatus {
+        hash: revision.hash.to_string(),
+        revision: i64::try_from(revision.number).unwrap_or(i64::MAX),
+        commit: revision.commit.clone(),
+        images: revision.images.clone(),
+        replicas: signed(*replicas),
+        ready_replicas: signed(*ready),
+    }
+}
+
+fn metric(measured: &Measured) -> MetricStatus {
+    MetricStatus {
+        metric: measured.metric.clone(),
+        verdict: match measured.verdict {
+            verdict::Verdict::Success => Verdict::Success,
+            verdict::Verdict::Failure => Verdict::Failure,
+            verdict::Verdict::Inconclusive => Verdict::Inconclusive,
+            verdict::Verdict::NoData => Verdict::NoData,
+            verdict::Verdict::ProviderError => Verdict::ProviderError,
+        },
+        value: Some(measured.value.clone()).filter(|value| !value.is_empty()),
+        measurements: signed(measured.measurements),
+        failed: signed(measured.failed),
+    }
+}
+
+fn rejected(rejection: &Rejection) -> RejectedRevision {
+    RejectedRevision {
+        hash: rejection.revision.hash.to_string(),
+        revision: i64::try_from(rejection.revision.number).unwrap_or(i64::MAX),
+        commit: rejection.revision.commit.clone(),
+        reason: rejection.reason.clone(),
+        message: rejection.message.clone(),
+        at: rejection.at,
+        report: None,
+    }
+}
+
+fn command(command: &Acknowledged) -> LastCommand {
+    LastCommand {
+        id: command.id.clone(),
+        verb: command.verb.map(|verb| verb.as_str().to_owned()),
+        outcome: if command.executed { CommandOutcome::Executed } else { CommandOutcome::Refused },
+        message: command.message.clone(),
+        at: command.at,
+    }
+}
+
+fn signed<T: TryInto<i32>>(number: T) -> i32 {
+    number.try_into().unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status() -> RolloutStatus {
+        RolloutStatus { observed_generation: Some(3), phase: Some(Phase::Healthy), ..RolloutStatus::default() }
+    }
+
+    #[test]
+    fn a_new_generation_is_the_gravest_difference_and_values_the_least() {
+        let before = status();
+        let new = RolloutStatus { observed_generation: Some(4), ..status() };
+        let phase = RolloutStatus { phase: Some(Phase::Degraded), ..status() };
+        let values = RolloutStatus { message: "revision 3 serves".to_owned(), ..status() };
+        assert_eq!(difference(Some(&before), &new), Difference::Generation);
+        assert_eq!(difference(Some(&before), &phase), Difference::Essence);
+        assert_eq!(difference(Some(&before), &values), Difference::Values);
+        assert_eq!(difference(Some(&before), &status()), Difference::None);
+        assert_eq!(difference(None, &status()), Difference::Generation);
+        assert!(Difference::Generation > Difference::Essence && Difference::Essence > Difference::Values);
+    }
+
+    #[test]
+    fn a_status_survives_the_wire_unchanged() {
+        let wire = serde_json::to_value(status()).unwrap();
+        assert_eq!(difference(Some(&serde_json::from_value(wire).unwrap()), &status()), Difference::None);
+    }
+}

@@ -1,0 +1,201 @@
+//! A cache of one kind: what its watch has delivered so far.
+//!
+//! It says honestly when it does not know: before the first complete list nothing is absent. While a watch is listed
+//! anew, what was known before stays until the list is complete.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::copies::Copy;
+use super::key::Key;
+
+/// What a cache says of an object.
+#[derive(Debug)]
+pub enum Cached<T> {
+    /// There has been no complete list yet, and this object has not been delivered.
+    Unsynced,
+    /// Not there, as far as the watch has come.
+    Absent,
+    /// There, in this version.
+    Holds(Arc<T>),
+}
+
+/// The cache of a kind.
+pub struct Store<T> {
+    inner: RwLock<Inner<T>>,
+}
+
+struct Inner<T> {
+    synced: bool,
+    objects: HashMap<Key, Arc<T>>,
+    by_rollout: HashMap<Key, BTreeSet<Box<str>>>,
+    /// Set while a list is under way: what it has delivered.
+    listed: Option<HashSet<Key>>,
+}
+
+impl<T> Default for Store<T> {
+    fn default() -> Self {
+        let inner = Inner { synced: false, objects: HashMap::new(), by_rollout: HashMap::new(), listed: None };
+        Self { inner: RwLock::new(inner) }
+    }
+}
+
+impl<T: Copy> Store<T> {
+    fn read(&self) -> RwLockReadGuard<'_, Inner<T>> {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Inner<T>> {
+        self.inner.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether there has been a complete list.
+    pub fn is_synced(&self) -> bool {
+        self.read().synced
+    }
+
+    /// One object.
+    pub fn get(&self, key: &Key) -> Cached<T> {
+        let inner = self.read();
+        match inner.objects.get(key) {
+            Some(object) => Cached::Holds(Arc::clone(object)),
+            None if inner.synced => Cached::Absent,
+            None => Cached::Unsynced,
+        }
+    }
+
+    /// All that bear the label of a Rollout, by name.
+    pub fn of_rollout(&self, rollout: &Key) -> Vec<(Box<str>, Arc<T>)> {
+        let inner = self.read();
+        let names = inner.by_rollout.get(rollout).into_iter().flatten();
+        let objects = names.filter_map(|name| {
+            let object = inner.objects.get(&Key::new(&rollout.namespace, name))?;
+            Some((name.clone(), Arc::clone(object)))
+        });
+        objects.collect()
+    }
+
+    /// The names of all objects.
+    pub fn keys(&self) -> Vec<Key> {
+        self.read().objects.keys().cloned().collect()
+    }
+
+    /// A list begins.
+    pub fn begin_list(&self) {
+        self.write().listed = Some(HashSet::new());
+    }
+
+    /// The list is complete. Gives what it did not have and is gone.
+    pub fn end_list(&self) -> Vec<(Key, Arc<T>)> {
+        let mut inner = self.write();
+        inner.synced = true;
+        let Some(listed) = inner.listed.take() else { return Vec::new() };
+        let gone: Vec<Key> = inner.objects.keys().filter(|key| !listed.contains(key)).cloned().collect();
+        gone.into_iter().filter_map(|key| inner.take(&key).map(|object| (key, object))).collect()
+    }
+
+    /// An object was delivered. Gives what was known of it before.
+    pub fn put(&self, key: Key, object: Arc<T>) -> Option<Arc<T>> {
+        let mut inner = self.write();
+        if let Some(listed) = &mut inner.listed {
+            listed.insert(key.clone());
+        }
+        let before = inner.take(&key);
+        if let Some(rollout) = object.rollout() {
+            let group = inner.by_rollout.entry(Key::new(&key.namespace, rollout)).or_default();
+            group.insert(key.name.clone());
+        }
+        inner.objects.insert(key, object);
+        before
+    }
+
+    /// An object was deleted. Gives what was known of it.
+    pub fn remove(&self, key: &Key) -> Option<Arc<T>> {
+        self.write().take(key)
+    }
+
+    /// Forgets everything: the kind is not served any more.
+    pub fn clear(&self) -> Vec<(Key, Arc<T>)> {
+        let mut inner = self.write();
+        inner.synced = false;
+        inner.listed = None;
+        inner.by_rollout.clear();
+        inner.objects.drain().collect()
+    }
+}
+
+impl<T: Copy> Inner<T> {
+    fn take(&mut self, key: &Key) -> Option<Arc<T>> {
+        let object = self.objects.remove(key)?;
+        if let Some(rollout) = object.rollout() {
+            let group = Key::new(&key.namespace, rollout);
+            if let Some(names) = self.by_rollout.get_mut(&group) {
+                names.remove(&key.name);
+                if names.is_empty() {
+                    self.by_rollout.remove(&group);
+                }
+            }
+        }
+        Some(object)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::controller::copies::SetCopy;
+
+    fn set(name: &str, rollout: &str) -> (Key, Arc<SetCopy>) {
+        let labels = json!({"leadsman.dev/rollout": rollout, "leadsman.dev/revision": "abc"});
+        let object = json!({"metadata": {"namespace": "n", "name": name, "labels": labels}});
+        (Key::new("n", name), Arc::new(SetCopy::of(&object)))
+    }
+
+    fn names(store: &Store<SetCopy>, rollout: &str) -> Vec<String> {
+        store.of_rollout(&Key::new("n", rollout)).into_iter().map(|(name, _)| name.into()).collect()
+    }
+
+    #[test]
+    fn before_the_first_list_is_complete_nothing_is_absent() {
+        let store: Store<SetCopy> = Store::default();
+        let (key, object) = set("a", "shop");
+        assert!(matches!(store.get(&key), Cached::Unsynced));
+        store.begin_list();
+        store.put(key.clone(), object);
+        assert!(matches!(store.get(&key), Cached::Holds(_)));
+        assert!(matches!(store.get(&Key::new("n", "b")), Cached::Unsynced));
+        store.end_list();
+        assert!(matches!(store.get(&Key::new("n", "b")), Cached::Absent));
+    }
+
+    #[test]
+    fn what_a_new_list_does_not_have_is_gone_when_it_is_complete() {
+        let store: Store<SetCopy> = Store::default();
+        store.begin_list();
+        for (key, object) in [set("a", "shop"), set("b", "shop")] {
+            store.put(key, object);
+        }
+        store.end_list();
+        store.begin_list();
+        let (key, object) = set("b", "shop");
+        store.put(key, object);
+        assert_eq!(names(&store, "shop"), ["a", "b"]);
+        let gone = store.end_list();
+        assert_eq!(gone.len(), 1);
+        assert_eq!(names(&store, "shop"), ["b"]);
+    }
+
+    #[test]
+    fn an_object_whose_label_changes_moves_to_its_new_rollout() {
+        let store: Store<SetCopy> = Store::default();
+        for (key, object) in [set("a", "shop"), set("a", "cart")] {
+            store.put(key, object);
+        }
+        assert!(names(&store, "shop").is_empty());
+        assert_eq!(names(&store, "cart"), ["a"]);
+        store.remove(&Key::new("n", "a"));
+        assert!(store.read().by_rollout.is_empty());
+    }
+}

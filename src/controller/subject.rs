@@ -1,0 +1,236 @@
+//! The Rollout that a pass is about: read, parsed, and with everything that it refers to by name resolved.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use leadsman_api::{AnalysisTemplateSpec, Rollout, TemplateReference};
+use leadsman_core::names::Side;
+use leadsman_core::observed::Look;
+use leadsman_core::spec::{Problem, Reason};
+use leadsman_core::state::State;
+use serde_json::Value;
+
+use super::caches::{Caches, Served};
+use super::context::Context;
+use super::copies::{Copy, TemplateCopy, WholeCopy};
+use super::interest::Referent;
+use super::key::Key;
+use super::memory::Memory;
+use super::observe::look_at;
+use super::store::{Cached, Store};
+use crate::cluster::{Error, kinds};
+use crate::declare::{Declared, declare};
+use crate::routers::{Backends, RouteKind, RouteRef};
+
+/// The Rollout that a pass is about.
+pub struct Subject {
+    /// Its name.
+    pub key: Key,
+    /// Its uid.
+    pub uid: Box<str>,
+    /// The version that was read, or that our last write to it made.
+    pub version: u64,
+    /// As it stands on the wire.
+    pub rollout: Rollout,
+    /// As the core understands it, with what the shell needs beside.
+    pub declared: Declared,
+    /// What was persisted.
+    pub state: Option<State>,
+}
+
+/// What came of reading a Rollout.
+pub enum Reading {
+    /// It is there.
+    Subject(Box<Subject>),
+    /// What the cache has of it may be older than our own last write, and nothing newer could be read: good enough to take
+    /// traffic away from harm, and for nothing else.
+    Doubtful(Box<Subject>),
+    /// It is gone.
+    Gone,
+    /// Nothing is known of it at present.
+    Unknown,
+    /// It is there, but is no Rollout that this version understands.
+    Unreadable(String),
+}
+
+/// Reads the Rollout: the newest version that is known, or, with `live`, what the API server has now.
+pub async fn read(context: &Context, key: &Key, memory: &mut Memory, live: bool) -> Reading {
+    let store = &context.caches.rollouts;
+    if matches!(store.get(key), Cached::Absent) && !live {
+        return Reading::Gone;
+    }
+    let overlaid = (&mut memory.own, &**store);
+    let (copy, doubtful) = match look_at(&context.cluster, &kinds::ROLLOUTS, overlaid, key, live).await {
+        Look::Seen(copy) => (copy, false),
+        Look::Missing => return Reading::Gone,
+        Look::Stale => match store.get(key) {
+            Cached::Holds(copy) => (copy, true),
+            Cached::Absent | Cached::Unsynced => return Reading::Unknown,
+        },
+    };
+    if *memory.uid != *copy.identity().uid {
+        let own = std::mem::take(&mut memory.own);
+        *memory = Memory::of(copy.identity().uid.clone(), own);
+    }
+    match parse(context, key, &copy).await {
+        Err(error) => Reading::Unreadable(error.to_string()),
+        Ok((subject, true)) if !doubtful => Reading::Subject(subject),
+        Ok((subject, _)) => Reading::Doubtful(subject),
+    }
+}
+
+/// The Rollout, and whether everything that it refers to is known.
+async fn parse(context: &Context, key: &Key, copy: &Arc<WholeCopy>) -> Result<(Box<Subject>, bool), serde_json::Error> {
+    let rollout: Rollout = copy.parse()?;
+    let (declared, resolved) = resolve(context, key, &rollout).await;
+    let progress = rollout.status.as_ref().and_then(|status| status.progress.as_ref());
+    let state = progress.and_then(|progress| {
+        let state = serde_json::from_value(progress.clone());
+        state
+            .inspect_err(|error| {
+                tracing::error!(rollout = %key, %error, "status.progress cannot be read and counts as lost");
+            })
+            .ok()
+    });
+    let subject = Subject {
+        key: key.clone(),
+        uid: copy.identity().uid.clone(),
+        version: copy.identity().version,
+        rollout,
+        declared,
+        state,
+    };
+    context.interest.set(key, subject.referents());
+    Ok((Box::new(subject), resolved))
+}
+
+/// Resolves templates by the caches; those that have not been listed yet are read one by one, since "not in the cache" is
+/// not "absent". False when that failed.
+async fn resolve(context: &Context, key: &Key, rollout: &Rollout) -> (Declared, bool) {
+    let caches = &context.caches;
+    let known = |reference: &TemplateReference| {
+        let (store, key) = templates(caches, key, reference);
+        match store.get(&key) {
+            Cached::Holds(template) => template.spec.clone(),
+            Cached::Absent | Cached::Unsynced => None,
+        }
+    };
+    let mut declared = declare(rollout, &context.operator_namespace, &known);
+    let unsynced = |reference: &&TemplateReference| {
+        let (store, key) = templates(caches, key, reference);
+        matches!(store.get(&key), Cached::Unsynced)
+    };
+    let missing: Vec<_> = declared.refers_to.iter().filter(unsynced).cloned().collect();
+    let mut resolved = true;
+    if !missing.is_empty() {
+        let mut read: HashMap<(bool, String), AnalysisTemplateSpec> = HashMap::new();
+        for reference in missing {
+            match read_template(context, key, &reference).await {
+                Ok(spec) => read.extend(spec.map(|spec| ((reference.cluster_scope, reference.template_name), spec))),
+                Err(error) => {
+                    tracing::debug!(rollout = %key, %error, "an analysis template cannot be read at present");
+                    resolved = false;
+                }
+            }
+        }
+        declared = declare(rollout, &context.operator_namespace, &|reference| {
+            let name = (reference.cluster_scope, reference.template_name.clone());
+            read.get(&name).cloned().or_else(|| known(reference))
+        });
+    }
+    if declared.core.spec.is_ok() {
+        let absent = |route: &&RouteRef| matches!(caches.routes(route.kind).served(), Served::Absent);
+        if let Some(route) = declared.routes.iter().find(absent) {
+            declared.core.spec = Err(not_installed(route.kind, &route.name));
+        }
+    }
+    (declared, resolved)
+}
+
+fn templates<'a>(caches: &'a Caches, rollout: &Key, reference: &TemplateReference) -> (&'a Store<TemplateCopy>, Key) {
+    if reference.cluster_scope {
+        (&caches.cluster_templates, Key::new("", &reference.template_name))
+    } else {
+        (&caches.templates, Key::new(&rollout.namespace, &reference.template_name))
+    }
+}
+
+async fn read_template(
+    context: &Context,
+    rollout: &Key,
+    reference: &TemplateReference,
+) -> Result<Option<AnalysisTemplateSpec>, Error> {
+    let objects = if reference.cluster_scope {
+        context.cluster.cluster_objects(&kinds::CLUSTER_TEMPLATES)
+    } else {
+        context.cluster.objects(&kinds::TEMPLATES, &rollout.namespace)
+    };
+    let template = objects.get(&reference.template_name).await?;
+    Ok(template.and_then(|template| TemplateCopy::of(&template).spec))
+}
+
+fn not_installed(kind: RouteKind, name: &str) -> Problem {
+    Problem {
+        reason: Reason::KindNotInstalled,
+        message: format!(
+            "{kind} {name} is named as a route, but the cluster does not know {kind} in group {group}: install it",
+            kind = kind.kind(),
+            group = kind.group()
+        ),
+    }
+}
+
+impl Subject {
+    /// The two Services that routes split between.
+    pub fn backends(&self) -> Backends<'_> {
+        Backends {
+            stable: &self.declared.stable_service,
+            canary: &self.declared.canary_service,
+            namespace: &self.key.namespace,
+        }
+    }
+
+    /// The name of a side's Service.
+    pub fn service(&self, side: Side) -> &str {
+        match side {
+            Side::Stable => &self.declared.stable_service,
+            Side::Canary => &self.declared.canary_service,
+        }
+    }
+
+    /// The owner reference of what we create.
+    pub fn owner_reference(&self) -> Value {
+        serde_json::json!({
+            "apiVersion": format!("{}/{}", leadsman_api::names::GROUP, leadsman_api::names::VERSION),
+            "kind": "Rollout",
+            "name": &*self.key.name,
+            "uid": &*self.uid,
+            "controller": true,
+            "blockOwnerDeletion": true,
+        })
+    }
+
+    /// Our own write to the Rollout was answered with this object.
+    pub fn wrote(&mut self, memory: &mut Memory, object: &Value) {
+        let copy = Arc::new(WholeCopy::of(object));
+        self.version = copy.identity().version;
+        memory.own.saw(&self.key.name, copy, tokio::time::Instant::now());
+    }
+
+    fn referents(&self) -> BTreeSet<Referent> {
+        let here = |name: &str| Key::new(&self.key.namespace, name);
+        let services = [Some(&self.declared.stable_service), Some(&self.declared.canary_service)];
+        let services = services.into_iter().chain([self.declared.service.as_ref()]).flatten();
+        let services = services.map(|name| Referent { kind: "Service", key: here(name) });
+        let routes = &self.declared.routes;
+        let routes = routes.iter().map(|route| Referent { kind: route.kind.kind(), key: here(&route.name) });
+        let templates = self.declared.refers_to.iter().map(|reference| {
+            if reference.cluster_scope {
+                Referent { kind: "ClusterAnalysisTemplate", key: Key::new("", &reference.template_name) }
+            } else {
+                Referent { kind: "AnalysisTemplate", key: here(&reference.template_name) }
+            }
+        });
+        services.chain(routes).chain(templates).collect()
+    }
+}

@@ -1,0 +1,102 @@
+//! Lines in the log and figures on `/metrics`: one line for each decision and each change of phase.
+
+use std::collections::BTreeMap;
+
+use leadsman_core::analysis::tally::Tally;
+use leadsman_core::analysis::verdict::Verdict;
+use leadsman_core::plan::{Event, Plan};
+use leadsman_core::state::{Stage, State, Why};
+
+use super::context::Context;
+use super::key::Key;
+use super::memory::Memory;
+use super::reconcile::Outcome;
+use super::subject::Subject;
+use crate::cluster::Error;
+
+/// A decision.
+pub fn decided(subject: &Subject, event: &Event) {
+    let Event { reason, message, .. } = event;
+    if event.warning {
+        tracing::warn!(rollout = %subject.key, reason, "{message}");
+    } else {
+        tracing::info!(rollout = %subject.key, reason, "{message}");
+    }
+}
+
+/// A write that failed.
+pub fn failed(subject: &Subject, what: &str, error: &Error) {
+    if matches!(error, Error::NotLeading | Error::Outdated(_)) {
+        tracing::debug!(rollout = %subject.key, what, %error, "not done");
+    } else {
+        tracing::warn!(rollout = %subject.key, what, %error, category = error.category(), "could not be done");
+    }
+}
+
+/// A Rollout that this version cannot read: said once. It is looked at again when it changes.
+pub fn unreadable(key: &Key, memory: &mut Memory, error: &str) -> Outcome {
+    if !std::mem::replace(&mut memory.unreadable, true) {
+        tracing::error!(rollout = %key, error, "skipping a Rollout that cannot be read");
+    }
+    Outcome { word: "unreadable", wake: None, gone: false }
+}
+
+/// The phase, when it changed.
+pub fn phase(context: &Context, subject: &Subject, memory: &mut Memory, plan: &Plan) {
+    let (phase, before) = (plan.report.phase, memory.phase);
+    memory.unreadable = false;
+    let Key { namespace, name } = &subject.key;
+    context.meters.rollout(namespace, name, phase, before, plan.report.weight.desired);
+    if before != Some(phase) {
+        memory.phase = Some(phase);
+        tracing::info!(rollout = %subject.key, phase = phase.as_str(), "{}", plan.report.message);
+    }
+}
+
+/// Verdicts and rollbacks, counted once they are persisted.
+pub fn persisted(context: &Context, subject: &Subject, plan: &Plan) {
+    let (before, after) = (subject.state.as_ref(), plan.state.as_ref());
+    for verdict in [Verdict::Success, Verdict::Failure, Verdict::Inconclusive, Verdict::NoData, Verdict::ProviderError]
+    {
+        let new = count(after, verdict).saturating_sub(count(before, verdict));
+        if new > 0 {
+            context.meters.verdicts(word(verdict), new);
+        }
+    }
+    let failing = |state: Option<&State>| match state.map(|state| &state.stage) {
+        Some(Stage::Leaving(leaving)) if leaving.why == Why::Failed => Some(leaving.canary.number),
+        _ => None,
+    };
+    if failing(after).is_some() && failing(after) != failing(before) {
+        let reason = after.and_then(|state| state.rejected.first()).map_or("Unknown", |rejection| &*rejection.reason);
+        context.meters.rolled_back(reason);
+    }
+}
+
+fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Success => "Success",
+        Verdict::Failure => "Failure",
+        Verdict::Inconclusive => "Inconclusive",
+        Verdict::NoData => "NoData",
+        Verdict::ProviderError => "ProviderError",
+    }
+}
+
+/// Measurements of this verdict in the release under way. Those without a verdict about the release are seen only where
+/// they were the last.
+fn count(state: Option<&State>, verdict: Verdict) -> u64 {
+    let Some(Stage::Releasing(release)) = state.map(|state| &state.stage) else { return 0 };
+    let tallies = |tallies: &BTreeMap<String, Tally>| tallies.values().map(|tally| of(tally, verdict)).sum::<u64>();
+    tallies(&release.background) + tallies(&release.measured)
+}
+
+fn of(tally: &Tally, verdict: Verdict) -> u64 {
+    match verdict {
+        Verdict::Success => tally.successes.into(),
+        Verdict::Failure => tally.failures.into(),
+        Verdict::Inconclusive => tally.inconclusive.into(),
+        Verdict::ProviderError => tally.errors_in_a_row.into(),
+        Verdict::NoData => tally.last.as_ref().is_some_and(|last| last.judgement.verdict == Verdict::NoData).into(),
+    }
+}

@@ -1,0 +1,139 @@
+//! The watch of one kind: feeds its cache and says what changed.
+//!
+//! Each runs in a task of its own with a backoff of its own, so that one that fails holds up nothing else. It ends only
+//! when its kind is not served any more.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use kube::api::{Api, DynamicObject};
+use kube::core::ApiResource;
+use kube::runtime::watcher::{self, Event, watcher};
+use tokio::time::Instant;
+
+use super::copies::{Copy, key_of};
+use super::key::Key;
+use super::store::Store;
+use crate::cluster::Cluster;
+use crate::runtime::backoff::Backoff;
+use crate::runtime::meters::Meters;
+
+/// After this the server ends a watch; a connection that died silently is noticed five seconds later.
+const TIMEOUT_SECONDS: u32 = 120;
+/// Objects a page: what a list takes for a moment beyond what is kept.
+const PAGE: u32 = 100;
+
+/// What is watched.
+pub struct Watch<T> {
+    /// The kind.
+    pub kind: ApiResource,
+    /// One namespace only.
+    pub namespace: Option<String>,
+    /// Only objects with these labels.
+    pub labels: Option<&'static str>,
+    /// Where it is kept.
+    pub store: Arc<Store<T>>,
+}
+
+/// One change: the object before and after it.
+pub struct Change<'a, T> {
+    /// Which object.
+    pub key: &'a Key,
+    /// What was known of it.
+    pub before: Option<&'a T>,
+    /// What it is now; `None` when it is gone.
+    pub after: Option<&'a T>,
+}
+
+impl<T: Copy> Watch<T> {
+    /// Watches until the kind is not served any more, and tells `changed` of each change that a pass could see.
+    pub async fn run(self, cluster: &Cluster, meters: &Meters, changed: impl Fn(&Change<'_, T>)) {
+        let client = cluster.client().clone();
+        let api: Api<DynamicObject> = match &self.namespace {
+            Some(namespace) => Api::namespaced_with(client, namespace, &self.kind),
+            None => Api::all_with(client, &self.kind),
+        };
+        let config = watcher::Config { label_selector: self.labels.map(str::to_owned), ..watcher::Config::default() };
+        let mut events = watcher(api, config.timeout(TIMEOUT_SECONDS).page_size(PAGE)).boxed();
+        let mut backoff = Backoff::WATCH;
+        let mut failed_at = Instant::now();
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(event) => {
+                    // A list that fails begins anew each time: only what comes after it is a success.
+                    if !matches!(event, Event::Init) {
+                        backoff.reset();
+                    }
+                    self.take(event, &changed);
+                }
+                Err(error) if is_not_served(&error) => {
+                    tracing::info!(kind = %self.kind.kind, "the kind is not served (any more)");
+                    return;
+                }
+                Err(error) if is_expired(&error) => {
+                    tracing::debug!(kind = %self.kind.kind, %error, "the watch has to be listed anew");
+                }
+                Err(error) => {
+                    if failed_at.elapsed() > Duration::from_mins(2) {
+                        backoff.reset();
+                    }
+                    failed_at = Instant::now();
+                    meters.watch_failed(&self.kind.kind);
+                    let delay = backoff.fail();
+                    tracing::warn!(kind = %self.kind.kind, %error, ?delay, "the watch failed");
+                    tokio::time::sleep(delay).await;
+                }
+            }
+        }
+    }
+
+    fn take(&self, event: Event<DynamicObject>, changed: &impl Fn(&Change<'_, T>)) {
+        match event {
+            Event::Init => self.store.begin_list(),
+            Event::InitDone => {
+                for (key, before) in self.store.end_list() {
+                    changed(&Change { key: &key, before: Some(&before), after: None });
+                }
+            }
+            Event::Apply(object) | Event::InitApply(object) => {
+                let (key, after) = copy::<T>(object);
+                let after = Arc::new(after);
+                let before = self.store.put(key.clone(), Arc::clone(&after));
+                if before.as_ref().is_none_or(|before| !before.same(&after)) {
+                    changed(&Change { key: &key, before: before.as_deref(), after: Some(&after) });
+                }
+            }
+            Event::Delete(object) => {
+                let (key, last) = copy::<T>(object);
+                let before = self.store.remove(&key);
+                changed(&Change { key: &key, before: Some(before.as_deref().unwrap_or(&last)), after: None });
+            }
+        }
+    }
+}
+
+fn copy<T: Copy>(mut object: DynamicObject) -> (Key, T) {
+    object.metadata.managed_fields = None;
+    let object = serde_json::to_value(object).unwrap_or_default();
+    (key_of(&object), T::of(&object))
+}
+
+fn status(error: &watcher::Error) -> Option<&kube::core::Status> {
+    use watcher::Error::{InitialListFailed, NoResourceVersion, WatchError, WatchFailed, WatchStartFailed};
+    match error {
+        InitialListFailed(kube::Error::Api(status))
+        | WatchStartFailed(kube::Error::Api(status))
+        | WatchFailed(kube::Error::Api(status))
+        | WatchError(status) => Some(status),
+        InitialListFailed(_) | WatchStartFailed(_) | WatchFailed(_) | NoResourceVersion => None,
+    }
+}
+
+fn is_not_served(error: &watcher::Error) -> bool {
+    status(error).is_some_and(|status| status.code == 404)
+}
+
+fn is_expired(error: &watcher::Error) -> bool {
+    status(error).is_some_and(|status| status.code == 410)
+}

@@ -1,0 +1,131 @@
+//! Which watches run, and whom a change concerns.
+
+use std::sync::Arc;
+
+use leadsman_api::names::ROLLOUT_LABEL;
+use tokio_util::sync::CancellationToken;
+
+use super::caches::Served;
+use super::context::Context;
+use super::copies::Copy;
+use super::key::Key;
+use super::store::Store;
+use super::watch::{Change, Watch};
+use crate::cluster::kinds;
+use crate::routers::RouteKind;
+use crate::runtime::discovery;
+
+/// Starts all watches. They end when told to stop.
+pub fn start(context: &Arc<Context>, namespace: Option<&str>, stop: &CancellationToken) {
+    let namespace = namespace.map(str::to_owned);
+    let (caches, all) = (&context.caches, None);
+    let ours = Some(ROLLOUT_LABEL);
+    let watching = Watching { context, stop };
+    let watch = |kind: &kube::core::ApiResource, labels| (kind.clone(), namespace.clone(), labels);
+    watching.start(watch(&kinds::ROLLOUTS, all), &caches.rollouts, |context, change| context.queue.now(change.key));
+    watching.start(watch(&kinds::REPLICA_SETS, ours), &caches.sets, labelled);
+    watching.start(watch(&kinds::ENDPOINT_SLICES, ours), &caches.slices, labelled);
+    watching.start(watch(&kinds::SERVICES, all), &caches.services, |context, change| {
+        named(context, "Service", change.key);
+        labelled(context, change);
+    });
+    watching.start(watch(&kinds::TEMPLATES, all), &caches.templates, |context, change| {
+        named(context, "AnalysisTemplate", change.key);
+    });
+    watching.start((kinds::CLUSTER_TEMPLATES.clone(), None, all), &caches.cluster_templates, |context, change| {
+        named(context, "ClusterAnalysisTemplate", change.key);
+    });
+    for kind in RouteKind::ALL {
+        let (context, stop, namespace) = (Arc::clone(context), stop.clone(), namespace.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = watch_route_kind(&context, kind, namespace) => {}
+                () = stop.cancelled() => {}
+            }
+        });
+    }
+}
+
+struct Watching<'a> {
+    context: &'a Arc<Context>,
+    stop: &'a CancellationToken,
+}
+
+impl Watching<'_> {
+    fn start<T: Copy>(
+        &self,
+        (kind, namespace, labels): (kube::core::ApiResource, Option<String>, Option<&'static str>),
+        store: &Arc<Store<T>>,
+        concerns: fn(&Context, &Change<'_, T>),
+    ) {
+        let (context, stop, store) = (Arc::clone(self.context), self.stop.clone(), Arc::clone(store));
+        let watching = async move {
+            loop {
+                let watch =
+                    Watch { kind: kind.clone(), namespace: namespace.clone(), labels, store: Arc::clone(&store) };
+                watch.run(&context.cluster, &context.meters, |change| concerns(&context, change)).await;
+                // Our own kinds, and the server's, are served before long: the CRDs may come after us.
+                tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+            }
+        };
+        tokio::spawn(async move {
+            tokio::select! {
+                () = watching => {}
+                () = stop.cancelled() => {}
+            }
+        });
+    }
+}
+
+/// The Rollouts that the label names, before and after.
+fn labelled<T: Copy>(context: &Context, change: &Change<'_, T>) {
+    let rollouts = [change.before, change.after].into_iter().flatten().filter_map(Copy::rollout);
+    for rollout in rollouts {
+        context.queue.now(&Key::new(&change.key.namespace, rollout));
+    }
+}
+
+/// The Rollouts that refer to the object by its name.
+fn named(context: &Context, kind: &'static str, key: &Key) {
+    for rollout in context.interest.of(kind, key) {
+        context.queue.now(&rollout);
+    }
+}
+
+/// Watches a kind of route for as long as it is served, and looks for it while it is not.
+async fn watch_route_kind(context: &Context, kind: RouteKind, namespace: Option<String>) {
+    let cache = context.caches.routes(kind);
+    loop {
+        match discovery::discover(&context.cluster, kind).await {
+            Ok(Some(resource)) => {
+                tracing::info!(kind = kind.kind(), version = %resource.api_version, "the kind is served");
+                let was_absent = matches!(cache.served(), Served::Absent);
+                cache.set_served(Served::As(Arc::new(resource.clone())));
+                if was_absent {
+                    wake_all(context);
+                }
+                let store = Arc::clone(&cache.store);
+                let watch = Watch { kind: resource, namespace: namespace.clone(), labels: None, store };
+                let concerns = |change: &Change<'_, _>| named(context, kind.kind(), change.key);
+                watch.run(&context.cluster, &context.meters, concerns).await;
+                cache.store.clear();
+            }
+            Ok(None) => {
+                if !matches!(cache.served(), Served::Absent) {
+                    tracing::info!(kind = kind.kind(), "the kind is not served; routes of it cannot be used");
+                    cache.set_served(Served::Absent);
+                    wake_all(context);
+                }
+            }
+            Err(error) => tracing::warn!(kind = kind.kind(), %error, "whether the kind is served cannot be asked"),
+        }
+        tokio::time::sleep(discovery::EVERY).await;
+    }
+}
+
+/// A kind came or went: rare enough to ask everybody.
+fn wake_all(context: &Context) {
+    for key in context.caches.rollouts.keys() {
+        context.queue.now(&key);
+    }
+}

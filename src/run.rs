@@ -1,0 +1,193 @@
+//! The program from start to end: client, admin server, watches, lease, work, and an orderly stop.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::client::ClientBuilder;
+use kube::{Client, Config};
+use tokio_util::sync::CancellationToken;
+
+use crate::args::Args;
+use crate::cluster::Cluster;
+use crate::controller::caches::Caches;
+use crate::controller::context::Context;
+use crate::controller::events::Events;
+use crate::controller::interest::Interest;
+use crate::controller::queue::Queue;
+use crate::controller::{watches, work};
+use crate::metrics::Desk;
+use crate::runtime::leadership::Leadership;
+use crate::runtime::lease::{Ended, Lease};
+use crate::runtime::meters::Meters;
+use crate::runtime::{admin, shutdown};
+
+/// How long passes may take to end once told to stop.
+const FINISH: Duration = Duration::from_secs(5);
+/// A connection on which nothing came for this long is given up: longer than a watch lasts.
+const SILENCE: Duration = Duration::from_secs(135);
+
+/// Why the program ended, other than by being told to.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no usable configuration for the API server.
+    #[error("cannot find out how to reach the API server: {0}")]
+    Config(#[source] kube::config::InferConfigError),
+    /// The client could not be made.
+    #[error("cannot make a client for the API server: {0}")]
+    Client(#[source] kube::Error),
+    /// The client for metric sources could not be made.
+    #[error("cannot make a client for metric sources: {0}")]
+    Http(#[source] reqwest::Error),
+    /// The process cannot listen for signals.
+    #[error("cannot listen for signals: {0}")]
+    Signals(#[source] std::io::Error),
+    /// The admin server could not be started.
+    #[error("cannot serve on the admin address: {0}")]
+    Admin(#[source] std::io::Error),
+    /// Another instance may lead now.
+    #[error("the lease is lost")]
+    LeaseLost,
+}
+
+/// Runs until told to stop.
+///
+/// # Errors
+/// When it cannot start, and when the lease is lost: the process is to end then, and be started anew.
+pub async fn run(args: Args) -> Result<(), Error> {
+    let stop = shutdown::on_signal().map_err(Error::Signals)?;
+    let config = Config::infer().await.map_err(Error::Config)?;
+    let namespace = args.operator_namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+    let client = client(config).map_err(Error::Client)?;
+    let operator = Operator::new(&args, client, namespace)?;
+    tokio::select! {
+        outcome = operator.lead(&args, &stop) => outcome,
+        error = operator.serve_admin(&args) => Err(error),
+    }
+}
+
+/// A client that retries nothing by itself: kube's own retries can take minutes.
+fn client(mut config: Config) -> Result<Client, kube::Error> {
+    config.default_retry = false;
+    config.read_timeout = Some(SILENCE);
+    config.reset_reader_on_write = true;
+    Ok(ClientBuilder::try_from(config)?.build())
+}
+
+/// One instance of the operator, on whatever client it is given.
+pub struct Operator {
+    context: Arc<Context>,
+    leadership: Leadership,
+    namespace: String,
+    identity: String,
+}
+
+impl Operator {
+    /// An instance that does nothing yet. `namespace` is its own.
+    ///
+    /// # Errors
+    /// When no HTTP client for metric sources can be made.
+    pub fn new(args: &Args, client: Client, namespace: String) -> Result<Self, Error> {
+        let leadership = if args.no_leader_election { Leadership::always() } else { Leadership::none() };
+        let meters = Arc::new(Meters::new());
+        let cluster = Cluster::new(client.clone(), leadership.clone(), Arc::clone(&meters));
+        let queue = Arc::new(Queue::default());
+        let woken = Arc::clone(&queue);
+        let identity = identity();
+        let context = Context {
+            events: Events::start(cluster.clone(), Arc::clone(&meters), identity.clone()),
+            desk: Desk::new(client, args.prometheus_address.clone(), move |key| woken.now(&key))
+                .map_err(Error::Http)?,
+            cluster,
+            caches: Caches::default(),
+            interest: Interest::default(),
+            queue,
+            meters,
+            operator_namespace: namespace.clone(),
+            clock: Timestamp::now,
+        };
+        Ok(Self { context: Arc::new(context), leadership, namespace, identity })
+    }
+
+    /// Watches, leads when it can, and works until told to stop.
+    ///
+    /// # Errors
+    /// When the lease is lost.
+    pub async fn lead(&self, args: &Args, stop: &CancellationToken) -> Result<(), Error> {
+        let watching = CancellationToken::new();
+        let _ends_watches = watching.clone().drop_guard();
+        watches::start(&self.context, args.namespace.as_deref(), &watching);
+        if args.no_leader_election {
+            self.context.meters.leads(true);
+            self.finish(work(&self.context, args.workers, stop), stop).await;
+            return Ok(());
+        }
+        let cluster = &self.context.cluster;
+        let identity = self.identity.clone();
+        let mut lease = Lease::new(cluster, &self.namespace, &args.lease, identity, self.leadership.clone());
+        if !lease.acquire(stop).await {
+            return Ok(());
+        }
+        self.context.meters.leads(true);
+        let working = stop.child_token();
+        let outcome = {
+            let work = self.finish(work(&self.context, args.workers, &working), &working);
+            tokio::pin!(work);
+            tokio::select! {
+                ended = lease.hold(stop) => {
+                    working.cancel();
+                    if ended == Ended::Lost {
+                        // Nothing may be written any more, so there is nothing to finish.
+                        Err(Error::LeaseLost)
+                    } else {
+                        // The last renewal is good for longer than this takes.
+                        work.await;
+                        Ok(())
+                    }
+                }
+                () = &mut work => Ok(()),
+            }
+        };
+        self.context.meters.leads(false);
+        if outcome.is_ok() {
+            lease.release().await;
+        }
+        outcome
+    }
+
+    /// Lets work end by itself, but not for long once told to stop.
+    async fn finish(&self, work: impl Future<Output = ()>, stop: &CancellationToken) {
+        let too_late = async {
+            stop.cancelled().await;
+            tokio::time::sleep(FINISH).await;
+        };
+        tokio::select! {
+            () = work => {}
+            () = too_late => tracing::warn!("stopped in the middle of a pass"),
+        }
+    }
+
+    /// Serves for as long as the process runs; gives why it cannot.
+    async fn serve_admin(&self, args: &Args) -> Error {
+        let (ready, refreshed) = (Arc::clone(&self.context), Arc::clone(&self.context));
+        let readiness = move || match ready.caches.unsynced() {
+            unsynced if unsynced.is_empty() => Ok(()),
+            unsynced => Err(format!("not listed yet: {}", unsynced.join(", "))),
+        };
+        let metrics = move || {
+            refreshed.meters.queue_depth(refreshed.queue.depth());
+            refreshed.meters.text()
+        };
+        match admin::serve(args.admin_address, Arc::new(readiness), Arc::new(metrics)).await {
+            Err(error) => Error::Admin(error),
+            Ok(()) => std::future::pending().await,
+        }
+    }
+}
+
+/// A name that no other instance has, and no earlier one of the same pod had.
+fn identity() -> String {
+    let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "leadsman".to_owned());
+    format!("{host}_{:08x}", RandomState::new().hash_one(std::process::id()) & 0xffff_ffff)
+}

@@ -1,0 +1,165 @@
+//! What the operator says about itself on `/metrics`. Label values come from fixed sets, but for the two gauges that are
+//! about a Rollout, which go when it goes.
+
+use std::sync::atomic::AtomicI64;
+use std::time::Duration;
+
+use leadsman_core::plan::report::Phase;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+type Label = (&'static str, String);
+
+/// All metrics.
+pub struct Meters {
+    registry: Registry,
+    reconciles: Family<[Label; 1], Counter>,
+    duration: Histogram,
+    requests: Family<[Label; 3], Counter>,
+    phases: Family<[Label; 3], Gauge>,
+    weights: Family<[Label; 2], Gauge>,
+    verdicts: Family<[Label; 1], Counter>,
+    rollbacks: Family<[Label; 1], Counter>,
+    watch_errors: Family<[Label; 1], Counter>,
+    events_lost: Counter,
+    leader: Gauge,
+    queue: Gauge<i64, AtomicI64>,
+}
+
+impl Default for Meters {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Meters {
+    /// Everything at zero.
+    pub fn new() -> Self {
+        let mut meters = Self {
+            registry: Registry::with_prefix("leadsman"),
+            reconciles: Family::default(),
+            duration: Histogram::new([0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0]),
+            requests: Family::default(),
+            phases: Family::default(),
+            weights: Family::default(),
+            verdicts: Family::default(),
+            rollbacks: Family::default(),
+            watch_errors: Family::default(),
+            events_lost: Counter::default(),
+            leader: Gauge::default(),
+            queue: Gauge::default(),
+        };
+        let to = &mut meters.registry;
+        to.register("reconciles", "Passes over a Rollout, by how they ended", meters.reconciles.clone());
+        to.register("reconcile_duration_seconds", "Time that a pass took", meters.duration.clone());
+        to.register("api_requests", "Requests to the API server; code 0 is no answer", meters.requests.clone());
+        to.register("rollout_phase", "1 for the phase that a Rollout is in", meters.phases.clone());
+        to.register("rollout_canary_weight", "Percent of traffic decided for the canary", meters.weights.clone());
+        to.register("verdicts", "Measurements, by what they said", meters.verdicts.clone());
+        to.register("rollbacks", "Releases that were rolled back, by reason", meters.rollbacks.clone());
+        to.register("watch_errors", "Failures of a watch, by kind", meters.watch_errors.clone());
+        to.register("events_lost", "Events that could not be written", meters.events_lost.clone());
+        to.register("leader", "1 while this instance leads", meters.leader.clone());
+        to.register("queue_depth", "Rollouts that are due", meters.queue.clone());
+        meters
+    }
+
+    /// The text of `/metrics`.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        if prometheus_client::encoding::text::encode(&mut text, &self.registry).is_err() {
+            text.clear();
+        }
+        text
+    }
+
+    /// A pass ended.
+    pub fn reconciled(&self, outcome: &'static str, took: Duration) {
+        self.reconciles.get_or_create(&[("outcome", outcome.to_owned())]).inc();
+        self.duration.observe(took.as_secs_f64());
+    }
+
+    /// A request was answered with `code`, or not at all.
+    pub fn request(&self, verb: &'static str, kind: &str, code: Option<u16>) {
+        let code = code.unwrap_or_default().to_string();
+        self.requests.get_or_create(&[("verb", verb.to_owned()), ("kind", kind.to_owned()), ("code", code)]).inc();
+    }
+
+    /// Where a Rollout stands.
+    pub fn rollout(&self, namespace: &str, name: &str, phase: Phase, before: Option<Phase>, weight: u32) {
+        let labels = |phase: Phase| phase_labels(namespace, name, phase);
+        if before != Some(phase) {
+            if let Some(before) = before {
+                self.phases.remove(&labels(before));
+            }
+            self.phases.get_or_create(&labels(phase)).set(1);
+        }
+        self.weights.get_or_create(&rollout_labels(namespace, name)).set(i64::from(weight));
+    }
+
+    /// A Rollout is gone.
+    pub fn forget(&self, namespace: &str, name: &str) {
+        for phase in Phase::ALL {
+            self.phases.remove(&phase_labels(namespace, name, phase));
+        }
+        self.weights.remove(&rollout_labels(namespace, name));
+    }
+
+    /// Measurements were judged.
+    pub fn verdicts(&self, verdict: &'static str, number: u64) {
+        self.verdicts.get_or_create(&[("verdict", verdict.to_owned())]).inc_by(number);
+    }
+
+    /// A release was rolled back.
+    pub fn rolled_back(&self, reason: &str) {
+        self.rollbacks.get_or_create(&[("reason", reason.to_owned())]).inc();
+    }
+
+    /// A watch failed.
+    pub fn watch_failed(&self, kind: &str) {
+        self.watch_errors.get_or_create(&[("kind", kind.to_owned())]).inc();
+    }
+
+    /// An event could not be written.
+    pub fn event_lost(&self) {
+        self.events_lost.inc();
+    }
+
+    /// Whether this instance leads.
+    pub fn leads(&self, leads: bool) {
+        self.leader.set(i64::from(leads));
+    }
+
+    /// How many Rollouts are due.
+    pub fn queue_depth(&self, depth: usize) {
+        self.queue.set(i64::try_from(depth).unwrap_or(i64::MAX));
+    }
+}
+
+fn rollout_labels(namespace: &str, name: &str) -> [Label; 2] {
+    [("namespace", namespace.to_owned()), ("name", name.to_owned())]
+}
+
+fn phase_labels(namespace: &str, name: &str, phase: Phase) -> [Label; 3] {
+    [("namespace", namespace.to_owned()), ("name", name.to_owned()), ("phase", phase.as_str().to_owned())]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rollout_is_in_one_phase_and_leaves_nothing_behind() {
+        let meters = Meters::new();
+        meters.rollout("shop", "cart", Phase::Progressing, None, 20);
+        meters.rollout("shop", "cart", Phase::Healthy, Some(Phase::Progressing), 0);
+        let text = meters.text();
+        assert!(text.contains(r#"leadsman_rollout_phase{namespace="shop",name="cart",phase="Healthy"} 1"#), "{text}");
+        assert!(!text.contains("Progressing"), "{text}");
+        meters.forget("shop", "cart");
+        assert!(!meters.text().contains("cart"));
+    }
+}

@@ -1,0 +1,11 @@
+//! What a long-running program needs around its work: leadership, signals, metrics, logs, and patience.
+
+pub mod admin;
+pub mod backoff;
+pub mod discovery;
+pub mod leadership;
+pub mod lease;
+pub mod logging;
+pub mod meters;
+pub mod rbac;
+pub mod shutdown;
