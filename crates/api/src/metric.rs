@@ -37,7 +37,7 @@ pub struct Metric {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initial_delay: Option<Duration>,
 
-    /// Successful measurements to take. Left out: 1 in a step; beside the steps no limit.
+    /// Measurements to take. Left out: 1 in a step; beside the steps no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub count: Option<i32>,

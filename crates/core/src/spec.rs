@@ -73,7 +73,7 @@ pub enum Step {
     SetWeight(Weight),
     /// Wait; without a duration until promoted.
     Pause(Option<Duration>),
-    /// Measure; ends when every metric has its count of successes.
+    /// Measure; ends when every metric has its count of measurements, with no more failures than its limit.
     Analysis(Vec<Metric>),
 }
 
