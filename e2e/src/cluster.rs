@@ -1,0 +1,102 @@
+//! The cluster, as a process that uses it sees it: up, with our CRDs and the operator's image in it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{Api, DeleteParams, ListParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config, ResourceExt as _};
+use leadsman_bed::{Bed, build_operator};
+use tokio::sync::OnceCell;
+
+use crate::runtime::blocking;
+use crate::wait::wait_for;
+
+/// Names an operator image that is in the cluster already; without it the operator is built and brought in.
+pub const IMAGE_VARIABLE: &str = "LEADSMAN_E2E_OPERATOR_IMAGE";
+/// Label on every namespace that a run makes: the id of its process.
+pub const RUN_LABEL: &str = "leadsman.dev/e2e-run";
+
+static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
+
+/// The cluster.
+pub struct Cluster {
+    /// Node, components, kubectl.
+    pub bed: Bed,
+    /// As its administrator.
+    pub client: Client,
+    /// Reference of the operator's image.
+    pub image: String,
+    /// Where results go: `target/e2e`.
+    pub output: PathBuf,
+}
+
+impl Cluster {
+    /// The cluster; made, or brought up to date, by the first call in a process.
+    pub async fn get() -> Result<&'static Self> {
+        CLUSTER.get_or_try_init(Self::make).await
+    }
+
+    async fn make() -> Result<Self> {
+        // Where another part of the process has installed it already, that is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let (bed, image) = blocking(|| {
+            let bed = Bed::up()?;
+            let image = match std::env::var(IMAGE_VARIABLE) {
+                Ok(image) if !image.is_empty() => image,
+                _ => bed.load_operator_image(&build_operator()?)?,
+            };
+            for file in std::fs::read_dir(workspace().join("crds"))? {
+                bed.apply(&std::fs::read_to_string(file?.path())?)?;
+            }
+            Ok((bed, image))
+        })
+        .await?;
+        let client = client(&bed).await?;
+        for (name, _) in leadsman_api::crds::values() {
+            let api: Api<CustomResourceDefinition> = Api::all(client.clone());
+            wait_for(api, name, "to be established", Duration::from_secs(30), |crd| {
+                let conditions = crd.and_then(|crd| crd.status.as_ref()?.conditions.as_ref());
+                conditions.is_some_and(|all| all.iter().any(|it| it.type_ == "Established" && it.status == "True"))
+            })
+            .await?;
+        }
+        let cluster = Self { bed, client, image, output: target().join("e2e") };
+        cluster.remove_what_killed_runs_left().await?;
+        Ok(cluster)
+    }
+
+    /// Namespaces of processes that are gone.
+    async fn remove_what_killed_runs_left(&self) -> Result<()> {
+        let api: Api<Namespace> = Api::all(self.client.clone());
+        for namespace in api.list(&ListParams::default().labels(RUN_LABEL)).await? {
+            let run = namespace.labels().get(RUN_LABEL).cloned().unwrap_or_default();
+            let kept = namespace.annotations().contains_key(crate::namespace::KEEP_ANNOTATION);
+            if !kept && namespace.metadata.deletion_timestamp.is_none() && !Path::new("/proc").join(&run).exists() {
+                crate::objects::remove_finalizers(&self.client, &namespace.name_any()).await?;
+                let _ = api.delete(&namespace.name_any(), &DeleteParams::background()).await;
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn client(bed: &Bed) -> Result<Client> {
+    let kubeconfig = Kubeconfig::read_from(bed.kubeconfig())?;
+    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    Client::try_from(config).context("no client for the cluster")
+}
+
+/// The folder that the workspace's manifest is in.
+pub fn workspace() -> &'static Path {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.parent().unwrap_or(package)
+}
+
+fn target() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
+    workspace().join(target)
+}

@@ -1,0 +1,191 @@
+//! What happened, second by second, as far as it can be told from outside: what clients were answered, what the route
+//! said, what was decided. Times are seconds since the story began.
+
+use crate::load::Record;
+
+/// Both releases.
+#[derive(Clone, Debug, Default)]
+pub struct Story {
+    /// The versions, in the order in which they were declared.
+    pub versions: Vec<Version>,
+    /// What clients saw, a second after the other.
+    pub seconds: Vec<Second>,
+    /// The canary's weight in the route in percent, from each instant on.
+    pub weights: Vec<(f64, f64)>,
+    /// In the order of their times.
+    pub decisions: Vec<Decision>,
+    /// The success rate that a canary has to have, 0 to 1.
+    pub limit: Option<f64>,
+    /// The end, for people: how many requests, how many of them failed.
+    pub caption: String,
+}
+
+/// A version of the application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// What it says it is.
+    pub name: String,
+    /// What is special about it; may be empty.
+    pub note: String,
+}
+
+/// What clients saw in a second.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Second {
+    /// By version, in the order of [`Story::versions`].
+    pub answers: Vec<Answers>,
+}
+
+/// What a version answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Answers {
+    /// All of them.
+    pub all: u32,
+    /// Those that were errors.
+    pub failed: u32,
+}
+
+/// What a decision was about; gives it its colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// A release began, or went a step further.
+    Plain,
+    /// It ended as wished.
+    Good,
+    /// It was taken back.
+    Bad,
+}
+
+/// An instant at which something was decided.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// When.
+    pub at: f64,
+    /// In a word or two.
+    pub label: String,
+    /// How to look at it.
+    pub tone: Tone,
+}
+
+impl Second {
+    /// Answers of all versions.
+    pub fn total(&self) -> u32 {
+        self.answers.iter().map(|answers| answers.all).sum()
+    }
+
+    /// The part of a version in the second's answers; `None` where there were none.
+    pub fn share(&self, version: usize) -> Option<f64> {
+        let total = self.total();
+        (total > 0).then(|| f64::from(self.of(version).all) / f64::from(total))
+    }
+
+    /// What a version answered.
+    pub fn of(&self, version: usize) -> Answers {
+        self.answers.get(version).copied().unwrap_or_default()
+    }
+}
+
+impl Answers {
+    /// The part that did not fail; `None` without answers.
+    pub fn success(self) -> Option<f64> {
+        (self.all > 0).then(|| 1.0 - f64::from(self.failed) / f64::from(self.all))
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self { all: self.all + other.all, failed: self.failed + other.failed }
+    }
+}
+
+impl Story {
+    /// Sorts records into seconds, from `start` (seconds since 1970) on. A last second that is not over is left out.
+    pub fn of_records(versions: Vec<Version>, records: &[Record], start: f64) -> Self {
+        let last = records.iter().map(|record| record.sent - start).fold(0.0, f64::max);
+        let mut story = Self { versions, ..Self::default() };
+        story.seconds.resize(whole(last), Second { answers: vec![Answers::default(); story.versions.len()] });
+        story.add(records, start);
+        story
+    }
+
+    fn add(&mut self, records: &[Record], start: f64) {
+        for record in records {
+            let at = record.sent - start;
+            let place = self.versions.iter().position(|version| version.name == record.version);
+            let (Some(place), true) = (place, at >= 0.0) else { continue };
+            if let Some(answers) = self.seconds.get_mut(whole(at)).and_then(|it| it.answers.get_mut(place)) {
+                *answers = answers.and(Answers { all: 1, failed: u32::from(record.failed()) });
+            }
+        }
+    }
+
+    /// Adds up the last seconds.
+    pub fn last_seconds(&self, number: usize) -> Second {
+        let mut sum = Second { answers: vec![Answers::default(); self.versions.len()] };
+        for second in self.seconds.iter().rev().take(number) {
+            for (place, answers) in sum.answers.iter_mut().enumerate() {
+                *answers = answers.and(second.of(place));
+            }
+        }
+        sum
+    }
+
+    /// When it ends: what was seen, written or decided last.
+    pub fn end(&self) -> f64 {
+        let decided = self.decisions.iter().map(|decision| decision.at);
+        let written = self.weights.iter().map(|(at, _)| *at);
+        decided.chain(written).fold(self.seconds.len() as f64, f64::max)
+    }
+}
+
+/// Whole seconds of a time that is not negative.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few minutes, never negative")]
+fn whole(seconds: f64) -> usize {
+    seconds.max(0.0) as usize
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn versions() -> Vec<Version> {
+        let version = |name: &str, note: &str| Version { name: name.to_owned(), note: note.to_owned() };
+        vec![version("v1", ""), version("v2", "good"), version("v3", "30% errors")]
+    }
+
+    fn record(sent: f64, version: &str, status: u16) -> Record {
+        Record {
+            sent,
+            milliseconds: 1.0,
+            status,
+            version: version.to_owned(),
+            pod: String::new(),
+            error: String::new(),
+        }
+    }
+
+    #[test]
+    fn records_are_counted_in_their_second_and_the_last_one_is_left_out() {
+        let records = [
+            record(10.1, "v1", 200),
+            record(10.9, "v2", 500),
+            record(11.0, "v1", 200),
+            record(11.2, "?", 200),
+            record(12.3, "v1", 200),
+        ];
+        let story = Story::of_records(versions(), &records, 10.0);
+        let seen: Vec<_> = story.seconds.iter().map(|it| it.answers.iter().map(|a| a.all).collect::<Vec<_>>()).collect();
+        assert_eq!(seen, [[1, 1, 0], [1, 0, 0]]);
+        assert_eq!(story.seconds[0].of(1).success(), Some(0.0));
+        assert_eq!(story.seconds[0].share(1), Some(0.5));
+        assert_eq!(story.seconds[1].of(2).success(), None);
+    }
+
+    #[test]
+    fn the_last_seconds_are_added_up() {
+        let records: Vec<_> = (0..50).map(|i| record(f64::from(i) / 10.0, "v1", 200)).collect();
+        let story = Story::of_records(versions(), &records, 0.0);
+        assert_eq!(story.last_seconds(3).of(0), Answers { all: 30, failed: 0 });
+        assert_eq!(story.last_seconds(100).total(), 40);
+    }
+}

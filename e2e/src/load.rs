@@ -1,0 +1,173 @@
+//! Load: a client in a pod that sends at a steady rate, never twice, and keeps a record of every request.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::Api;
+use leadsman_bed::{LoadClient, Way, http};
+use serde::Deserialize;
+
+use crate::namespace::Namespace;
+use crate::routes::{RouteKind, STABLE};
+use crate::runtime::blocking;
+use crate::timeline::Entry;
+use crate::wait::wait_for;
+
+/// What happened to one request.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Record {
+    /// When it was sent; seconds since 1970.
+    #[serde(rename = "t")]
+    pub sent: f64,
+    /// How long the answer took.
+    #[serde(rename = "ms")]
+    pub milliseconds: f64,
+    /// HTTP status; 0 where no answer came.
+    #[serde(rename = "s")]
+    pub status: u16,
+    /// What the application says that it is; empty where the answer is not the application's.
+    #[serde(rename = "v", default)]
+    pub version: String,
+    /// The pod that answered.
+    #[serde(rename = "p", default)]
+    pub pod: String,
+    /// What went wrong.
+    #[serde(rename = "e", default)]
+    pub error: String,
+}
+
+impl Record {
+    /// Whether the client did not get what it asked for.
+    pub fn failed(&self) -> bool {
+        self.status == 0 || self.status >= 400 || !self.error.is_empty()
+    }
+
+    /// Whether the application itself gave this answer.
+    pub fn is_answered(&self) -> bool {
+        !self.version.is_empty()
+    }
+}
+
+/// A client that sends.
+#[derive(Debug)]
+pub struct Load {
+    /// The pod's name.
+    pub name: String,
+    /// What it calls.
+    pub entry: Entry,
+    address: SocketAddr,
+    next: usize,
+    records: Vec<Record>,
+}
+
+impl Load {
+    /// Through a route, the way that is usual for its kind.
+    pub async fn through(namespace: &Namespace, kind: RouteKind, rate: f64) -> Result<Self> {
+        let way = kind.way(&namespace.name);
+        if let Way::Gateway { port, host } = &way
+            && !kind.is_grpc()
+        {
+            answers_through_gateway(namespace, *port, host).await?;
+        }
+        let mut client = LoadClient::new(&namespace.name, &format!("load-{}", kind.word()), way, rate);
+        client.grpc = kind.is_grpc();
+        Self::start(namespace, client, Entry::Route(kind.route_name())).await
+    }
+
+    /// In the mesh, to the application's own name.
+    pub async fn in_mesh(namespace: &Namespace, kind: RouteKind, rate: f64) -> Result<Self> {
+        let client = LoadClient::new(&namespace.name, "load-mesh", RouteKind::mesh_way(&namespace.name), rate);
+        Self::start(namespace, client, Entry::Route(kind.route_name())).await
+    }
+
+    /// Around the mesh, to the Service of the stable revision.
+    pub async fn direct_to_stable(namespace: &Namespace, rate: f64) -> Result<Self> {
+        let way = Way::Direct { address: format!("{STABLE}.{}:80", namespace.name) };
+        let client = LoadClient::new(&namespace.name, "load-direct", way, rate);
+        Self::start(namespace, client, Entry::Service(STABLE.to_owned())).await
+    }
+
+    async fn start(namespace: &Namespace, client: LoadClient, entry: Entry) -> Result<Self> {
+        namespace.apply(&client.manifest()).await?;
+        let pods: Api<Pod> = namespace.api();
+        let ready = |pod: Option<&Pod>| {
+            let conditions = pod.and_then(|pod| pod.status.as_ref()?.conditions.as_ref());
+            conditions.is_some_and(|all| all.iter().any(|it| it.type_ == "Ready" && it.status == "True"))
+        };
+        let pod = wait_for(pods, &client.name, "to send", Duration::from_mins(1), ready).await?;
+        let ip = pod.and_then(|pod| pod.status?.pod_ip).context("a pod that is ready has an address")?;
+        let address = SocketAddr::new(ip.parse()?, 8090);
+        Ok(Self { name: client.name, entry, address, next: 0, records: Vec::new() })
+    }
+
+    /// Reads what was answered since the last time, and gives it.
+    pub async fn read(&mut self) -> Result<&[Record]> {
+        let (address, path) = (self.address, format!("/records?since={}", self.next));
+        let response = blocking(move || http::get(address, &path)).await?;
+        let before = self.records.len();
+        for line in response.body.lines() {
+            self.records.push(serde_json::from_str(line)?);
+        }
+        let next = response.header("x-next").and_then(|next| next.parse().ok());
+        self.next = next.context("the load client did not say where to go on")?;
+        Ok(self.records.get(before..).unwrap_or_default())
+    }
+
+    /// Everything that was read.
+    pub fn records(&self) -> &[Record] {
+        &self.records
+    }
+
+    /// Counts as JSON, without stopping.
+    pub async fn summary(&self) -> Result<String> {
+        let address = self.address;
+        Ok(blocking(move || http::get(address, "/summary")).await?.body)
+    }
+
+    /// Goes on until this many requests have been answered.
+    pub async fn until_answered(&mut self, number: usize) -> Result<()> {
+        // The client tells nobody how far it is: it has to be asked.
+        let mut look = tokio::time::interval(Duration::from_millis(500));
+        while self.next < number {
+            look.tick().await;
+            self.read().await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the sending, waits for what is in flight, and gives all records.
+    pub async fn finish(&mut self) -> Result<&[Record]> {
+        let address = self.address;
+        let stopped = blocking(move || http::post(address, "/stop")).await?;
+        ensure!(stopped.status == 200, "{}: {}", self.name, stopped.body);
+        self.read().await?;
+        let said: serde_json::Value = serde_json::from_str(&stopped.body)?;
+        let sent = said.get("sent").and_then(serde_json::Value::as_u64).unwrap_or_default();
+        ensure!(sent == self.records.len() as u64, "{}: {sent} sent, {} accounted for", self.name, self.records.len());
+        Ok(&self.records)
+    }
+}
+
+/// Until the gateway's Envoy has a route and its endpoints: before that it answers itself.
+async fn answers_through_gateway(namespace: &Namespace, port: u16, host: &str) -> Result<()> {
+    let service = namespace.cluster_service("gw", "ingress").await?;
+    let address = SocketAddr::new(service.parse()?, port);
+    let asking = async {
+        // Envoy can only be asked.
+        let mut look = tokio::time::interval(Duration::from_millis(100));
+        loop {
+            look.tick().await;
+            let host = host.to_owned();
+            let answer = blocking(move || http::request("POST", address, "/", Some(&host))).await;
+            if answer.is_ok_and(|answer| answer.header("x-version").is_some()) {
+                return;
+            }
+        }
+    };
+    let limit = Duration::from_secs(20);
+    tokio::time::timeout(limit, asking)
+        .await
+        .with_context(|| format!("the gateway does not know {host} after {limit:?}"))
+}

@@ -1,0 +1,115 @@
+//! An operator of a namespace's own: in that namespace, for that namespace, under an account that the audit log tells
+//! apart from all others.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
+use kube::api::{Api, DeleteParams, ListParams, LogParams};
+use serde_json::Value;
+
+use crate::audit::Request;
+use crate::cluster::workspace;
+use crate::namespace::Namespace;
+use crate::process;
+use crate::runtime::blocking;
+use crate::wait::wait_for;
+
+/// Name of its Deployment, its account and its container.
+const NAME: &str = "leadsman";
+/// The manifest, with `${NAMESPACE}`, `${IMAGE}` and `${PROMETHEUS}` to be filled in.
+const MANIFEST: &str = "e2e/manifests/operator.yaml";
+
+/// The operator of a namespace.
+#[derive(Debug)]
+pub struct Operator<'a> {
+    namespace: &'a Namespace,
+}
+
+impl<'a> Operator<'a> {
+    /// Installs it, and waits until it is ready. Metrics without an address are asked of Prometheus through the
+    /// namespace's proxy.
+    pub async fn install(namespace: &'a Namespace) -> Result<Self> {
+        let manifest = std::fs::read_to_string(workspace().join(MANIFEST)).with_context(|| MANIFEST.to_owned())?;
+        let manifest = manifest
+            .replace("${NAMESPACE}", &namespace.name)
+            .replace("${IMAGE}", &namespace.cluster.image)
+            .replace("${PROMETHEUS}", &namespace.proxy.url());
+        ensure!(!manifest.contains("${"), "{MANIFEST} has a placeholder that is not known here");
+        let objects: Vec<Value> = serde_saphyr::from_multiple(&manifest).context(MANIFEST)?;
+        namespace.apply_all(&objects).await?;
+        let operator = Self { namespace };
+        operator.until_ready().await?;
+        Ok(operator)
+    }
+
+    /// The account that it asks the API server as.
+    pub fn user(&self) -> String {
+        format!("system:serviceaccount:{}:{NAME}", self.namespace.name)
+    }
+
+    /// Waits until the pod that there is now is ready.
+    pub async fn until_ready(&self) -> Result<()> {
+        let ready = |deployment: Option<&Deployment>| {
+            let Some(deployment) = deployment else { return false };
+            let Some(status) = &deployment.status else { return false };
+            status.observed_generation == deployment.metadata.generation
+                && status.ready_replicas == Some(1)
+                && status.replicas == Some(1)
+        };
+        wait_for(self.namespace.api::<Deployment>(), NAME, "to be ready", Duration::from_mins(1), ready).await.map(drop)
+    }
+
+    /// Its pod.
+    pub async fn pod(&self) -> Result<Pod> {
+        let pods: Api<Pod> = self.namespace.api();
+        let mut pods = pods.list(&ListParams::default().labels(&format!("app={NAME}"))).await?.items;
+        pods.retain(|pod| pod.metadata.deletion_timestamp.is_none());
+        pods.pop().context("the operator has no pod")
+    }
+
+    /// Kills its process as a crash would, and has another pod take its place at once. (The kubelet would wait longer
+    /// before each restart of the same pod.)
+    pub async fn crash(&self) -> Result<()> {
+        let pod = self.pod().await?;
+        let uid = pod.uid().context("no uid")?;
+        blocking(move || process::kill(process::of_pod(&uid, NAME)?)).await?;
+        self.namespace.api::<Pod>().delete(&pod.name_any(), &DeleteParams::default().grace_period(0)).await?;
+        Ok(())
+    }
+
+    /// Resident memory in KiB: now, and the most there ever was.
+    pub async fn memory(&self) -> Result<(u64, u64)> {
+        let uid = self.pod().await?.uid().context("no uid")?;
+        blocking(move || process::resident(process::of_pod(&uid, NAME)?)).await
+    }
+
+    /// How often its container was started anew.
+    pub async fn restarts(&self) -> Result<i32> {
+        let statuses = self.pod().await?.status.and_then(|status| status.container_statuses).unwrap_or_default();
+        Ok(statuses.iter().map(|container| container.restart_count).sum())
+    }
+
+    /// The end of its log.
+    pub async fn log(&self, lines: i64) -> Result<String> {
+        let pod = self.pod().await?.name_any();
+        let params = LogParams { tail_lines: Some(lines), ..LogParams::default() };
+        Ok(self.namespace.api::<Pod>().logs(&pod, &params).await?)
+    }
+
+    /// What it asked the API server since the namespace was made.
+    pub fn requests(&self) -> Result<Vec<Request>> {
+        let user = self.user();
+        Ok(self.namespace.requests()?.into_iter().filter(|request| request.user() == user).collect())
+    }
+
+    /// Fails when it asked for anything that its role does not allow.
+    pub fn expect_nothing_forbidden(&self) -> Result<()> {
+        let forbidden: Vec<_> =
+            self.requests()?.iter().filter(|it| [401, 403].contains(&it.code())).map(Request::describe).collect();
+        ensure!(forbidden.is_empty(), "the operator's role lacks what it asks for:\n{}", forbidden.join("\n"));
+        Ok(())
+    }
+}

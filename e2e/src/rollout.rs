@@ -1,0 +1,208 @@
+//! A Rollout as Git would declare it, by chained modifiers.
+
+use leadsman_bed::App;
+use serde_json::{Value, json};
+
+use crate::routes::{APP, RouteKind};
+
+/// A Rollout of the sample application, and what belongs to it.
+#[derive(Clone, Debug)]
+pub struct RolloutBuilder {
+    namespace: String,
+    app: App,
+    routes: Vec<RouteKind>,
+    owned: bool,
+    replicas: u32,
+    settle: String,
+    drain: String,
+    deadline: u32,
+    background: Vec<Value>,
+    steps: Vec<Value>,
+    changes: Vec<(String, Value)>,
+}
+
+/// A step.
+pub fn set_weight(percent: u32) -> Value {
+    json!({"setWeight": percent})
+}
+
+/// A step.
+pub fn pause(duration: &str) -> Value {
+    json!({"pause": {"duration": duration}})
+}
+
+/// A step that ends by a command.
+pub fn pause_until_promoted() -> Value {
+    json!({"pause": {}})
+}
+
+/// A step.
+pub fn step_analysis(metrics: &[Value]) -> Value {
+    json!({"analysis": {"metrics": metrics}})
+}
+
+impl RolloutBuilder {
+    /// Two pods of `v1` behind a route of this kind; 20% and 50% for 4 s each; everything settles within a second.
+    pub fn new(namespace: &str, route: RouteKind) -> Self {
+        Self {
+            namespace: namespace.to_owned(),
+            app: App::new("v1"),
+            routes: vec![route],
+            owned: false,
+            replicas: 2,
+            settle: "1s".to_owned(),
+            drain: "5s".to_owned(),
+            deadline: 120,
+            background: Vec::new(),
+            steps: vec![set_weight(20), pause("4s"), set_weight(50), pause("4s")],
+            changes: Vec::new(),
+        }
+    }
+
+    /// The same with another version of the application.
+    #[must_use]
+    pub fn app(&self, app: App) -> Self {
+        Self { app, ..self.clone() }
+    }
+
+    /// The same with a version that has nothing special.
+    #[must_use]
+    pub fn version(&self, version: &str) -> Self {
+        self.app(App::new(version))
+    }
+
+    /// Routes of these kinds, all kept on one split.
+    #[must_use]
+    pub fn routes(mut self, routes: &[RouteKind]) -> Self {
+        self.routes = routes.to_vec();
+        self
+    }
+
+    /// The operator makes the routes.
+    #[must_use]
+    pub fn owning_routes(mut self) -> Self {
+        self.owned = true;
+        self
+    }
+
+    /// Pods at full size.
+    #[must_use]
+    pub fn replicas(mut self, replicas: u32) -> Self {
+        self.replicas = replicas;
+        self
+    }
+
+    /// `traffic.settle`.
+    #[must_use]
+    pub fn settle(mut self, settle: &str) -> Self {
+        settle.clone_into(&mut self.settle);
+        self
+    }
+
+    /// `traffic.drain`.
+    #[must_use]
+    pub fn drain(mut self, drain: &str) -> Self {
+        drain.clone_into(&mut self.drain);
+        self
+    }
+
+    /// `progressDeadlineSeconds`.
+    #[must_use]
+    pub fn deadline(mut self, seconds: u32) -> Self {
+        self.deadline = seconds;
+        self
+    }
+
+    /// Analysis beside the steps.
+    #[must_use]
+    pub fn background(mut self, metrics: &[Value]) -> Self {
+        self.background = metrics.to_vec();
+        self
+    }
+
+    /// The steps.
+    #[must_use]
+    pub fn steps(mut self, steps: &[Value]) -> Self {
+        self.steps = steps.to_vec();
+        self
+    }
+
+    /// Sets a field by its JSON pointer, at the end; the last name is added where it is not there.
+    #[must_use]
+    pub fn set(&self, pointer: &str, value: Value) -> Self {
+        let mut changed = self.clone();
+        changed.changes.push((pointer.to_owned(), value));
+        changed
+    }
+
+    /// The Rollout.
+    pub fn manifest(&self) -> Value {
+        let routes: Vec<_> = self.routes.iter().map(|kind| kind.reference(&self.namespace, self.owned)).collect();
+        let mut canary = json!({
+            "traffic": {"service": APP, "routes": routes, "settle": self.settle, "drain": self.drain},
+            "steps": self.steps,
+        });
+        if !self.background.is_empty()
+            && let Some(canary) = canary.as_object_mut()
+        {
+            canary.insert("analysis".to_owned(), json!({"metrics": self.background}));
+        }
+        let rollout = json!({
+            "apiVersion": "leadsman.dev/v1alpha1",
+            "kind": "Rollout",
+            "metadata": {
+                "name": APP,
+                "namespace": self.namespace,
+                "annotations": {"leadsman.dev/commit": format!("commit-of-{}", self.app.version)},
+            },
+            "spec": {
+                "replicas": self.replicas,
+                "selector": {"matchLabels": {"app": APP}},
+                "template": self.app.template(&[("app", APP)]),
+                "progressDeadlineSeconds": self.deadline,
+                "strategy": {"canary": canary},
+            },
+        });
+        self.changes
+            .iter()
+            .fold(rollout, |rollout, (pointer, value)| crate::metrics::with(rollout, pointer, value.clone()))
+    }
+
+    /// What else stands in Git: the Service, and the routes that are not the operator's.
+    pub fn surroundings(&self) -> Vec<Value> {
+        let mut objects = vec![leadsman_bed::App::service(&self.namespace, APP, &[("app", APP)])];
+        if !self.owned {
+            objects.extend(self.routes.iter().map(|kind| kind.manifest(&self.namespace)));
+        }
+        objects
+    }
+
+    /// Name of the revision that this declares, as the label `leadsman.dev/revision`.
+    pub fn hash(&self) -> String {
+        let template = self.manifest().pointer("/spec/template").cloned().unwrap_or_default();
+        leadsman_api::pod_template_hash(&template)
+    }
+
+    /// The version of the application.
+    pub fn version_name(&self) -> &str {
+        &self.app.version
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_built_is_a_rollout_as_the_types_know_it() {
+        let built = RolloutBuilder::new("shop", RouteKind::VirtualService)
+            .background(&[crate::metrics::success_rate()])
+            .set("/spec/paused", json!(true));
+        let rollout: leadsman_api::Rollout = serde_json::from_value(built.manifest()).unwrap();
+        assert!(rollout.spec.paused);
+        let canary = rollout.spec.strategy.canary.unwrap();
+        assert_eq!(canary.steps.len(), 4);
+        assert_eq!(canary.analysis.unwrap().metrics.first().unwrap().name, "success-rate");
+        assert_ne!(built.hash(), built.version("v2").hash());
+    }
+}
