@@ -127,7 +127,8 @@ impl Desk {
     }
 
     /// What is to be asked for a Rollout from now on. What is not listed any more is dropped, also what is under way; a
-    /// token that was asked is asked again only when it is due later than before, and never twice at once.
+    /// token that was asked is asked again only when it is due later than before or its answer was dropped uncounted, and
+    /// never twice at once.
     ///
     /// Must be called within a Tokio runtime. Does not block.
     pub fn set(&self, key: &Key, questions: Vec<Question>) {
@@ -148,6 +149,11 @@ impl Desk {
                 // A sleeping task looks again when it wakes, which is too late only for what is due sooner.
                 if matches!(entry.state, State::Waiting(_)) && question.due < entry.question.due {
                     entry.stop();
+                }
+                // Still asked for although its answer is gone: that was dropped without having been counted.
+                let answered = book.answers.iter().any(|it| it.token == question.token && it.at >= question.due);
+                if matches!(entry.state, State::Idle) && !answered {
+                    entry.asked = None;
                 }
                 entry.question = question;
             } else {

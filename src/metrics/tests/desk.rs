@@ -128,6 +128,17 @@ async fn a_token_is_asked_again_only_when_it_is_due_later() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_that_was_dropped_without_being_counted_is_asked_for_again() {
+    let bed = bed();
+    bed.desk.set(&key(), vec![ask("a", 1_000, 10)]);
+    bed.until(2_000).await;
+    bed.desk.persisted(&key(), at(2_000));
+    bed.desk.set(&key(), vec![ask("a", 1_000, 10)]);
+    bed.until(3_000).await;
+    assert_eq!(bed.asked(), seen(&[(1_000, "a 10"), (2_001, "a 10")]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_becomes_due_while_the_token_is_being_asked_waits_for_the_answer() {
     let bed = bed();
     bed.desk.set(&key(), vec![ask("a", 0, 3_000)]);

@@ -13,17 +13,21 @@ use crate::state::Release;
 /// An answer that takes longer than this is a missing one: the release starts with a warning, and the gate decides.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Every metric of a release, each name once: the background's, then those of the steps.
+/// Every metric of a release, each once: the background's, then those of the steps. One that shares its name with another
+/// metric, but not its definition, is told apart by its step.
 pub(super) fn metrics(release: &Release) -> Vec<Metric> {
-    let steps = release.recipe.steps.iter().filter_map(|step| match step {
-        Step::Analysis(metrics) => Some(metrics),
-        _ => None,
-    });
-    let all = release.recipe.background.iter().map(|background| &background.metrics).chain(steps).flatten();
-    let mut metrics: Vec<Metric> = Vec::new();
-    for metric in all {
-        if !metrics.iter().any(|known| known.name == metric.name) {
-            metrics.push(metric.clone());
+    let background = release.recipe.background.iter().flat_map(|background| &background.metrics);
+    let mut metrics: Vec<Metric> = background.cloned().collect();
+    for (index, step) in release.recipe.steps.iter().enumerate() {
+        let Step::Analysis(measured) = step else { continue };
+        for metric in measured {
+            match metrics.iter().find(|known| known.name == metric.name) {
+                Some(known) if known == metric => {}
+                Some(_) => {
+                    metrics.push(Metric { name: format!("{} (step {})", metric.name, index + 1), ..metric.clone() });
+                }
+                None => metrics.push(metric.clone()),
+            }
         }
     }
     metrics

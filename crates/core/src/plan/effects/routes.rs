@@ -24,7 +24,12 @@ impl Pass<'_> {
                     actions.push(Action::Split { route: id.clone(), weight: decided, safety: false });
                 }
                 Look::Missing | Look::Stale => {}
-                Look::Seen(view) if view.problem.is_some() => {}
+                // What can be taken back from a route that cannot be kept is taken back all the same.
+                Look::Seen(view) if view.problem.is_some() => {
+                    if self.goes_back() && view.most > decided {
+                        actions.push(Action::Split { route: id.clone(), weight: decided, safety: true });
+                    }
+                }
                 // At rest both Services are stable, and what Git says of the split is Git's business.
                 Look::Seen(_) if at_rest && !id.created_by_us => {}
                 Look::Seen(view) if view.is_at(decided) => {
