@@ -63,7 +63,8 @@ impl Error {
         match self {
             Self::Outdated(_) => true,
             Self::Refused { status, .. } => {
-                (status.code == 409 && !status.is_already_exists()) || (status.code == 422 && is_failed_test(status))
+                (status.code == 409 && !status.is_already_exists())
+                    || (status.code == 422 && (is_failed_test(status) || is_another_object(status)))
             }
             Self::NotLeading | Self::Lost(_) | Self::Unsendable(_) => false,
         }
@@ -97,6 +98,11 @@ fn is_failed_test(status: &Status) -> bool {
         || (status.message.contains("testing value") && status.message.contains("failed"))
 }
 
+/// A patch that names a uid meets another object of that name.
+fn is_another_object(status: &Status) -> bool {
+    status.message.contains("metadata.uid: Invalid value")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,6 +118,8 @@ mod tests {
         let failed_test = "the server rejected our request due to an error in our request";
         assert!(refused(422, "Invalid", failed_test).is_moved());
         assert!(!refused(422, "Invalid", "HTTPRoute \"a\" is invalid: spec.rules: required").is_moved());
+        let other = "ReplicaSet \"a\" is invalid: metadata.uid: Invalid value: \"x\": field is immutable";
+        assert!(refused(422, "Invalid", other).is_moved());
         assert!(!refused(409, "AlreadyExists", "already exists").is_moved());
     }
 

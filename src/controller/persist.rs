@@ -10,11 +10,12 @@ use super::context::Context;
 use super::memory::Memory;
 use super::subject::Subject;
 use crate::cluster::{Error, kinds};
+use crate::runtime::backoff::jittered;
 
 /// A rollback does not wait any longer for its intent to be persisted.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Between two tries.
-const PAUSE: Duration = Duration::from_millis(200);
+/// Before the second try; twice as long before each one after it.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// What came of writing a status.
 #[derive(Debug)]
@@ -44,6 +45,7 @@ pub async fn write(context: &Context, subject: &mut Subject, memory: &mut Memory
         },
         "status": status,
     });
+    let mut pause = PAUSE;
     loop {
         let left = PATIENCE.saturating_sub(began.elapsed());
         let cluster = context.cluster.within(left);
@@ -63,11 +65,12 @@ pub async fn write(context: &Context, subject: &mut Subject, memory: &mut Memory
                 if error.may_have_happened() {
                     memory.own.lost(&name, Instant::now());
                 }
-                let pause = error.retry_after().unwrap_or(PAUSE).max(PAUSE);
-                if !error.is_transient() || began.elapsed() + pause >= PATIENCE {
+                let wait = error.retry_after().unwrap_or_default().max(jittered(pause));
+                if !error.is_transient() || began.elapsed() + wait >= PATIENCE {
                     return Written::Failed(error);
                 }
-                tokio::time::sleep(pause).await;
+                pause *= 2;
+                tokio::time::sleep(wait).await;
             }
         }
     }

@@ -9,8 +9,9 @@ const VARIABLE: &str = "LEADSMAN_LOG";
 
 /// Starts logging. A second call changes nothing.
 pub fn init(format: LogFormat) {
-    // kube's own lines repeat, at a lower level, what we say of each watch.
-    let filter = EnvFilter::try_from_env(VARIABLE).unwrap_or_else(|_| EnvFilter::new("info,kube_runtime=error"));
+    // kube's own lines repeat what we say of each watch and request.
+    let filter = EnvFilter::try_from_env(VARIABLE)
+        .unwrap_or_else(|_| EnvFilter::new("info,kube_runtime=error,kube_client::client::builder=off"));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = match format {
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init(),

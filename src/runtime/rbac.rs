@@ -27,3 +27,50 @@ pub const RULES: &[Rule] = &[
 
 /// What is needed in the operator's own namespace only.
 pub const LEASE_RULES: &[Rule] = &[("coordination.k8s.io", "leases", &["get", "create", "update"])];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    type Grant = (String, String, String);
+
+    fn wanted(rules: &[Rule]) -> BTreeSet<Grant> {
+        let of = |(group, resource, verbs): &Rule| {
+            verbs
+                .iter()
+                .map(|verb| ((*group).to_owned(), (*resource).to_owned(), (*verb).to_owned()))
+                .collect::<Vec<_>>()
+        };
+        rules.iter().flat_map(of).collect()
+    }
+
+    fn granted(manifest: &str, kind: &str) -> BTreeSet<Grant> {
+        let filled = manifest.replace("{{args}}", "[]").replace("{{", "").replace("}}", "");
+        let documents = filled.split("\n---\n").map(|text| serde_saphyr::from_str::<Value>(text).unwrap());
+        let role = documents.into_iter().find(|document| document["kind"] == kind).unwrap();
+        let words = |rule: &Value, key: &str| -> Vec<String> {
+            rule[key].as_array().unwrap().iter().map(|word| word.as_str().unwrap().to_owned()).collect()
+        };
+        let mut grants = BTreeSet::new();
+        for rule in role["rules"].as_array().unwrap() {
+            for group in words(rule, "apiGroups") {
+                for resource in words(rule, "resources") {
+                    let grant = |verb| (group.clone(), resource.clone(), verb);
+                    grants.extend(words(rule, "verbs").into_iter().map(grant));
+                }
+            }
+        }
+        grants
+    }
+
+    #[test]
+    fn the_manifest_of_the_cluster_tests_grants_exactly_what_is_needed() {
+        let manifest = include_str!("../../e2e/manifests/operator.yaml");
+        assert_eq!(granted(manifest, "ClusterRole"), wanted(RULES));
+        assert_eq!(granted(manifest, "Role"), wanted(LEASE_RULES));
+    }
+}

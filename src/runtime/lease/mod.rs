@@ -24,6 +24,8 @@ pub struct Lease {
     name: String,
     elector: Elector,
     leadership: Leadership,
+    /// Since when we hold it, for people.
+    acquired: Timestamp,
 }
 
 /// Why holding a lease ended.
@@ -44,6 +46,7 @@ impl Lease {
             name: name.to_owned(),
             elector: Elector::new(identity),
             leadership,
+            acquired: Timestamp::UNIX_EPOCH,
         }
     }
 
@@ -142,6 +145,9 @@ impl Lease {
         // The instant before sending: what is valid is counted from there.
         let sent = Instant::now();
         let identity = self.elector.identity().to_owned();
+        if matches!(next, Move::Create | Move::Write { takes_over: true, .. }) {
+            self.acquired = Timestamp::now();
+        }
         let written = match next {
             Move::Create => leases.create(&self.object(&identity, "", 0, DURATION)).await?,
             Move::Write { version, transitions, takes_over } => {
@@ -172,7 +178,7 @@ impl Lease {
             "spec": {
                 "holderIdentity": holder,
                 "leaseDurationSeconds": duration.as_secs(),
-                "acquireTime": now,
+                "acquireTime": format!("{:.6}", self.acquired),
                 "renewTime": now,
                 "leaseTransitions": transitions,
             },
