@@ -19,7 +19,7 @@ use crate::wait::wait_for;
 
 /// Name of its Deployment, its account and its container.
 const NAME: &str = "leadsman";
-/// The manifest, with `${NAMESPACE}`, `${IMAGE}` and `${PROMETHEUS}` to be filled in.
+/// The manifest, with `{{name}}`, `{{namespace}}`, `{{image}}` and `{{args}}` to be filled in.
 const MANIFEST: &str = "e2e/manifests/operator.yaml";
 
 /// The operator of a namespace.
@@ -33,16 +33,28 @@ impl<'a> Operator<'a> {
     /// namespace's proxy.
     pub async fn install(namespace: &'a Namespace) -> Result<Self> {
         let manifest = std::fs::read_to_string(workspace().join(MANIFEST)).with_context(|| MANIFEST.to_owned())?;
-        let manifest = manifest
-            .replace("${NAMESPACE}", &namespace.name)
-            .replace("${IMAGE}", &namespace.cluster.image)
-            .replace("${PROMETHEUS}", &namespace.proxy.url());
-        ensure!(!manifest.contains("${"), "{MANIFEST} has a placeholder that is not known here");
+        let arguments = serde_json::json!([
+            format!("--namespace={}", namespace.name),
+            format!("--prometheus-address={}", namespace.proxy.url()),
+        ]);
+        let values = [
+            ("{{name}}", NAME),
+            ("{{namespace}}", &namespace.name),
+            ("{{image}}", &namespace.cluster.image),
+            ("{{args}}", &arguments.to_string()),
+        ];
+        let manifest = values.iter().fold(manifest, |text, (placeholder, value)| text.replace(placeholder, value));
+        ensure!(!manifest.contains("{{"), "{MANIFEST} has a placeholder that is not known here");
         let objects: Vec<Value> = serde_saphyr::from_multiple(&manifest).context(MANIFEST)?;
         namespace.apply_all(&objects).await?;
         let operator = Self { namespace };
         operator.until_ready().await?;
         Ok(operator)
+    }
+
+    /// The one that was installed before.
+    pub fn of(namespace: &'a Namespace) -> Self {
+        Self { namespace }
     }
 
     /// The account that it asks the API server as.

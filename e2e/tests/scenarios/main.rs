@@ -1,1 +1,28 @@
-fn main() {}
+//! Leadsman on a real cluster, under load: `cargo test -p leadsman-e2e --test scenarios [-- <filter>]`.
+//!
+//! Each scenario has a namespace and an operator of its own. In each, every request that clients sent is accounted for,
+//! shares are held to the weights, and the operator may not ask the API server for what its role does not allow.
+//! `LEADSMAN_E2E_KEEP=1` leaves the namespaces behind.
+
+mod bad;
+mod good;
+mod harness;
+
+use std::process::ExitCode;
+
+use libtest_mimic::Arguments;
+
+/// Scenarios mostly wait: for pods, for pauses, for windows to fill.
+const SIDE_BY_SIDE: usize = 6;
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = arguments.test_threads.or(Some(SIDE_BY_SIDE));
+    // The longest first.
+    let trials = [good::trials(), bad::trials()].into_iter().flatten().collect();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    if arguments.list {
+        return ExitCode::SUCCESS;
+    }
+    harness::conclude(&conclusion)
+}

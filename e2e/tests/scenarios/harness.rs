@@ -1,0 +1,84 @@
+//! What all scenarios have in common.
+
+use std::future::Future;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, ensure};
+use leadsman_e2e::audit::seconds;
+use leadsman_e2e::routes::RouteName;
+use leadsman_e2e::timeline::weights;
+use leadsman_e2e::{Cluster, Namespace, Operator, account, figures, runtime, with_namespace};
+use libtest_mimic::{Conclusion, Trial};
+
+/// A scenario with an operator of its own.
+pub fn scenario<F, S>(name: impl Into<String>, body: F) -> Trial
+where
+    F: FnOnce(Arc<Namespace>) -> S + Send + 'static,
+    S: Future<Output = Result<()>> + Send + 'static,
+{
+    scenario_without_operator(name, |namespace| async move {
+        Operator::install(&namespace).await?;
+        body(Arc::clone(&namespace)).await?;
+        Operator::of(&namespace).expect_nothing_forbidden()
+    })
+}
+
+/// A scenario that needs none.
+pub fn scenario_without_operator<F, S>(name: impl Into<String>, body: F) -> Trial
+where
+    F: FnOnce(Arc<Namespace>) -> S + Send + 'static,
+    S: Future<Output = Result<()>> + Send + 'static,
+{
+    let name = name.into();
+    Trial::test(name.clone(), move || {
+        runtime::block_on(async {
+            Cluster::get().await?;
+            let began = Instant::now();
+            let outcome = with_namespace(&name, body).await;
+            figures::record(&name, "seconds", figures::rounded(began.elapsed().as_secs_f64()));
+            outcome
+        })
+        .map_err(|error| format!("{error:#}").into())
+    })
+}
+
+/// How long after `instant` the canary's weight was 0 in a route for good, by the end of the write; seconds.
+pub fn zero_after(namespace: &Namespace, route: &RouteName, instant: f64) -> Result<f64> {
+    let weights = weights(&namespace.requests()?, route);
+    let last = weights.last().context("no weight was ever written")?;
+    ensure!(last.to == 0.0, "the canary's last weight is {}", last.to);
+    ensure!(weights.iter().any(|it| it.to > 0.0), "the canary never had a weight");
+    Ok(last.done - instant)
+}
+
+/// Now, as records count.
+pub fn now() -> f64 {
+    seconds(jiff::Timestamp::now())
+}
+
+/// Figures, the level of the checks, and the line that tools look for, as the last.
+pub fn conclude(conclusion: &Conclusion) -> ExitCode {
+    let mut passed = !conclusion.has_failed();
+    println!("{}", figures::table());
+    match account::expect_few_enough_checks() {
+        Ok(checks) => println!("{checks} shares were checked"),
+        Err(error) => {
+            println!("{error:#}");
+            passed = false;
+        }
+    }
+    let written = runtime::block_on(async { figures::write(&Cluster::get().await?.output) });
+    if let Err(error) = written {
+        println!("figures.json: {error:#}");
+        passed = false;
+    }
+    let Conclusion { num_passed, num_failed, num_ignored, num_filtered_out, .. } = conclusion;
+    println!(
+        "\ntest result: {}. {num_passed} passed; {num_failed} failed; {num_ignored} ignored; 0 measured; \
+         {num_filtered_out} filtered out",
+        if passed { "ok" } else { "FAILED" }
+    );
+    if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
