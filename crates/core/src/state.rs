@@ -41,6 +41,42 @@ pub struct State {
     pub foreign_edits: Vec<Timestamp>,
 }
 
+impl State {
+    /// Takes instants that lie after `now` for now: the clock was set back, or another machine's was ahead. Waits begin
+    /// anew then, rather than last as long as the clock was wrong.
+    pub fn clamp(&mut self, now: Timestamp) {
+        let late = |at: &mut Timestamp| *at = (*at).min(now);
+        let late_if = |at: &mut Option<Timestamp>| *at = at.map(|at| at.min(now));
+        late(&mut self.traffic.decided_at);
+        late_if(&mut self.traffic.seen_since);
+        late_if(&mut self.bindings.stable.seen_since);
+        late_if(&mut self.bindings.canary.seen_since);
+        self.idle.values_mut().for_each(late);
+        self.foreign_edits.iter_mut().for_each(late);
+        match &mut self.stage {
+            Stage::Deploying | Stage::Resting => {}
+            Stage::Promoting(promotion) => late(&mut promotion.since),
+            Stage::Leaving(leaving) => late(&mut leaving.since),
+            Stage::Releasing(release) => {
+                late(&mut release.began_at);
+                late(&mut release.step_since);
+                late_if(&mut release.goal_since);
+                late_if(&mut release.clock.running_since);
+                if let Some(shrunk) = &mut release.shrunk {
+                    late(&mut shrunk.since);
+                    late_if(&mut shrunk.ready_since);
+                }
+                let preflight = release.preflight.iter_mut().flat_map(|preflight| preflight.measured.values_mut());
+                let tallies = preflight.chain(release.background.values_mut()).chain(release.measured.values_mut());
+                for last in tallies.filter_map(|tally| tally.last.as_mut()) {
+                    late(&mut last.at);
+                    late(&mut last.since);
+                }
+            }
+        }
+    }
+}
+
 /// How long things are given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -83,6 +83,7 @@ struct Pass<'a> {
 
 impl<'a> Pass<'a> {
     fn new(rollout: &'a Rollout, observed: &'a Observed, mut state: State) -> Self {
+        state.clamp(observed.now);
         if let Ok(spec) = &rollout.spec {
             state.timing = crate::state::Timing { settle: spec.settle, drain: spec.drain };
         }

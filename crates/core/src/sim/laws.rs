@@ -103,6 +103,7 @@ impl Laws {
                 Self::nothing_in_use_is_taken_away(passed, action)?;
             }
         }
+        Self::deletion_makes_nothing(passed, rollout)?;
         Self::failure_is_heeded(passed)?;
         self.raising_needs_evidence(passed)?;
         self.a_share_needs_a_pod(passed)?;
@@ -110,7 +111,7 @@ impl Laws {
         self.steps_follow_one_another(passed, world)?;
         self.rejected_stays_rejected(passed, rollout)?;
         Self::healing_is_asymmetric(passed)?;
-        self.a_lost_status_is_no_first_deployment(passed)?;
+        self.a_lost_status_is_no_first_deployment(passed, world)?;
         Self::decided_before_done(passed, world)
     }
 
@@ -171,6 +172,18 @@ impl Laws {
             }
             _ => Ok(()),
         }
+    }
+
+    /// I12: with a deletion timestamp nothing is created, scaled or bound.
+    fn deletion_makes_nothing(passed: &Passed, rollout: &Rollout) -> Law {
+        let makes = |action: &&Action| {
+            matches!(
+                action,
+                Action::CreateSet { .. } | Action::ScaleSet { .. } | Action::Bind { .. } | Action::AddFinalizer
+            )
+        };
+        let made = passed.plan.actions.iter().find(makes);
+        law(rollout.deleted_at.is_none() || made.is_none(), || format!("I12: {made:?} after the deletion"))
     }
 
     /// I3: more failures than the limit end the release in the pass that sees them.
@@ -272,7 +285,8 @@ impl Laws {
         let changed = passed.before.as_ref().is_some_and(|before| match &before.stage {
             Stage::Releasing(old) => old.recipe.steps != release.recipe.steps,
             _ => false,
-        }) || self.faults.people;
+        }) || self.faults.people
+            || self.faults.clock_steps;
         if release.step != index && !commanded && !changed {
             for ended in index..release.step {
                 if let Some(Step::Pause(pause)) = release.recipe.steps.get(ended) {
@@ -333,23 +347,28 @@ impl Laws {
     /// I5: what is written follows from a state that had been persisted; only a rollback may run ahead of it.
     fn decided_before_done(passed: &Passed, world: &World) -> Law {
         for action in passed.wrote.iter().filter(|action| !action.is_safety()) {
-            let Some(state) = &world.status else { return Err(format!("I5: {action:?} is written without a state")) };
-            let decided = match action {
+            // What this process knows to be persisted; a former leader may have written in between.
+            let persisted = [world.status.as_ref(), passed.before.as_ref()];
+            let decided = |state: &State| match action {
                 Action::Split { weight, .. } => state.traffic.decided == *weight,
                 Action::Bind { side, hash } => state.bindings.of(*side).decided == *hash,
                 _ => true,
             };
-            law(decided, || format!("I5: {action:?} is written, and what is persisted is {}", short(state)))?;
+            law(persisted.into_iter().flatten().any(decided), || {
+                let state = world.status.as_ref().map(short).unwrap_or_default();
+                format!("I5: {action:?} is written, and what is persisted is {state}")
+            })?;
         }
         Ok(())
     }
 
     /// No big bang: what has been deployed once is never taken for a first deployment.
-    fn a_lost_status_is_no_first_deployment(&mut self, passed: &Passed) -> Law {
+    fn a_lost_status_is_no_first_deployment(&mut self, passed: &Passed, world: &World) -> Law {
         let Some(state) = &passed.plan.state else { return Ok(()) };
         let deploying = matches!(state.stage, Stage::Deploying);
         law(!(deploying && self.deployed), || "a lost status is taken for a first deployment".to_owned())?;
-        self.deployed |= !deploying && passed.plan.persist == Persist::Now;
+        let persisted = world.status.as_ref().map(|state| &state.stage);
+        self.deployed |= persisted.is_some_and(|stage| !matches!(stage, Stage::Deploying));
         Ok(())
     }
 
@@ -385,6 +404,15 @@ impl Laws {
     /// Everything has come to rest, for a reason that is said; and rest costs nothing.
     pub(super) fn check_end(&self, last: &Passed, world: &World, rollout: &Rollout) -> Law {
         let report = &last.plan.report;
+        if rollout.deleted_at.is_some() {
+            let at_rest = world.routes.iter().all(|route| !route.exists || route.weight == Weight::ZERO);
+            // A split that somebody left at rest is theirs.
+            let rested =
+                world.status.as_ref().is_none_or(|state| matches!(state.stage, Stage::Resting | Stage::Deploying));
+            return law(!world.finalizer && (at_rest || rested), || {
+                format!("I12: it is let go: {}, routes at rest: {at_rest}", !world.finalizer)
+            });
+        }
         let state = last.plan.state.as_ref().ok_or("there is no state at the end")?;
         let waits = matches!(report.phase, Phase::Paused | Phase::Invalid | Phase::RolledBack | Phase::Healthy);
         let hopeless = report.phase == Phase::Degraded && world.never_ready.contains(&state.stable.hash);

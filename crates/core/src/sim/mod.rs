@@ -7,6 +7,7 @@
 
 mod found;
 mod laws;
+mod mischief;
 mod mutants;
 mod process;
 mod releases;
@@ -53,6 +54,16 @@ fn the_laws_hold_while_writes_are_refused_or_their_answers_lost() {
 #[test]
 fn the_laws_hold_while_pods_come_and_go() {
     explore("pods", |_| Faults { pods_fail: true, lag: true, ..Faults::none() });
+}
+
+#[test]
+fn the_laws_hold_while_a_former_leader_writes_once_more() {
+    explore("two at once", |_| Faults { crashes: true, lag: true, two_at_once: true, ..Faults::none() });
+}
+
+#[test]
+fn the_laws_hold_while_the_clock_is_set() {
+    explore("clock", |_| Faults { clock_steps: true, crashes: true, ..Faults::none() });
 }
 
 #[test]

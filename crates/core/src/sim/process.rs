@@ -138,7 +138,7 @@ impl Process {
             (id.clone(), if self.is_stale(Kind::Routes) { Look::Stale } else { seen })
         };
         Observed {
-            now: world.now,
+            now: world.clock_now(),
             first_pass: self.passes == 0,
             live: self.live,
             sets: if self.is_stale(Kind::Sets) { Look::Stale } else { Look::Seen(self.caches.sets.clone()) },
@@ -188,7 +188,7 @@ impl Process {
             self.act(world, &mut passed, may_act, fate);
         }
         self.questions = passed.plan.questions.clone();
-        self.next_wake = passed.plan.next_wake;
+        self.next_wake = passed.plan.next_wake.map(|wake| world.true_time(wake));
         self.wants_words_of.clone_from(&passed.plan.wants_words_of);
         // The shell's backoff: a pass in which a write failed is followed by another.
         if (!may_act || self.failed) && !passed.crashed {

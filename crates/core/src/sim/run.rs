@@ -11,9 +11,8 @@ use super::process::{Fate, Process};
 use super::releases;
 use super::world::{Kind, World};
 use crate::analysis::{Answer, Outcome, Question, Scope, Token};
-use crate::names::{Hash, Side};
-use crate::spec::{Command, Problem, Reason, Rollout, Verb};
-use crate::split::Weight;
+use crate::names::Side;
+use crate::spec::Rollout;
 
 /// What may go wrong in a run.
 #[derive(Clone, Copy, Debug)]
@@ -25,17 +24,39 @@ pub(super) struct Faults {
     pub(super) lost_answers: bool,
     pub(super) pods_fail: bool,
     pub(super) people: bool,
+    /// An operator that lost its lease makes one more pass beside its successor.
+    pub(super) two_at_once: bool,
+    /// The wall clock is set, forward and back.
+    pub(super) clock_steps: bool,
 }
 
 impl Faults {
     pub(super) fn none() -> Self {
-        Self { crashes: false, lag: false, refusals: false, lost_answers: false, pods_fail: false, people: false }
+        Self {
+            crashes: false,
+            lag: false,
+            refusals: false,
+            lost_answers: false,
+            pods_fail: false,
+            people: false,
+            two_at_once: false,
+            clock_steps: false,
+        }
     }
 
     /// Each of them with even odds.
     pub(super) fn drawn(seed: u64) -> Self {
         let bit = |index: u64| (seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (20 + index)) & 1 == 1;
-        Self { crashes: bit(0), lag: bit(1), refusals: bit(2), lost_answers: bit(3), pods_fail: bit(4), people: bit(5) }
+        Self {
+            crashes: bit(0),
+            lag: bit(1),
+            refusals: bit(2),
+            lost_answers: bit(3),
+            pods_fail: bit(4),
+            people: bit(5),
+            two_at_once: bit(6),
+            clock_steps: bit(7),
+        }
     }
 }
 
@@ -47,7 +68,7 @@ pub(super) struct End {
 
 /// Something that happens at an instant.
 #[derive(Clone, Debug)]
-enum Happening {
+pub(super) enum Happening {
     Sync(Kind),
     Slices(Side),
     PodsChange,
@@ -57,6 +78,10 @@ enum Happening {
     Answer(Box<Question>, u64),
     Wake,
     Mischief,
+    /// Git puts back what somebody deleted.
+    Restore,
+    /// The operator that lost its lease writes once more.
+    Ghost,
 }
 
 /// Virtual time after which nothing goes wrong any more.
@@ -67,20 +92,21 @@ const REST_WITHIN: Duration = Duration::from_mins(90);
 /// A run under way.
 pub(super) struct Run {
     seed: u64,
-    faults: Faults,
+    pub(super) faults: Faults,
     planner: Planner,
     pub(super) world: World,
     pub(super) rollout: Rollout,
     pub(super) process: Process,
+    ghost: Option<Process>,
     queue: BTreeMap<(Timestamp, u64), Happening>,
     counter: u64,
     seen: BTreeMap<Kind, u64>,
     waking_pods: BTreeSet<Timestamp>,
     asked: HashSet<Token>,
     epoch: u64,
-    source: Source,
+    pub(super) source: Source,
     calm_at: Timestamp,
-    laws: Laws,
+    pub(super) laws: Laws,
     events: u64,
     timeline: Option<Vec<String>>,
 }
@@ -116,6 +142,7 @@ impl Run {
             world,
             rollout,
             process,
+            ghost: None,
             queue: BTreeMap::new(),
             counter: 0,
             seen: BTreeMap::new(),
@@ -223,14 +250,14 @@ impl Run {
         Ok(End { events: self.events, phase: last.plan.report.phase.as_str() })
     }
 
-    fn note(&mut self, line: impl FnOnce() -> String) {
+    pub(super) fn note(&mut self, line: impl FnOnce() -> String) {
         let now = self.world.now;
         if let Some(timeline) = &mut self.timeline {
             timeline.push(format!("{} {}", now.strftime("%H:%M:%S%.3f"), line()));
         }
     }
 
-    fn schedule(&mut self, after: Duration, happening: Happening) {
+    pub(super) fn schedule(&mut self, after: Duration, happening: Happening) {
         self.counter += 1;
         self.queue.insert((self.world.later(after), self.counter), happening);
     }
@@ -277,6 +304,8 @@ impl Run {
                 }
             }
             Happening::Mischief => self.mischief(),
+            Happening::Restore => self.restore(),
+            Happening::Ghost => self.ghost(),
         }
         Ok(())
     }
@@ -312,7 +341,13 @@ impl Run {
         if passed.crashed {
             self.epoch += 1;
             self.asked.clear();
-            self.process = Process::start(&self.world, self.planner);
+            let successor = Process::start(&self.world, self.planner);
+            let former = std::mem::replace(&mut self.process, successor);
+            if self.faults.two_at_once {
+                self.ghost = Some(former);
+                let delay = self.world.dice.up_to(4_000);
+                self.schedule(delay, Happening::Ghost);
+            }
             self.process.next_wake = Some(self.world.later(Duration::from_secs(1)));
         }
         if let Some(wake) = self.process.next_wake {
@@ -333,8 +368,12 @@ impl Run {
             return;
         }
         let latency = self.world.dice.up_to(if self.faults.lag { 3_000 } else { 50 });
-        let at =
-            question.due.max(self.world.now).checked_add(jiff::SignedDuration::try_from(latency).unwrap()).unwrap();
+        let at = self
+            .world
+            .true_time(question.due)
+            .max(self.world.now)
+            .checked_add(jiff::SignedDuration::try_from(latency).unwrap())
+            .unwrap();
         self.counter += 1;
         let epoch = self.epoch;
         self.queue.insert((at, self.counter), Happening::Answer(Box::new(question), epoch));
@@ -351,10 +390,21 @@ impl Run {
             Source::NotANumber => Outcome::Samples(vec![f64::NAN]),
             Source::Down => Outcome::Error { query_is_wrong: false, message: "connection refused".to_owned() },
         };
-        let answer =
-            Answer { token: question.token.clone(), at: self.world.now, query: question.query.clone(), outcome };
+        // Strictly later than the last one, whatever the clock does, as the shell's desk has it.
+        let last = self.process.answers.last().map_or(Timestamp::MIN, |last| last.at);
+        let at = self.world.clock_now().max(last.checked_add(jiff::SignedDuration::from_nanos(1)).unwrap());
+        let answer = Answer { token: question.token.clone(), at, query: question.query.clone(), outcome };
         self.note(|| format!("answer to {}: {source:?}", question.token.metric.name));
         self.process.answers.push(answer);
+    }
+
+    /// The former leader's last pass, on what it knew: every write carries a version, so that it can do no more than a
+    /// pass of the present one could.
+    fn ghost(&mut self) {
+        if let Some(mut ghost) = self.ghost.take() {
+            let passed = ghost.pass(&mut self.world, &self.rollout.clone(), &mut |_| Fate::Done);
+            self.note(|| format!("GHOST wrote {:?}", passed.wrote));
+        }
     }
 
     /// What follows in the cluster from what changed.
@@ -408,83 +458,5 @@ impl Run {
                 self.queue.insert((at, self.counter), Happening::PodsChange);
             }
         }
-    }
-
-    /// Something that nobody but people, GitOps tools and nodes do.
-    fn mischief(&mut self) {
-        let roll = self.world.dice.below(100);
-        let (people, pods) = (self.faults.people, self.faults.pods_fail);
-        match roll {
-            35..48 if pods => self.break_pods(),
-            48..50 if pods => self.world.never_ready.push(self.rollout.hash.clone()),
-            50..60 => {
-                self.source =
-                    self.world.dice.of(&[Source::Good, Source::Bad, Source::Empty, Source::Down, Source::NotANumber]);
-            }
-            60..68 if people => {
-                let weight = Weight::clamped(u32::try_from(self.world.dice.below(101)).unwrap());
-                let index = usize::try_from(self.world.dice.below(self.world.routes.len() as u64)).unwrap();
-                self.world.routes[index].weight = weight;
-                self.world.routes[index].generation += 1;
-                self.world.changed(Kind::Routes);
-                self.laws.excuse(self.world.now);
-            }
-            68..76 if people => self.rollout.replicas = u32::try_from(self.world.dice.below(9)).unwrap(),
-            76..80 if people => self.rollout.paused = !self.rollout.paused,
-            80..84 if people => self.break_spec(),
-            84..88 if people => self.lose_status(),
-            84..96 => self.command(),
-            _ => self.declare_another_template(),
-        }
-        let (hash, replicas, source) = (self.rollout.hash.clone(), self.rollout.replicas, self.source);
-        let command = self.rollout.command.clone();
-        self.note(|| format!("MISCHIEF {roll}: declared {hash} x{replicas}, source {source:?}, command {command:?}"));
-        self.schedule(Duration::from_millis(5), Happening::Wake);
-        self.process.next_wake = Some(self.world.now);
-    }
-
-    fn declare_another_template(&mut self) {
-        let template = self.world.dice.below(4);
-        self.rollout.hash = Hash::new(format!("v{template}"));
-        self.rollout.generation += 1;
-        self.laws.excuse_scaling(self.world.now);
-    }
-
-    /// A backup without status is restored.
-    fn lose_status(&mut self) {
-        self.world.status = None;
-        self.world.changed(Kind::Status);
-        self.laws.excuse(self.world.now);
-    }
-
-    fn break_spec(&mut self) {
-        self.rollout.spec = match &self.rollout.spec {
-            Ok(_) => Err(Problem { reason: Reason::InvalidAnalysis, message: "no such template".to_owned() }),
-            Err(_) => Ok(releases::spec(&mut self.world.dice)),
-        };
-    }
-
-    fn command(&mut self) {
-        let verbs = [Verb::Promote, Verb::PromoteFull, Verb::Abort, Verb::Retry, Verb::Pause, Verb::Resume];
-        let verb = self.world.dice.of(&verbs);
-        let id = self.world.dice.next().to_string();
-        self.rollout.command = Some(Ok(Command { verb, hash: self.rollout.hash.clone(), id }));
-    }
-
-    fn break_pods(&mut self) {
-        let hashes: Vec<_> = self.world.sets.keys().cloned().collect();
-        if hashes.is_empty() {
-            return;
-        }
-        let hash = self.world.dice.of(&hashes);
-        let now = self.world.now;
-        let back = self.world.dice.of(&[5_000, 20_000, 60_000]);
-        let most = 1 + self.world.dice.below(8);
-        let set = self.world.sets.get_mut(&hash).unwrap();
-        for pod in set.pods.iter_mut().take(usize::try_from(most).unwrap()) {
-            pod.ready_from = now.checked_add(jiff::SignedDuration::from_millis(back)).unwrap();
-        }
-        self.laws.excuse(self.world.now);
-        self.world.changed(Kind::Sets);
     }
 }

@@ -132,6 +132,8 @@ pub(super) struct World {
     pub(super) routes: Vec<Route>,
     pub(super) proxies: Proxies,
     pub(super) slow_pods: bool,
+    /// How far the operator's wall clock is off, in seconds.
+    pub(super) skew: i64,
     /// Pods of these hashes never become ready.
     pub(super) never_ready: Vec<Hash>,
     /// Pods of these hashes crash, since then.
@@ -159,6 +161,7 @@ impl World {
             routes: (0..routes).map(route).collect(),
             proxies: Proxies { weights: vec![Weight::ZERO; routes], behind: BTreeMap::new() },
             slow_pods: false,
+            skew: 0,
             never_ready: Vec::new(),
             crashing: BTreeMap::new(),
         }
@@ -166,6 +169,16 @@ impl World {
 
     pub(super) fn later(&self, by: Duration) -> Timestamp {
         self.now.checked_add(SignedDuration::try_from(by).unwrap()).unwrap()
+    }
+
+    /// The operator's wall clock.
+    pub(super) fn clock_now(&self) -> Timestamp {
+        self.now.checked_add(SignedDuration::from_secs(self.skew)).unwrap()
+    }
+
+    /// When the operator's wall clock will show `at`.
+    pub(super) fn true_time(&self, at: Timestamp) -> Timestamp {
+        at.checked_sub(SignedDuration::from_secs(self.skew)).unwrap()
     }
 
     pub(super) fn changed(&mut self, kind: Kind) -> u64 {
