@@ -229,9 +229,9 @@ pub struct RejectedRevision {
     /// When.
     pub at: Timestamp,
 
-    /// Name of the report about it, where there is one.
+    /// The query as sent, where a metric decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub report: Option<String>,
+    pub query: Option<String>,
 }
 
 /// A command from a person that was answered.

@@ -121,7 +121,7 @@ fn rejected(rejection: &Rejection) -> RejectedRevision {
         reason: rejection.reason.clone(),
         message: rejection.message.clone(),
         at: rejection.at,
-        report: None,
+        query: rejection.query.clone(),
     }
 }
 
