@@ -82,7 +82,8 @@ fn count(object: &Value, pointer: &str) -> u32 {
     object.pointer(pointer).and_then(Value::as_u64).and_then(|count| u32::try_from(count).ok()).unwrap_or_default()
 }
 
-fn label<'a>(object: &'a Value, name: &str) -> Option<&'a str> {
+/// The value of a label.
+pub fn label<'a>(object: &'a Value, name: &str) -> Option<&'a str> {
     object.pointer("/metadata/labels")?.get(name)?.as_str()
 }
 

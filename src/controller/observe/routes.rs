@@ -1,15 +1,15 @@
 //! The routes that a Rollout names.
 
-use std::sync::Arc;
-
+use leadsman_api::names::ROLLOUT_LABEL;
 use leadsman_core::observed::{Look, RouteId, RouteView};
 use leadsman_core::spec::{Problem, Reason};
+use serde_json::Value;
 
 use super::AroundRoute;
 use super::reading::look_at;
 use crate::controller::caches::Served;
 use crate::controller::context::Context;
-use crate::controller::copies::WholeCopy;
+use crate::controller::copies::{WholeCopy, label};
 use crate::controller::key::Key;
 use crate::controller::memory::Memory;
 use crate::controller::subject::Subject;
@@ -40,7 +40,7 @@ pub async fn look(
             Look::Seen(copy) => {
                 let object = copy.object();
                 let mut looked = view(route, &object, &subject.backends());
-                looked.problem = foreign(subject, route, &copy).or(looked.problem);
+                looked.problem = foreign(subject, route, &copy, &object).or(looked.problem);
                 (Look::Seen(looked), Look::Seen(object))
             }
             Look::Missing => (Look::Missing, Look::Missing),
@@ -52,9 +52,13 @@ pub async fn look(
     (views, around)
 }
 
-/// A route that we should create but that somebody else has.
-fn foreign(subject: &Subject, route: &RouteRef, copy: &Arc<WholeCopy>) -> Option<Problem> {
-    let ours = copy.controller.as_ref().is_some_and(|owner| *owner.uid == *subject.uid);
+/// A route that we should create but that somebody else has. One that an earlier Rollout of this name left behind without
+/// an owner is ours: the next write takes it over.
+fn foreign(subject: &Subject, route: &RouteRef, copy: &WholeCopy, object: &Value) -> Option<Problem> {
+    let ours = match &copy.controller {
+        Some(owner) => *owner.uid == *subject.uid,
+        None => label(object, ROLLOUT_LABEL) == Some(&*subject.key.name),
+    };
     (route.spec.is_some() && !ours).then(|| Problem {
         reason: Reason::InvalidRoute,
         message: format!(
