@@ -22,6 +22,7 @@ pub mod account;
 pub mod audit;
 pub mod binomial;
 pub mod cluster;
+pub mod demo;
 mod dump;
 pub mod figures;
 pub mod load;

@@ -241,7 +241,8 @@ impl Namespace {
     }
 }
 
-fn keeps() -> bool {
+/// Whether what was made is to stay.
+pub(crate) fn keeps() -> bool {
     std::env::var(KEEP_VARIABLE).is_ok_and(|value| !value.is_empty() && value != "0")
 }
 

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod crds;
+mod demo;
 mod test;
 
 use clap::{Parser, Subcommand};
@@ -21,6 +22,8 @@ enum Task {
     Cluster(cluster::Cluster),
     /// Write the CRDs into crds/ from the types
     Crds,
+    /// A good release and a bad one on a real cluster, shown as they go
+    Demo(demo::Demo),
     /// Everything that CI checks
     Test(test::Test),
 }
@@ -29,6 +32,7 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Task::Cluster(cluster) => cluster.run(),
         Task::Crds => crds::run(),
+        Task::Demo(demo) => demo.run(),
         Task::Test(test) => test.run(),
     }
 }

@@ -174,7 +174,8 @@ pub(crate) mod tests {
             record(12.3, "v1", 200),
         ];
         let story = Story::of_records(versions(), &records, 10.0);
-        let seen: Vec<_> = story.seconds.iter().map(|it| it.answers.iter().map(|a| a.all).collect::<Vec<_>>()).collect();
+        let seen: Vec<_> =
+            story.seconds.iter().map(|it| it.answers.iter().map(|a| a.all).collect::<Vec<_>>()).collect();
         assert_eq!(seen, [[1, 1, 0], [1, 0, 0]]);
         assert_eq!(story.seconds[0].of(1).success(), Some(0.0));
         assert_eq!(story.seconds[0].share(1), Some(0.5));

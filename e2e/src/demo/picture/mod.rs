@@ -1,0 +1,233 @@
+//! The picture of both releases, as SVG: who answered, what the route said, how well it went, and what was decided when.
+//!
+//! It has its own background and follows the reader's colour scheme where the viewer tells it.
+
+mod labels;
+mod lanes;
+mod pen;
+
+use labels::Place;
+use pen::{Pen, Scale};
+
+use super::story::{Decision, Story, Tone};
+
+const WIDTH: f64 = 960.0;
+const HEIGHT: f64 = 420.0;
+/// Left and right ends of both lanes.
+const LEFT: f64 = 62.0;
+const RIGHT: f64 = 940.0;
+/// Baselines of the rows of labels.
+const ROWS: [f64; 3] = [78.0, 93.0, 108.0];
+/// Top and bottom of the lane of shares.
+const SHARES: (f64, f64) = (118.0, 268.0);
+/// Top and bottom of the lane of success rates.
+const SUCCESS: (f64, f64) = (288.0, 368.0);
+
+const STYLE: &str = "
+text{font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif;font-size:11px;fill:#59636e}
+.title{font-size:15px;font-weight:600;fill:#1f2328}
+.strong{fill:#1f2328}
+.page{fill:#fbfcfd;stroke:#d8dee4}
+.lane{fill:#f1f4f7}
+.grid{stroke:#dfe4e9;stroke-width:1}
+.weight{fill:none;stroke:#1f2328;stroke-width:1.8;stroke-linejoin:round}
+.limit{stroke:#59636e;stroke-width:1.2;stroke-dasharray:4 3}
+.area{stroke-width:1;fill-opacity:.34;stroke-opacity:.7}
+.line{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}
+.wide{stroke-width:5;stroke-opacity:.45}
+.s0{stroke:#8c959f}.f0{fill:#8c959f}
+.s1{stroke:#0969da}.f1{fill:#0969da}
+.s2{stroke:#d9480f}.f2{fill:#d9480f}
+.halo{stroke:#fbfcfd;stroke-width:3px;stroke-linejoin:round;paint-order:stroke}
+.mark{stroke-width:1;stroke-opacity:.75}
+.plain{stroke:#8c959f;stroke-dasharray:2 3}
+line.good{stroke:#1a7f37}text.good{fill:#1a7f37;font-weight:600}
+line.bad{stroke:#cf222e}text.bad{fill:#cf222e;font-weight:600}
+@media (prefers-color-scheme:dark){
+text{fill:#9198a1}
+.title,.strong{fill:#f0f6fc}
+.page{fill:#0d1117;stroke:#30363d}
+.halo{stroke:#0d1117}
+.lane{fill:#151b23}
+.grid{stroke:#262c34}
+.weight{stroke:#f0f6fc}
+.limit{stroke:#9198a1}
+.s0{stroke:#7d8590}.f0{fill:#7d8590}
+.s1{stroke:#4493f8}.f1{fill:#4493f8}
+.s2{stroke:#f0883e}.f2{fill:#f0883e}
+.plain{stroke:#6e7681}
+line.good{stroke:#3fb950}text.good{fill:#3fb950}
+line.bad{stroke:#f85149}text.bad{fill:#f85149}
+}
+";
+
+/// Draws it.
+pub fn draw(story: &Story, title: &str) -> String {
+    let end = story.end().max(1.0);
+    let time = Scale::new((0.0, end), (LEFT, RIGHT));
+    let mut pen = Pen::default();
+    pen.open(WIDTH, HEIGHT, title, STYLE);
+    pen.rect("page", (0.5, 0.5), (WIDTH - 1.0, HEIGHT - 1.0), 8.0);
+    pen.text("title", "start", (LEFT, 28.0), title);
+    legend(&mut pen, story);
+    for lane in [SHARES, SUCCESS] {
+        pen.rect("lane", (LEFT, lane.0), (RIGHT - LEFT, lane.1 - lane.0), 0.0);
+    }
+    seconds(&mut pen, time, end);
+    lanes::shares(&mut pen, story, time, SHARES);
+    lanes::success(&mut pen, story, time, SUCCESS);
+    decisions(&mut pen, story, time);
+    pen.text("strong", "start", (LEFT, 409.0), &story.caption);
+    pen.close()
+}
+
+/// What the colours and lines mean, a word behind the other.
+fn legend(pen: &mut Pen, story: &Story) {
+    let y = 52.0;
+    let mut x = LEFT;
+    for (place, version) in story.versions.iter().enumerate() {
+        let words = if version.note.is_empty() {
+            format!("answered by {}", version.name)
+        } else {
+            format!("{}, {}", version.name, version.note)
+        };
+        pen.rect(&format!("area s{place} f{place}"), (x, y - 9.0), (12.0, 10.0), 2.0);
+        pen.text("strong", "start", (x + 18.0, y), &words);
+        x += 18.0 + labels::width(&words) + 22.0;
+    }
+    pen.path("weight", &format!("M{x:.1} {y1:.1}h8v-8h8", y1 = y - 0.5));
+    pen.text("strong", "start", (x + 22.0, y), "canary's weight in the route");
+    x += 22.0 + labels::width("canary's weight in the route") + 22.0;
+    if story.limit.is_some() {
+        pen.line("limit", (x, y - 4.0), (x + 16.0, y - 4.0));
+        pen.text("strong", "start", (x + 22.0, y), "success that a canary needs");
+    }
+}
+
+/// The axis of time.
+fn seconds(pen: &mut Pen, time: Scale, end: f64) {
+    let step = if end > 200.0 { 30.0 } else { 10.0 };
+    let mut at = 0.0;
+    while at <= end {
+        let x = time.at(at);
+        for lane in [SHARES, SUCCESS] {
+            pen.line("grid", (x, lane.0), (x, lane.1));
+        }
+        // The last place is the unit's.
+        if x < RIGHT - 40.0 {
+            pen.text("", "middle", (x, SUCCESS.1 + 16.0), &format!("{at:.0}"));
+        }
+        at += step;
+    }
+    pen.text("", "end", (RIGHT, SUCCESS.1 + 16.0), "seconds");
+}
+
+/// A line through both lanes for each decision, with its label above.
+fn decisions(pen: &mut Pen, story: &Story, time: Scale) {
+    let wanted: Vec<_> = story.decisions.iter().map(|it| (time.at(it.at), it.label.as_str())).collect();
+    let places = labels::places(&wanted, RIGHT);
+    let tone = |decision: &Decision| match decision.tone {
+        Tone::Plain => "plain",
+        Tone::Good => "good",
+        Tone::Bad => "bad",
+    };
+    let height = |place: &Place| ROWS.get(place.row).copied().unwrap_or(SHARES.0);
+    for ((decision, (x, _)), place) in story.decisions.iter().zip(&wanted).zip(&places) {
+        pen.line(&format!("mark {}", tone(decision)), (*x, height(place) - 9.0), (*x, SUCCESS.1));
+    }
+    // After all lines, so that each is seen to go behind the labels it passes.
+    for (decision, place) in story.decisions.iter().zip(&places) {
+        let anchor = if place.to_the_left { "end" } else { "start" };
+        let class = if decision.tone == Tone::Plain { "halo".to_owned() } else { format!("halo {}", tone(decision)) };
+        pen.text(&class, anchor, (place.text_at, height(place)), &decision.label);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::story::tests::versions;
+    use super::super::story::{Answers, Second};
+    use super::*;
+
+    /// Both releases as they should go, with the wobble that clients see.
+    fn both_releases() -> Story {
+        // Version, and how many of a second's 200 requests it answers.
+        let newest = |at: usize| match at {
+            0..13 => (0, 200),
+            13..30 => (1, 20),
+            30..46 => (1, 100),
+            78..85 => (2, 20),
+            _ => (1, 200),
+        };
+        let wobbles = [0, 3, 1, 4, 2, 0, 5, 3, 1, 2, 4];
+        let seconds = (0..100).zip(wobbles.into_iter().cycle()).map(|(at, wobble)| {
+            let (version, part) = newest(at);
+            let all = if part < 200 { part + wobble - 2 } else { part };
+            let mut second = Second { answers: vec![Answers::default(); 3] };
+            second.answers[version] = Answers { all, failed: if version == 2 { 4 + wobble } else { 0 } };
+            second.answers[version.saturating_sub(1)].all += 200 - all;
+            second
+        });
+        let decision = |at: f64, label: &str, tone| Decision { at, label: label.to_owned(), tone };
+        Story {
+            versions: versions(),
+            seconds: seconds.collect(),
+            weights: vec![
+                (0.0, 0.0),
+                (12.6, 10.0),
+                (29.8, 50.0),
+                (45.5, 100.0),
+                (52.0, 0.0),
+                (77.9, 10.0),
+                (84.6, 0.0),
+            ],
+            decisions: vec![
+                decision(5.0, "v2 declared", Tone::Plain),
+                decision(14.8, "step 1/4", Tone::Plain),
+                decision(24.9, "step 2/4", Tone::Plain),
+                decision(31.9, "step 3/4", Tone::Plain),
+                decision(42.0, "step 4/4", Tone::Plain),
+                decision(54.2, "promoted", Tone::Good),
+                decision(71.0, "v3 declared", Tone::Plain),
+                decision(79.9, "step 1/4", Tone::Plain),
+                decision(84.5, "analysis failed", Tone::Bad),
+                decision(88.8, "rolled back", Tone::Bad),
+            ],
+            limit: Some(0.95),
+            caption: "20,000 requests; 42 failed, all of them in v3 <itself> & nowhere else".to_owned(),
+        }
+    }
+
+    #[test]
+    fn everything_of_the_story_is_in_the_picture() {
+        let svg = draw(&both_releases(), "Two releases");
+        for words in ["Two releases", "v2, good", "v3, 30% errors", "analysis failed", "promoted", "seconds", "100%"] {
+            assert!(svg.contains(words), "{words}");
+        }
+        assert!(svg.contains("&lt;itself&gt; &amp; nowhere"));
+        // A file to look at: LEADSMAN_PICTURE=/tmp/picture.svg cargo test -p leadsman-e2e --lib picture
+        if let Some(path) = std::env::var_os("LEADSMAN_PICTURE") {
+            std::fs::write(path, svg).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_story_of_nothing_is_still_a_picture() {
+        let svg = draw(&Story::default(), "Nothing");
+        assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
+        assert!(!svg.contains("NaN") && !svg.contains("inf"));
+    }
+
+    #[test]
+    fn the_weight_is_drawn_as_steps_at_the_instants_of_its_writes() {
+        let story = Story {
+            seconds: vec![Second::default(); 10],
+            weights: vec![(0.0, 0.0), (5.0, 50.0)],
+            versions: versions(),
+            ..Story::default()
+        };
+        let (middle, right) = (f64::midpoint(LEFT, RIGHT), RIGHT);
+        let svg = draw(&story, "");
+        assert!(svg.contains(&format!("d=\"M{LEFT:.1} 268.0H{middle:.1}V193.0H{right:.1}\"")), "{svg}");
+    }
+}

@@ -1,0 +1,274 @@
+//! What the panel shows, as lines of text; and the one line of it that a log gets.
+
+use leadsman_api::{Phase, RolloutStatus, Verdict};
+
+use super::story::{Answers, Story, Version};
+
+const DIM: &str = "\x1b[2m";
+const BOLD: &str = "\x1b[1m";
+const GREEN: &str = "\x1b[32m";
+const YELLOW: &str = "\x1b[33m";
+const RED: &str = "\x1b[31m";
+const PLAIN: &str = "\x1b[0m";
+/// By version, as in the picture.
+const VERSIONS: [&str; 3] = ["\x1b[37m", "\x1b[94m", "\x1b[38;5;208m"];
+const BARS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+/// Shares and success rates are those of the last seconds.
+const RECENT: usize = 3;
+/// What stands before the timelines.
+const TABLE: usize = 44;
+
+/// All that there is to show at a moment.
+#[derive(Debug)]
+pub(super) struct Now<'a> {
+    /// What is being released.
+    pub title: &'a str,
+    /// Seconds since the story began.
+    pub at: f64,
+    /// Of the Rollout.
+    pub status: &'a RolloutStatus,
+    /// What clients saw.
+    pub story: &'a Story,
+    /// By version, in the order of [`Story::versions`].
+    pub revisions: &'a [String],
+    /// Requests, those that a release failed itself, and those that nobody should have lost.
+    pub requests: (u64, u64, u64),
+}
+
+impl Now<'_> {
+    /// The panel; always of the same number of lines.
+    pub(super) fn panel(&self, width: usize) -> Vec<String> {
+        let rule = "─".repeat(width.saturating_sub(self.title.chars().count() + 11));
+        let mut lines = vec![format!("{BOLD}── {}{PLAIN} {DIM}{rule}{PLAIN} {:>4.0} s", self.title, self.at)];
+        lines.push(self.where_it_stands());
+        lines.push(format!("{DIM}{:<15}{:>8}{:>10}{:>7}   share over time{PLAIN}", "", "share", "success", "pods"));
+        lines.extend((0..self.story.versions.len()).map(|version| self.row(version, width)));
+        lines.push(self.requests());
+        let mut message = wrapped(&self.status.message, width.saturating_sub(13)).into_iter();
+        for head in ["  message    ", "             "] {
+            lines.push(format!("{DIM}{head}{PLAIN}{}", message.next().unwrap_or_default()));
+        }
+        lines
+    }
+
+    /// What has changed since the last line of a log is for the caller to know.
+    pub(super) fn line(&self) -> String {
+        let recent = self.story.last_seconds(RECENT);
+        let seen = self.canary().and_then(|version| recent.share(version));
+        let versions = self.story.versions.iter().enumerate();
+        let rate = |(place, version): (usize, &Version)| {
+            Some(format!("{} {}", version.name, percent(recent.of(place).success()?)))
+        };
+        let rates: Vec<_> = versions.filter_map(rate).collect();
+        let (requests, _, lost) = self.requests;
+        format!(
+            "{}, step {}, weight {}% ({}% in force), seen {}, success {}, {} requests, {lost} lost: {}",
+            self.phase(),
+            self.step(),
+            self.weights().0,
+            self.weights().1,
+            seen.map_or_else(|| "-".to_owned(), percent),
+            rates.join(" "),
+            grouped(requests),
+            self.status.message,
+        )
+    }
+
+    fn where_it_stands(&self) -> String {
+        let colour = match self.status.phase {
+            Some(Phase::Healthy) => GREEN,
+            Some(Phase::Progressing | Phase::Paused) | None => YELLOW,
+            _ => RED,
+        };
+        let (desired, in_force) = self.weights();
+        let verdict = self.status.analysis.first().map(|metric| {
+            let colour = if metric.verdict == Verdict::Success { GREEN } else { RED };
+            let value = metric.value.as_deref().unwrap_or("no value");
+            format!("   {} {colour}{value}{PLAIN} {DIM}({})", metric.metric, of(metric.measurements, "measurement"))
+        });
+        format!(
+            "  {BOLD}{colour}{:<13}{PLAIN}step {BOLD}{}{PLAIN}   weight {BOLD}{desired}%{PLAIN}, in force {BOLD}{in_force}%{PLAIN}{}",
+            self.phase(),
+            self.step(),
+            verdict.unwrap_or_default(),
+        )
+    }
+
+    fn row(&self, version: usize, width: usize) -> String {
+        let recent = self.story.last_seconds(RECENT);
+        let colour = VERSIONS.get(version).copied().unwrap_or_default();
+        let name = self.story.versions.get(version).map_or("", |it| it.name.as_str());
+        let is = |hash: &str| self.revisions.get(version).is_some_and(|it| it == hash);
+        let (role, pods) = match (&self.status.stable, &self.status.canary) {
+            (Some(stable), _) if is(&stable.hash) => ("stable", Some((stable.ready_replicas, stable.replicas))),
+            (_, Some(canary)) if is(&canary.hash) => ("canary", Some((canary.ready_replicas, canary.replicas))),
+            _ => ("", None),
+        };
+        let success = recent.of(version).success();
+        let rate_colour = match success {
+            Some(rate) if rate < self.story.limit.unwrap_or_default() => RED,
+            Some(_) => GREEN,
+            None => DIM,
+        };
+        format!(
+            "  {colour}{BOLD}{name:<4}{PLAIN}{role:<9}{:>8}{rate_colour}{:>10}{PLAIN}{:>7}   {}",
+            recent.share(version).map_or_else(String::new, percent),
+            success.map_or_else(|| "-".to_owned(), percent),
+            pods.map_or_else(String::new, |(ready, wanted)| format!("{ready}/{wanted}")),
+            self.timeline(version, colour, width.saturating_sub(TABLE)),
+        )
+    }
+
+    /// A column for each second, or for several where there are more than columns; red where a version fails.
+    fn timeline(&self, version: usize, colour: &str, width: usize) -> String {
+        let each = self.story.seconds.len().div_ceil(width.max(1)).max(1);
+        let mut line = String::new();
+        let mut current = "";
+        for part in self.story.seconds.chunks(each) {
+            let total: u32 = part.iter().map(super::story::Second::total).sum();
+            let own = part.iter().fold(Answers::default(), |sum, second| sum.and(second.of(version)));
+            let fails = own.success().is_some_and(|rate| rate < self.story.limit.unwrap_or_default());
+            let wanted = if fails { RED } else { colour };
+            if wanted != current {
+                line.push_str(wanted);
+                current = wanted;
+            }
+            line.push(bar(own.all, total));
+        }
+        line + PLAIN
+    }
+
+    fn requests(&self) -> String {
+        let (all, own, lost) = self.requests;
+        let colour = if lost == 0 { GREEN } else { RED };
+        let own = if own == 0 { String::new() } else { format!("{} failed in the release itself, ", grouped(own)) };
+        format!("{DIM}  requests   {PLAIN}{}, {own}{colour}{} lost{PLAIN}", grouped(all), grouped(lost))
+    }
+
+    fn canary(&self) -> Option<usize> {
+        let canary = self.status.canary.as_ref()?;
+        self.revisions.iter().position(|hash| *hash == canary.hash)
+    }
+
+    fn phase(&self) -> String {
+        self.status.phase.map_or_else(|| "-".to_owned(), |phase| format!("{phase:?}"))
+    }
+
+    fn step(&self) -> &str {
+        self.status.step.as_ref().map_or("-", |step| &step.display)
+    }
+
+    fn weights(&self) -> (i32, i32) {
+        self.status.weight.map_or((0, 0), |weight| (weight.desired, weight.in_force))
+    }
+}
+
+/// A block as high as the part is large; what is there at all is seen.
+fn bar(part: u32, total: u32) -> char {
+    let height = (part * 8 + total / 2).checked_div(total).unwrap_or_default().max(u32::from(part > 0));
+    BARS.get(height as usize).copied().unwrap_or('█')
+}
+
+pub(super) fn percent(share: f64) -> String {
+    format!("{:.1}%", share * 100.0)
+}
+
+/// 12,345.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+fn of(number: i32, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+/// Words in lines of at most this many characters; a longer word has a line of its own.
+pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::story::{Second, tests::versions};
+    use super::*;
+
+    fn status() -> RolloutStatus {
+        serde_json::from_value(json!({
+            "phase": "Progressing",
+            "message": "pausing, until 12:03:10Z",
+            "stable": {"hash": "b", "revision": 2, "replicas": 4, "readyReplicas": 4},
+            "canary": {"hash": "c", "revision": 3, "replicas": 1, "readyReplicas": 1},
+            "step": {"index": 1, "of": 4, "display": "2/4"},
+            "weight": {"desired": 50, "written": 50, "inForce": 10},
+            "analysis": [{"metric": "success-rate", "verdict": "Failure", "value": "0.7", "measurements": 1, "failed": 1}],
+        }))
+        .unwrap()
+    }
+
+    fn plain(line: &str) -> String {
+        let mut plain = String::new();
+        let mut parts = line.split('\x1b');
+        plain.push_str(parts.next().unwrap());
+        parts.for_each(|part| plain.push_str(part.split_once('m').unwrap().1));
+        plain
+    }
+
+    #[test]
+    fn the_panel_says_where_the_release_stands_and_who_answers() {
+        let answers = |all, failed| Answers { all, failed };
+        let second = Second { answers: vec![answers(0, 0), answers(180, 0), answers(20, 6)] };
+        let story = Story { versions: versions(), seconds: vec![second; 5], limit: Some(0.95), ..Story::default() };
+        let revisions = ["a", "b", "c"].map(str::to_owned);
+        let now = Now {
+            title: "release 2 of 2: v3",
+            at: 84.4,
+            status: &status(),
+            story: &story,
+            revisions: &revisions,
+            requests: (12345, 30, 0),
+        };
+        let panel: Vec<_> = now.panel(100).iter().map(|line| plain(line)).collect();
+        let text = panel.join("\n");
+        for words in [
+            "Progressing  step 2/4   weight 50%, in force 10%   success-rate 0.7 (1 measurement)",
+            "v2  stable      90.0%    100.0%    4/4   ▇▇▇▇▇",
+            "v3  canary      10.0%     70.0%    1/1   ▁▁▁▁▁",
+            "12,345, 30 failed in the release itself, 0 lost",
+            "message    pausing, until 12:03:10Z",
+        ] {
+            assert!(text.contains(words), "{words}\n{text}");
+        }
+        assert_eq!(panel[0].chars().count(), 100);
+        assert!(now.line().contains("seen 10.0%"), "{}", now.line());
+    }
+
+    #[test]
+    fn long_messages_are_wrapped_between_words() {
+        assert_eq!(wrapped("one two three four", 9), ["one two", "three", "four"]);
+    }
+
+    #[test]
+    fn numbers_are_grouped() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+    }
+}

@@ -1,0 +1,45 @@
+//! `cargo xtask demo`: a good release and a bad one on the cluster, shown as they go.
+
+use std::{
+    env::current_dir,
+    path::PathBuf,
+    process::{Command, exit},
+};
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use leadsman_bed::{Bed, build_operator};
+
+/// Options of `demo`.
+#[derive(Args)]
+pub struct Demo {
+    /// Leave the application and its operator running, and say how to look around
+    #[arg(long)]
+    keep: bool,
+    /// Where the picture goes; target/demo/rollout.svg unless given
+    #[arg(long, value_name = "PATH")]
+    picture: Option<PathBuf>,
+}
+
+impl Demo {
+    /// Brings up what is missing, then hands over to the program that shows it. Its exit code is ours.
+    pub fn run(self) -> Result<()> {
+        let bed = Bed::up()?;
+        // The harness would do both as well, but only once it is built itself.
+        eprintln!("building the operator");
+        let image = bed.load_operator_image(&build_operator()?)?;
+        eprintln!("building the demo");
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut demo = Command::new(cargo);
+        demo.args(["run", "--quiet", "--package", "leadsman-e2e", "--bin", "demo", "--"]);
+        demo.env("LEADSMAN_E2E_OPERATOR_IMAGE", image).env("LEADSMAN_E2E_KEEP", if self.keep { "1" } else { "0" });
+        if let Some(picture) = self.picture {
+            demo.arg("--picture").arg(current_dir()?.join(picture));
+        }
+        let status = demo.status().context("cannot run cargo")?;
+        if !status.success() {
+            exit(status.code().unwrap_or(1));
+        }
+        Ok(())
+    }
+}
