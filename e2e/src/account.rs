@@ -93,8 +93,12 @@ pub fn shares(records: &[Record], plateaus: &[Plateau], version_of: &BTreeMap<St
         }
         let first = sorted.partition_point(|record| record.sent < plateau.from);
         let end = sorted.partition_point(|record| record.sent < plateau.to);
+        let sent = sorted.get(first..end).unwrap_or_default();
+        // A request that was under way at the change may have gone either way. The plateau ends with the first of them,
+        // and not with all others but them: the slower version would seem rarer than it is.
+        let ended = |record: &&Record| record.sent + record.milliseconds / 1e3 < plateau.to;
         let mut counts: BTreeMap<String, u64> = BTreeMap::new();
-        for record in sorted.get(first..end).unwrap_or_default() {
+        for record in sent.iter().take_while(|record| ended(record)) {
             *counts.entry(record.version.clone()).or_default() += 1;
         }
         let total: u64 = counts.values().sum();
@@ -102,7 +106,6 @@ pub fn shares(records: &[Record], plateaus: &[Plateau], version_of: &BTreeMap<St
             continue;
         }
         let versions: std::collections::BTreeSet<_> = expected.keys().chain(counts.keys()).collect();
-        // What remains is the last one's: a check of it would say nothing new.
         for version in versions {
             let (share, count) =
                 (expected.get(version).copied().unwrap_or(0.0), counts.get(version).copied().unwrap_or(0));
@@ -151,6 +154,14 @@ mod tests {
         let account = account(&records, &["v2"]);
         assert_eq!((account.requests, account.own_failures, account.lost.len()), (4, 1, 2));
         assert!(account.expect_nothing_lost("load").unwrap_err().to_string().contains("503"));
+    }
+
+    #[test]
+    fn a_request_that_was_under_way_at_a_change_is_held_against_nobody() {
+        let plateau = Plateau { from: 0.0, to: 10.0, shares: [("a".to_owned(), 1.0)].into() };
+        let late = Record { milliseconds: 500.0, ..record(9.8, 200, "v2") };
+        let seen = shares(&[record(9.7, 200, "a"), late], &[plateau], &BTreeMap::new()).unwrap();
+        assert_eq!(seen.first().unwrap().counts, [("a".to_owned(), 1)].into());
     }
 
     #[test]

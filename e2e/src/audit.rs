@@ -96,7 +96,8 @@ impl Request {
         let ObjectReference { resource, subresource, name, .. } = &self.object_ref;
         let slash = if subresource.is_empty() { "" } else { "/" };
         let (at, code, said) = (self.request_received_timestamp, self.code(), &self.response_status.message);
-        format!("{at} {} {resource}{slash}{subresource} {name} -> {code} {said} ({})", self.verb, self.uri)
+        let (user, verb) = (self.user(), &self.verb);
+        format!("{at} {user} {verb} {resource}{slash}{subresource} {name} -> {code} {said} ({})", self.uri)
     }
 }
 

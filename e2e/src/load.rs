@@ -115,6 +115,11 @@ impl Load {
         Ok(self.records.get(before..).unwrap_or_default())
     }
 
+    /// How many have been answered, as far as was read.
+    pub fn answered(&self) -> usize {
+        self.next
+    }
+
     /// Everything that was read.
     pub fn records(&self) -> &[Record] {
         &self.records
@@ -124,6 +129,12 @@ impl Load {
     pub async fn summary(&self) -> Result<String> {
         let address = self.address;
         Ok(blocking(move || http::get(address, "/summary")).await?.body)
+    }
+
+    /// Goes on until this many more requests have been answered.
+    pub async fn until_more(&mut self, number: usize) -> Result<()> {
+        self.read().await?;
+        self.until_answered(self.next + number).await
     }
 
     /// Goes on until this many requests have been answered.

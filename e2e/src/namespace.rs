@@ -24,7 +24,7 @@ use crate::dump::dump;
 use crate::load::Load;
 use crate::objects::{apply, cluster_ip, is_cluster_wide, remove_finalizers};
 use crate::proxy::Proxy;
-use crate::rollout::RolloutBuilder;
+use crate::rollout::{RolloutBuilder, SETTLE};
 use crate::routes::{APP, RouteKind};
 use crate::status::{canary_hash, is_current, phase, stable_hash, weight_in_force};
 use crate::timeline::{Entry, Margins, plateaus};
@@ -99,6 +99,11 @@ impl Namespace {
         let api: Api<KubernetesNamespace> = Api::all(self.cluster.client.clone());
         api.delete(&self.name, &DeleteParams::background()).await?;
         Ok(())
+    }
+
+    /// The routes of a kind in it.
+    pub fn route_api(&self, kind: RouteKind) -> Result<Api<DynamicObject>> {
+        Ok(crate::objects::dynamic(&self.cluster.client, &kind.manifest(&self.name))?.0)
     }
 
     /// The objects of a kind in it.
@@ -224,8 +229,8 @@ impl Namespace {
     }
 
     /// The same, with the usual figures kept.
-    pub async fn close(&self, load: &mut Load, may_fail: &[&str], settle: f64) -> Result<Account> {
-        let (account, seen) = self.settle_accounts(load, may_fail, settle).await?;
+    pub async fn close(&self, load: &mut Load, may_fail: &[&str]) -> Result<Account> {
+        let (account, seen) = self.settle_accounts(load, may_fail, SETTLE).await?;
         let figure = |name: &str, value: Value| crate::figures::record(&self.scenario, name, value);
         figure("requests", json!(account.requests));
         figure("own failures", json!(account.own_failures));

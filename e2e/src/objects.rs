@@ -13,9 +13,17 @@ const GIT: &str = "git";
 
 /// Server-side apply of any object, with unknown fields refused.
 pub async fn apply(client: &Client, object: &Value) -> Result<DynamicObject> {
+    apply_with(client, object, false).await
+}
+
+/// The same; as a dry run the API server judges it, and forgets it.
+pub async fn apply_with(client: &Client, object: &Value, dry_run: bool) -> Result<DynamicObject> {
     let (api, name) = dynamic(client, object)?;
-    let params =
-        PatchParams { field_validation: Some(kube::api::ValidationDirective::Strict), ..PatchParams::apply(GIT) };
+    let params = PatchParams {
+        field_validation: Some(kube::api::ValidationDirective::Strict),
+        dry_run,
+        ..PatchParams::apply(GIT)
+    };
     api.patch(&name, &params.force(), &Patch::Apply(object)).await.with_context(|| format!("applying {name}"))
 }
 
@@ -27,7 +35,8 @@ pub fn refusal(error: &anyhow::Error) -> Option<&Status> {
     })
 }
 
-fn dynamic(client: &Client, object: &Value) -> Result<(Api<DynamicObject>, String)> {
+/// The API for objects of this one's kind and namespace, and its name.
+pub fn dynamic(client: &Client, object: &Value) -> Result<(Api<DynamicObject>, String)> {
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
     let version = text("/apiVersion").context("no apiVersion")?;
     let (group, version) = version.split_once('/').unwrap_or(("", &version));

@@ -117,6 +117,20 @@ impl<'a> Operator<'a> {
         Ok(self.namespace.requests()?.into_iter().filter(|request| request.user() == user).collect())
     }
 
+    /// Fails when another operator wrote about a Rollout of this namespace: nothing that was seen would mean anything.
+    pub fn expect_to_be_alone(&self) -> Result<()> {
+        let user = self.user();
+        let is_foreign = |it: &&Request| {
+            it.is_done_write()
+                && it.object_ref.resource == "rollouts"
+                && it.object_ref.subresource == "status"
+                && it.user() != user
+        };
+        let foreign = self.namespace.requests()?.iter().find(is_foreign).map(Request::describe);
+        ensure!(foreign.is_none(), "another operator works in this cluster: {}", foreign.unwrap_or_default());
+        Ok(())
+    }
+
     /// Fails when it asked for anything that its role does not allow.
     pub fn expect_nothing_forbidden(&self) -> Result<()> {
         let forbidden: Vec<_> =

@@ -5,6 +5,10 @@ use serde_json::{Value, json};
 
 use crate::routes::{APP, RouteKind};
 
+/// Seconds that a change is given to reach every proxy, unless a scenario says otherwise. Much more than it takes, but
+/// for a machine that has other things to do.
+pub const SETTLE: f64 = 2.0;
+
 /// A Rollout of the sample application, and what belongs to it.
 #[derive(Clone, Debug)]
 pub struct RolloutBuilder {
@@ -42,7 +46,7 @@ pub fn step_analysis(metrics: &[Value]) -> Value {
 }
 
 impl RolloutBuilder {
-    /// Two pods of `v1` behind a route of this kind; 20% and 50% for 4 s each; everything settles within a second.
+    /// Two pods of `v1` behind a route of this kind; 20% and 50% for 4 s each; everything settles within [`SETTLE`].
     pub fn new(namespace: &str, route: RouteKind) -> Self {
         Self {
             namespace: namespace.to_owned(),
@@ -50,7 +54,7 @@ impl RolloutBuilder {
             routes: vec![route],
             owned: false,
             replicas: 2,
-            settle: "1s".to_owned(),
+            settle: format!("{SETTLE}s"),
             drain: "5s".to_owned(),
             deadline: 120,
             background: Vec::new(),

@@ -52,8 +52,8 @@ async fn bad(namespace: &Namespace, kind: RouteKind) -> Result<()> {
 
     // In force again: from here not one request of the canary's.
     let quiet_from = now();
-    load.until_answered(load.records().len() + 400).await?;
-    let own = namespace.close(&mut load, &["v2"], 1.0).await?.own_failures;
+    load.until_more(400).await?;
+    let own = namespace.close(&mut load, &["v2"]).await?.own_failures;
     ensure!(own > 0, "the bad release failed nothing");
     let late = load.records().iter().filter(|it| it.version == "v2" && it.sent > quiet_from).count();
     ensure!(late == 0, "{late} requests reached the canary after it was rolled back");
@@ -74,7 +74,7 @@ async fn bad_from_the_first(namespace: &Namespace) -> Result<()> {
     namespace.declare(&rollout.app(App { error_rate: 1.0, ..App::new("v2") })).await?;
     let rolled_back = namespace.until_rolled_back(Duration::from_mins(1)).await?;
     ensure!(message(&rolled_back).contains("success-rate is 0"), "{}", message(&rolled_back));
-    let account = namespace.close(&mut load, &["v2"], 1.0).await?;
+    let account = namespace.close(&mut load, &["v2"]).await?;
     ensure!(account.own_failures == account.versions.get("v2").copied().unwrap_or_default(), "{account:?}");
     Ok(())
 }
@@ -98,7 +98,7 @@ async fn slow(namespace: &Namespace) -> Result<()> {
     let good = rollout.version("v3");
     namespace.declare(&good).await?;
     namespace.until_promoted(&good).await?;
-    namespace.close(&mut load, &[], 1.0).await?;
+    namespace.close(&mut load, &[]).await?;
     Ok(())
 }
 
@@ -114,7 +114,7 @@ async fn crash_looping(namespace: &Namespace) -> Result<()> {
     let rolled_back = namespace.until_rolled_back(Duration::from_mins(2)).await?;
     ensure!(message(&rolled_back).contains("CrashLooping"), "{}", message(&rolled_back));
     ensure!(message(&rolled_back).contains("exit code 42"), "its own words: {}", message(&rolled_back));
-    let account = namespace.close(&mut load, &[], 1.0).await?;
+    let account = namespace.close(&mut load, &[]).await?;
     ensure!(!account.versions.contains_key("v2"), "the crash-looping release had traffic: {:?}", account.versions);
     Ok(())
 }

@@ -31,9 +31,8 @@ async fn good(namespace: &Namespace, kind: RouteKind) -> Result<()> {
     namespace.declare(&next).await?;
     let promoted = namespace.until_promoted(&next).await?;
     ensure!(condition(&promoted, "Promoted").is_some_and(|it| it.0 == "True"), "not Promoted: {:?}", promoted.status);
-    let after = load.records().len();
-    load.until_answered(after + 120).await?;
-    let account = namespace.close(&mut load, &[], 1.0).await?;
+    load.until_more(120).await?;
+    let account = namespace.close(&mut load, &[]).await?;
     ensure!(account.versions.keys().eq(["v1", "v2"]), "both versions answered: {:?}", account.versions);
     Ok(())
 }
@@ -53,7 +52,7 @@ async fn figure(namespace: &Namespace) -> Result<()> {
     namespace.declare(&next).await?;
     namespace.until_promoted(&next).await?;
     load.until_answered(20_000).await?;
-    let account = namespace.close(&mut load, &[], 1.0).await?;
+    let account = namespace.close(&mut load, &[]).await?;
     ensure!(account.requests >= 20_000, "{} requests", account.requests);
     Ok(())
 }
@@ -69,7 +68,7 @@ async fn routes_of_the_operator(namespace: &Namespace) -> Result<()> {
     let next = rollout.version("v2");
     namespace.declare(&next).await?;
     namespace.until_promoted(&next).await?;
-    namespace.close(&mut mesh, &[], 1.0).await?;
-    namespace.close(&mut gateway, &[], 1.0).await?;
+    namespace.close(&mut mesh, &[]).await?;
+    namespace.close(&mut gateway, &[]).await?;
     Ok(())
 }

@@ -20,8 +20,13 @@ where
 {
     scenario_without_operator(name, |namespace| async move {
         Operator::install(&namespace).await?;
-        body(Arc::clone(&namespace)).await?;
-        Operator::of(&namespace).expect_nothing_forbidden()
+        let outcome = body(Arc::clone(&namespace)).await;
+        let operator = Operator::of(&namespace);
+        operator.expect_to_be_alone()?;
+        outcome?;
+        operator.expect_nothing_forbidden()?;
+        ensure!(operator.restarts().await? == 0, "the operator ended by itself");
+        Ok(())
     })
 }
 

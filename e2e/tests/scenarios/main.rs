@@ -7,6 +7,12 @@
 mod bad;
 mod good;
 mod harness;
+mod idle;
+mod input;
+mod killed;
+mod people;
+mod sources;
+mod third;
 
 use std::process::ExitCode;
 
@@ -19,7 +25,17 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = arguments.test_threads.or(Some(SIDE_BY_SIDE));
     // The longest first.
-    let trials = [good::trials(), bad::trials()].into_iter().flatten().collect();
+    let trials = [
+        idle::trials(),
+        killed::trials(),
+        sources::trials(),
+        good::trials(),
+        third::trials(),
+        people::trials(),
+        input::trials(),
+        bad::trials(),
+    ];
+    let trials = trials.into_iter().flatten().collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     if arguments.list {
         return ExitCode::SUCCESS;

@@ -1,0 +1,188 @@
+//! People: who promote by a command, who edit weights by hand, and clients that go around the mesh.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use leadsman_api::names::COMMAND_ANNOTATION;
+use leadsman_api::{CommandOutcome, Phase, Rollout};
+use leadsman_bed::http;
+use leadsman_e2e::metrics::success_rate;
+use leadsman_e2e::routes::{APP, STABLE};
+use leadsman_e2e::runtime::blocking;
+use leadsman_e2e::status::{condition, message, phase, weight_in_force};
+use leadsman_e2e::timeline::{bindings, weights};
+use leadsman_e2e::wait::stays;
+use leadsman_e2e::{
+    App, Load, Namespace, Operator, RolloutBuilder, RouteKind, figures, pause, pause_until_promoted, set_weight,
+};
+use libtest_mimic::Trial;
+use serde_json::{Value, json};
+
+use crate::harness::scenario;
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        scenario("promoted-by-command", |ns| async move { promoted_by_command(&ns).await }),
+        scenario("weights-edited-by-hand", |ns| async move { weights_edited(&ns).await }),
+        scenario("client-outside-the-mesh", |ns| async move { outside_the_mesh(&ns).await }),
+        scenario("nothing-is-sent-twice", |ns| async move { nothing_is_retried(&ns).await }),
+    ]
+}
+
+/// Writes the command as the plugin does.
+pub async fn command(namespace: &Namespace, verb: &str, rollout: &RolloutBuilder) -> Result<Rollout> {
+    let id = format!("{verb}-{}", Timestamp::now().as_millisecond());
+    let value = format!("{verb}/{}/{id}", rollout.hash());
+    let patch = json!({"metadata": {"annotations": {COMMAND_ANNOTATION: value}}});
+    let api: Api<Rollout> = namespace.api();
+    api.patch(
+        APP,
+        &PatchParams { field_manager: Some("leadsman-cli".to_owned()), ..PatchParams::default() },
+        &Patch::Merge(patch),
+    )
+    .await?;
+    let seen = namespace
+        .until(&format!("to answer {verb}"), Duration::from_secs(10), |seen| {
+            seen.status.as_ref().and_then(|status| status.last_command.as_ref()).is_some_and(|last| last.id == id)
+        })
+        .await?;
+    let last = seen.status.as_ref().and_then(|status| status.last_command.as_ref()).context("no answer")?;
+    ensure!(last.outcome == CommandOutcome::Executed, "{verb} was refused: {}", last.message);
+    Ok(seen)
+}
+
+async fn promoted_by_command(namespace: &Namespace) -> Result<()> {
+    let kind = RouteKind::HttpRouteGateway;
+    let rollout = RolloutBuilder::new(&namespace.name, kind).background(&[success_rate()]).steps(&[
+        set_weight(25),
+        pause_until_promoted(),
+        set_weight(50),
+        pause("3s"),
+    ]);
+    namespace.deploy(&rollout).await?;
+    let mut load = Load::through(namespace, kind, 60.0).await?;
+    let next = rollout.version("v2");
+    namespace.declare(&next).await?;
+    let is_paused = |seen: &Rollout| phase(seen) == Some(Phase::Paused) && weight_in_force(seen) == 25;
+    let paused = namespace.until("to wait for a person", Duration::from_mins(1), is_paused).await?;
+    ensure!(message(&paused).contains("kubectl leadsman promote podinfo"), "{}", message(&paused));
+    ensure!(condition(&paused, "Paused").is_some_and(|it| it.0 == "True"), "{:?}", paused.status);
+    // Nobody promotes it but a person.
+    let still = |seen: Option<&Rollout>| seen.is_some_and(is_paused);
+    stays(namespace.api::<Rollout>(), APP, "paused at 25%", Duration::from_secs(8), still).await?;
+    command(namespace, "promote", &next).await?;
+    namespace.until_promoted(&next).await?;
+    namespace.close(&mut load, &[]).await?;
+    Ok(())
+}
+
+/// More and less than decided, by somebody with a kubectl: put back, with the pause going on where it was.
+async fn weights_edited(namespace: &Namespace) -> Result<()> {
+    let kind = RouteKind::VirtualService;
+    let rollout = RolloutBuilder::new(&namespace.name, kind)
+        .background(&[success_rate()])
+        .steps(&[set_weight(30), pause_until_promoted()]);
+    namespace.deploy(&rollout).await?;
+    let mut load = Load::through(namespace, kind, 60.0).await?;
+    let next = rollout.version("v2");
+    namespace.declare(&next).await?;
+    let is_paused = |seen: &Rollout| phase(seen) == Some(Phase::Paused) && weight_in_force(seen) == 30;
+    namespace.until("to wait for a person", Duration::from_mins(1), is_paused).await?;
+    load.until_more(120).await?;
+    let user = Operator::of(namespace).user();
+    for foreign in [90, 5] {
+        edit(namespace, foreign).await?;
+        let healed = |route: Option<&DynamicObject>| {
+            let route = route.and_then(|route| serde_json::to_value(route).ok()).unwrap_or_default();
+            leadsman_e2e::timeline::canary_weight(&route, STABLE, leadsman_e2e::routes::CANARY) == Some(30.0)
+        };
+        let route = namespace.route_api(kind)?;
+        let name = kind.route_name().name;
+        leadsman_e2e::wait::wait_for(route, &name, "to be healed", Duration::from_secs(20), healed).await?;
+        let weights = weights(&namespace.requests()?, &kind.route_name());
+        let edited = weights.iter().rfind(|it| it.by != user).context("no edit")?;
+        let back = weights.iter().find(|it| it.received >= edited.done && it.by == user).context("nothing put back")?;
+        let took = back.done - edited.done;
+        figures::record(&namespace.scenario, &format!("ms until {foreign}% was healed"), (took * 1e3).round());
+        ensure!(took < 1.0, "{foreign}% was put back after {took:.3} s");
+        namespace.until("to be paused again", Duration::from_secs(20), is_paused).await?;
+        load.until_more(60).await?;
+    }
+    command(namespace, "promote", &next).await?;
+    namespace.until_promoted(&next).await?;
+    namespace.close(&mut load, &[]).await?;
+    Ok(())
+}
+
+async fn edit(namespace: &Namespace, canary: u32) -> Result<()> {
+    let api = namespace.route_api(RouteKind::VirtualService)?;
+    let patch: json_patch::Patch = serde_json::from_value(json!([
+        {"op": "replace", "path": "/spec/http/0/route/0/weight", "value": 100 - canary},
+        {"op": "replace", "path": "/spec/http/0/route/1/weight", "value": canary},
+    ]))?;
+    let name = RouteKind::VirtualService.route_name().name;
+    api.patch(&name, &PatchParams::default(), &Patch::Json::<()>(patch)).await?;
+    Ok(())
+}
+
+/// Calls `stableService`: never meets a canary, neither a bad one at half of the traffic nor a good one before it is
+/// stable.
+async fn outside_the_mesh(namespace: &Namespace) -> Result<()> {
+    let kind = RouteKind::HttpRouteGateway;
+    let rollout =
+        RolloutBuilder::new(&namespace.name, kind).background(&[success_rate()]).steps(&[set_weight(50), pause("4s")]);
+    namespace.deploy(&rollout).await?;
+    let mut load = Load::through(namespace, kind, 60.0).await?;
+    let mut outside = Load::direct_to_stable(namespace, 60.0).await?;
+    namespace.declare(&rollout.app(App { error_rate: 0.5, ..App::new("v2") })).await?;
+    namespace.until_rolled_back(Duration::from_mins(1)).await?;
+    let good = rollout.version("v3");
+    namespace.declare(&good).await?;
+    namespace.until_promoted(&good).await?;
+    outside.until_more(120).await?;
+    namespace.close(&mut load, &["v2"]).await?;
+
+    let records = outside.finish().await?;
+    let account = leadsman_e2e::account::account(records, &[]);
+    account.expect_nothing_lost("the client outside the mesh")?;
+    let bound = bindings(&namespace.requests()?, STABLE);
+    let bound = bound.iter().find(|it| it.to == good.hash()).context("stableService was never bound to v3")?;
+    let early = records.iter().filter(|it| it.version == "v2" || (it.version == "v3" && it.sent < bound.received));
+    let early = early.count();
+    ensure!(early == 0, "a client of stableService met a canary {early} times");
+    ensure!(account.versions.keys().eq(["v1", "v3"]), "it met both stable versions: {:?}", account.versions);
+    Ok(())
+}
+
+/// No gap may hide behind a second try: neither gateway nor sidecar has a route that retries.
+async fn nothing_is_retried(namespace: &Namespace) -> Result<()> {
+    let kinds = [RouteKind::HttpRouteGateway, RouteKind::VirtualService];
+    let rollout = RolloutBuilder::new(&namespace.name, RouteKind::VirtualService)
+        .routes(&kinds)
+        .steps(&[set_weight(40), pause_until_promoted()]);
+    namespace.deploy(&rollout).await?;
+    let mut mesh = Load::in_mesh(namespace, RouteKind::VirtualService, 40.0).await?;
+    let next = rollout.version("v2");
+    namespace.declare(&next).await?;
+    namespace.until_weight(&next, 40).await?;
+    let bed = namespace.cluster.bed.clone();
+    let gateway = blocking(move || bed.gateway_routes()).await?;
+    let pod = namespace.api::<Pod>().get(&mesh.name).await?;
+    let ip = pod.status.and_then(|status| status.pod_ip).context("no address")?;
+    let address = std::net::SocketAddr::new(ip.parse()?, 15000);
+    let dump = blocking(move || http::get(address, "/config_dump?resource=dynamic_route_configs")).await?;
+    let sidecar: Value = serde_json::from_str(&dump.body)?;
+    for (who, routes) in [("the gateway", gateway), ("the sidecar", sidecar)] {
+        let routes = routes.to_string();
+        let cluster = format!("{}.{}.svc", leadsman_e2e::routes::CANARY, namespace.name);
+        ensure!(routes.contains(&cluster), "{who} has no route to {cluster}");
+        ensure!(!routes.contains("retry_policy"), "{who} retries");
+    }
+    command(namespace, "promote", &next).await?;
+    namespace.until_promoted(&next).await?;
+    namespace.close(&mut mesh, &[]).await?;
+    Ok(())
+}
