@@ -26,7 +26,7 @@ use crate::runtime::{admin, shutdown};
 /// How long passes may take to end once told to stop.
 const FINISH: Duration = Duration::from_secs(5);
 /// A connection on which nothing came for this long is given up: longer than a watch lasts.
-const SILENCE: Duration = Duration::from_secs(135);
+const SILENCE: Duration = Duration::from_secs(75);
 
 /// Why the program ended, other than by being told to.
 #[derive(Debug, thiserror::Error)]

@@ -70,6 +70,12 @@ impl Caches {
         }
     }
 
+    /// Whether a watch that passes depend on has failed just now: what changes may go unnoticed.
+    pub fn are_doubtful(&self) -> bool {
+        let routes = RouteKind::ALL.into_iter().any(|kind| self.routes(kind).store.is_doubtful());
+        routes || self.sets.is_doubtful() || self.services.is_doubtful() || self.slices.is_doubtful()
+    }
+
     /// The kinds that have not been listed completely yet, but for routes.
     pub fn unsynced(&self) -> Vec<&'static str> {
         let synced = [

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use leadsman_core::analysis::Answer;
+use leadsman_core::plan::report::Phase;
 use leadsman_core::plan::{Persist, Plan, plan};
 use tokio::time::Instant;
 
@@ -28,6 +29,9 @@ const VALUES_EVERY: Duration = Duration::from_secs(10);
 const SOON: Duration = Duration::from_millis(100);
 /// When to look again after something could not be read.
 const LATER: Duration = Duration::from_secs(1);
+
+/// How often a release is looked at while a watch fails that would tell of changes.
+const UNWATCHED: Duration = Duration::from_secs(2);
 
 /// How a pass ended.
 #[derive(Debug)]
@@ -212,6 +216,8 @@ fn settled(context: &Context, memory: &Memory, plan: &Plan, wakes: [Option<Insta
         Instant::now() + after + Duration::from_millis(1)
     });
     let unread = (plan.state.is_none() && plan.wants_live).then(|| Instant::now() + jittered(LATER));
-    let wake = wakes.into_iter().chain([planned, unread, memory.next_look()]).flatten().min();
+    let settled = matches!(plan.report.phase, Phase::Healthy | Phase::RolledBack);
+    let unwatched = (!settled && context.caches.are_doubtful()).then(|| Instant::now() + jittered(UNWATCHED));
+    let wake = wakes.into_iter().chain([planned, unread, unwatched, memory.next_look()]).flatten().min();
     Outcome { word: "ok", wake, gone: false }
 }

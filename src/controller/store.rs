@@ -1,10 +1,12 @@
 //! A cache of one kind: what its watch has delivered so far.
 //!
-//! It says honestly when it does not know: before the first complete list nothing is absent. While a watch is listed
-//! anew, what was known before stays until the list is complete.
+//! It says honestly when it does not know: before the first complete list nothing is absent, and while its watch fails it
+//! is doubtful. While a watch is listed anew, what was known before stays until the list is complete.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use tokio::time::Instant;
 
 use super::copies::Copy;
 use super::key::Key;
@@ -31,12 +33,21 @@ struct Inner<T> {
     by_rollout: HashMap<Key, BTreeSet<Box<str>>>,
     /// Set while a list is under way: what it has delivered.
     listed: Option<HashSet<Key>>,
+    /// Until when it is not known whether the watch works.
+    doubtful_until: Option<Instant>,
 }
 
 impl<T> Default for Store<T> {
     fn default() -> Self {
-        let inner = Inner { synced: false, objects: HashMap::new(), by_rollout: HashMap::new(), listed: None };
-        Self { inner: RwLock::new(inner) }
+        Self {
+            inner: RwLock::new(Inner {
+                synced: false,
+                objects: HashMap::new(),
+                by_rollout: HashMap::new(),
+                listed: None,
+                doubtful_until: None,
+            }),
+        }
     }
 }
 
@@ -52,6 +63,16 @@ impl<T: Copy> Store<T> {
     /// Whether there has been a complete list.
     pub fn is_synced(&self) -> bool {
         self.read().synced
+    }
+
+    /// Whether its watch has failed just now, so that what it holds may be old.
+    pub fn is_doubtful(&self) -> bool {
+        self.read().doubtful_until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// The watch failed, and it will not be known before `until` whether it works again.
+    pub fn doubt(&self, until: Instant) {
+        self.write().doubtful_until = Some(until);
     }
 
     /// One object.

@@ -20,7 +20,9 @@ use crate::runtime::backoff::Backoff;
 use crate::runtime::meters::Meters;
 
 /// After this the server ends a watch; a connection that died silently is noticed five seconds later.
-const TIMEOUT_SECONDS: u32 = 120;
+const TIMEOUT_SECONDS: u32 = 60;
+/// How long a watch that was started anew has to go without a failure to be trusted again.
+const PROBATION: Duration = Duration::from_secs(3);
 /// Objects a page: what a list takes for a moment beyond what is kept.
 const PAGE: u32 = 100;
 
@@ -81,7 +83,8 @@ impl<T: Copy> Watch<T> {
                     failed_at = Instant::now();
                     meters.watch_failed(&self.kind.kind);
                     let delay = backoff.fail();
-                    tracing::warn!(kind = %self.kind.kind, %error, ?delay, "the watch failed");
+                    self.store.doubt(Instant::now() + delay + PROBATION);
+                    tracing::warn!(kind = %self.kind.kind, error = words(&error), ?delay, "the watch failed");
                     tokio::time::sleep(delay).await;
                 }
             }
@@ -128,6 +131,11 @@ fn status(error: &watcher::Error) -> Option<&kube::core::Status> {
         | WatchError(status) => Some(status),
         InitialListFailed(_) | WatchStartFailed(_) | WatchFailed(_) | NoResourceVersion => None,
     }
+}
+
+/// kube's own words repeat the whole status.
+fn words(error: &watcher::Error) -> String {
+    status(error).map_or_else(|| error.to_string(), |status| format!("{} ({})", status.message, status.code))
 }
 
 fn is_not_served(error: &watcher::Error) -> bool {

@@ -11,15 +11,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kube::core::ApiResource;
-use leadsman_api::names::ROUTES_FINALIZER;
+use leadsman_api::names::{ROLLOUT_LABEL, ROUTES_FINALIZER};
 use leadsman_core::names::{Hash, Side};
 use leadsman_core::observed::{Endpoints, Look, Observed};
 use serde_json::Value;
 
 use super::context::Context;
-use super::copies::{Port, ServiceCopy, SetCopy, endpoints};
+use super::copies::{Copy, Port, ServiceCopy, SetCopy, SliceCopy, endpoints};
 use super::memory::Memory;
 use super::subject::Subject;
+use crate::cluster::kinds;
 
 pub use reading::look_at;
 pub use services::is_created_by;
@@ -92,6 +93,7 @@ pub async fn observe(context: &Context, subject: &Subject, memory: &mut Memory, 
     let everything_read = !matches!(sets, Look::Stale)
         && ![&stable, &canary].into_iter().any(|service| matches!(service, Look::Stale))
         && !routes.iter().any(|(_, route)| matches!(route, Look::Stale));
+    let slices = slices(context, subject).await;
     let answers = context.desk.answers(&subject.key);
     let observed = Observed {
         // After everything that it dates.
@@ -102,8 +104,8 @@ pub async fn observe(context: &Context, subject: &Subject, memory: &mut Memory, 
         service: services::judge_parent(subject, parent.as_ref()),
         stable_service: services::judge(subject, &declared.stable_service, &stable, stable_ports.as_deref()),
         canary_service: services::judge(subject, &declared.canary_service, &canary, canary_ports.as_deref()),
-        stable_endpoints: slices(context, subject, &declared.stable_service),
-        canary_endpoints: slices(context, subject, &declared.canary_service),
+        stable_endpoints: of_service(&slices, &declared.stable_service),
+        canary_endpoints: of_service(&slices, &declared.canary_service),
         routes,
         answers,
         words,
@@ -116,10 +118,23 @@ pub async fn observe(context: &Context, subject: &Subject, memory: &mut Memory, 
     Snapshot { observed, around: Around { sets, services: [stable, canary], ports, routes: around_routes } }
 }
 
-fn slices(context: &Context, subject: &Subject, service: &str) -> Endpoints {
-    if !context.caches.slices.is_synced() {
-        return Endpoints::default();
+/// The slices of both Services; none while they are not known, which never counts as endpoints.
+async fn slices(context: &Context, subject: &Subject) -> Vec<Arc<SliceCopy>> {
+    let store = &context.caches.slices;
+    if store.is_doubtful() {
+        let cluster = context.cluster.within(reading::PATIENCE);
+        let slices = cluster.objects(&kinds::ENDPOINT_SLICES, &subject.key.namespace);
+        if let Ok(listed) = slices.list(&format!("{ROLLOUT_LABEL}={}", subject.key.name)).await {
+            return listed.iter().map(|slice| Arc::new(SliceCopy::of(slice))).collect();
+        }
     }
-    let slices = context.caches.slices.of_rollout(&subject.key);
-    endpoints(&slices.iter().map(|(_, slice)| &**slice).filter(|slice| &*slice.service == service))
+    if store.is_synced() {
+        store.of_rollout(&subject.key).into_iter().map(|(_, slice)| slice).collect()
+    } else {
+        Vec::new()
+    }
+}
+
+fn of_service(slices: &[Arc<SliceCopy>], service: &str) -> Endpoints {
+    endpoints(&slices.iter().map(|slice| &**slice).filter(|slice| &*slice.service == service))
 }

@@ -1,6 +1,7 @@
 //! Looking at one object: in the cache, in what we know better than the cache, or in the API itself.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use kube::core::ApiResource;
 use leadsman_core::observed::Look;
@@ -11,6 +12,9 @@ use crate::controller::copies::Copy;
 use crate::controller::key::Key;
 use crate::controller::overlay::{Overlay, Sight};
 use crate::controller::store::{Cached, Store};
+
+/// How long a pass waits for one read: it has decisions to take.
+pub const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Looks at one object. With `live` it is read from the API server whatever the cache says.
 ///
@@ -23,19 +27,22 @@ pub async fn look_at<T: Copy>(
     live: bool,
 ) -> Look<Arc<T>> {
     let sight = overlay.sight(&key.name, store.get(key), Instant::now());
-    match sight {
-        Sight::Seen(object) if !live => Look::Seen(object),
-        Sight::Missing if !live => Look::Missing,
-        Sight::Unsynced if !live => Look::Stale,
-        Sight::Ask | Sight::Seen(_) | Sight::Missing | Sight::Unsynced => {
-            match read(cluster, kind, (overlay, store), key).await {
-                Ok(Some(object)) => Look::Seen(object),
-                Ok(None) => Look::Missing,
-                Err(error) => {
-                    tracing::debug!(kind = %kind.kind, object = %key, %error, "cannot be read");
-                    Look::Stale
-                }
-            }
+    let known = match sight {
+        Sight::Seen(object) => Some(Look::Seen(object)),
+        Sight::Missing => Some(Look::Missing),
+        Sight::Unsynced => Some(Look::Stale),
+        Sight::Ask => None,
+    };
+    if let Some(known) = known.as_ref().filter(|_| !live && !store.is_doubtful()) {
+        return known.clone();
+    }
+    match read(&cluster.within(PATIENCE), kind, (overlay, store), key).await {
+        Ok(Some(object)) => Look::Seen(object),
+        Ok(None) => Look::Missing,
+        Err(error) => {
+            tracing::debug!(kind = %kind.kind, object = %key, %error, "cannot be read");
+            // What a failing watch delivered last is still no older than our own last write.
+            known.filter(|_| !live).unwrap_or(Look::Stale)
         }
     }
 }

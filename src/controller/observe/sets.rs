@@ -8,7 +8,7 @@ use leadsman_core::names::Hash;
 use leadsman_core::observed::{Look, SetView};
 use tokio::time::Instant;
 
-use super::reading::{look_at, note_gone};
+use super::reading::{PATIENCE, look_at, note_gone};
 use crate::cluster::{Result, kinds};
 use crate::controller::context::Context;
 use crate::controller::copies::{Copy, SetCopy};
@@ -21,7 +21,12 @@ type Sets = BTreeMap<Hash, Arc<SetCopy>>;
 /// All sets that bear the Rollout's label and belong to it, or to nobody: those are adopted. `Seen` only when each of them
 /// was seen.
 pub async fn look(context: &Context, subject: &Subject, memory: &mut Memory, live: bool) -> Look<Sets> {
-    let sets = if live { list(context, subject, memory).await.ok() } else { cached(context, subject, memory).await };
+    let listed =
+        if live || context.caches.sets.is_doubtful() { list(context, subject, memory).await.ok() } else { None };
+    let sets = match listed {
+        None if !live => cached(context, subject, memory).await,
+        listed => listed,
+    };
     let Some(sets) = sets else { return Look::Stale };
     let ours = |set: &Arc<SetCopy>| set.controller.as_ref().is_none_or(|owner| *owner.uid == *subject.uid);
     Look::Seen(sets.into_iter().filter(ours).map(|set| (set.hash.clone(), set)).collect())
@@ -50,7 +55,7 @@ async fn cached(context: &Context, subject: &Subject, memory: &mut Memory) -> Op
 async fn list(context: &Context, subject: &Subject, memory: &mut Memory) -> Result<Vec<Arc<SetCopy>>> {
     let namespace = &subject.key.namespace;
     let selector = format!("{ROLLOUT_LABEL}={}", subject.key.name);
-    let listed = context.cluster.objects(&kinds::REPLICA_SETS, namespace).list(&selector).await?;
+    let listed = context.cluster.within(PATIENCE).objects(&kinds::REPLICA_SETS, namespace).list(&selector).await?;
     let listed: Vec<Arc<SetCopy>> = listed.iter().map(|object| Arc::new(SetCopy::of(object))).collect();
     let now = Instant::now();
     let store = &context.caches.sets;
