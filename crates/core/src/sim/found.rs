@@ -1,1 +1,58 @@
 //! Counterexamples that the simulator found, each kept under the name of what went wrong.
+
+use std::time::Duration;
+
+use super::run::Source;
+use super::stories::{LONG, declare, deployed, gated, in_force, resting_on, spec, state, weight};
+use super::world::Kind;
+use crate::analysis::metric::{Metric, OnNoData};
+use crate::spec::{Background, Step};
+use crate::split::Weight;
+use crate::state::Stage;
+
+/// At the end of a promotion both Services are bound to the new revision and the route gives canary everything. With the
+/// status lost just then, the split used to stay where it was, at rest.
+#[test]
+fn a_status_lost_in_the_middle_of_a_promotion_left_the_split_away_from_rest() {
+    let mut run = deployed(spec(vec![weight(50)]));
+    declare(&mut run, "v1");
+    let both_bound = |world: &super::world::World| {
+        matches!(state(world).stage, Stage::Promoting(_)) && state(world).bindings.stable.in_force == Some("v1".into())
+    };
+    assert!(run.until(LONG, both_bound));
+    run.world.status = None;
+    run.world.changed(Kind::Status);
+    for kind in Kind::ALL {
+        run.process.sync(&run.world, kind);
+    }
+    assert!(run.until(LONG, |world| world.status.is_some()));
+    assert!(run.until(LONG, resting_on("v1")));
+    assert!(run.world.routes.iter().all(|route| route.weight == Weight::ZERO));
+}
+
+/// Answers were compared with the last one by their time: a clock that was set back made a release deaf until it had
+/// caught up.
+#[test]
+fn a_clock_set_back_made_a_release_deaf_to_its_answers() {
+    let mut run = deployed(gated(vec![weight(20), Step::Pause(Some(Duration::from_mins(1))), weight(40)]));
+    declare(&mut run, "v1");
+    assert!(run.until(LONG, in_force(20)));
+    run.until(Duration::from_secs(30), |_| false);
+    run.world.skew = -3600;
+    run.source_says(Source::Bad);
+    assert!(run.until(Duration::from_mins(1), |world| !state(world).rejected.is_empty()), "the failure is heeded");
+}
+
+/// `onNoData: Fail` is said of a canary; of stable, before anything moves, it kept releases from starting at all.
+#[test]
+fn a_silent_source_kept_releases_from_starting_where_no_data_is_failure() {
+    let mut recipe = gated(vec![weight(20)]);
+    let strict = |metric: Metric| Metric { on_no_data: OnNoData::Fail, ..metric };
+    recipe.background = recipe
+        .background
+        .map(|background| Background { metrics: background.metrics.into_iter().map(strict).collect(), ..background });
+    let mut run = deployed(recipe);
+    run.source_says(Source::Empty);
+    declare(&mut run, "v1");
+    assert!(run.until(LONG, in_force(20)), "the gate decides, not the preflight");
+}

@@ -16,7 +16,7 @@ use crate::names::{Hash, Side};
 use crate::observed::Look;
 use crate::plan::report::Phase;
 use crate::plan::{Action, Persist};
-use crate::spec::{Rollout, Step};
+use crate::spec::{Rollout, Step, Verb};
 use crate::split::Weight;
 use crate::state::{Stage, State};
 
@@ -25,8 +25,6 @@ pub(super) struct Laws {
     faults: Faults,
     /// Traffic may suffer from pods that died or from people's edits until then.
     excused_until: Timestamp,
-    /// Full size may be behind what is declared until then.
-    scaling_until: Timestamp,
     replicas: u32,
     steps: BTreeMap<u64, (usize, Timestamp)>,
     leaving: Option<(u64, Weight)>,
@@ -77,7 +75,6 @@ impl Laws {
         Self {
             faults,
             excused_until: Timestamp::UNIX_EPOCH,
-            scaling_until: Timestamp::UNIX_EPOCH,
             replicas: 0,
             steps: BTreeMap::new(),
             leaving: None,
@@ -90,10 +87,6 @@ impl Laws {
     /// Something happened to the traffic that is nobody's fault; for as long as it may take to be put right.
     pub(super) fn excuse(&mut self, now: Timestamp) {
         self.excused_until = now.checked_add(SignedDuration::from_mins(3)).unwrap();
-    }
-
-    pub(super) fn excuse_scaling(&mut self, now: Timestamp) {
-        self.scaling_until = self.scaling_until.max(now);
     }
 
     pub(super) fn check_pass(&mut self, passed: &Passed, world: &World, rollout: &Rollout) -> Law {
@@ -309,11 +302,8 @@ impl Laws {
         for rejection in &state.rejected {
             self.rejected.insert(rejection.revision.hash.clone(), rejection.revision.number);
         }
-        let retried = passed.plan.state.as_ref().and_then(|state| state.last_command.clone());
-        if let Some(command) =
-            retried.filter(|command| command.executed && command.verb == Some(crate::spec::Verb::Retry))
-        {
-            let _ = command;
+        let retried = |command: &crate::state::Acknowledged| command.executed && command.verb == Some(Verb::Retry);
+        if state.last_command.as_ref().is_some_and(retried) {
             self.rejected.retain(|hash, _| *hash != rollout.hash);
         }
         if let Stage::Releasing(release) = &state.stage {

@@ -54,7 +54,6 @@ impl Run {
         let template = self.world.dice.below(4);
         self.rollout.hash = Hash::new(format!("v{template}"));
         self.rollout.generation += 1;
-        self.laws.excuse_scaling(self.world.now);
     }
 
     /// A backup without status is restored.

@@ -47,7 +47,7 @@ fn every_mutant_is_caught() {
     let mut survivors = Vec::new();
     for (name, mutant, faults) in MUTANTS {
         let mut events = 0;
-        let caught = (0..super::runs()).find_map(|seed| match Run::with(mutant, seed, faults(seed)).play() {
+        let caught = (0..super::RUNS).find_map(|seed| match Run::with(mutant, seed, faults(seed)).play() {
             Ok(end) => {
                 events += end.events;
                 None

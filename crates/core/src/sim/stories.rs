@@ -12,13 +12,13 @@ use crate::spec::{Background, Command, ReadyWhen, Rollout, Spec, Step, Verb};
 use crate::split::Weight;
 use crate::state::{Stage, State};
 
-const LONG: Duration = Duration::from_mins(20);
+pub(super) const LONG: Duration = Duration::from_mins(20);
 
-fn weight(percent: u32) -> Step {
+pub(super) fn weight(percent: u32) -> Step {
     Step::SetWeight(Weight::clamped(percent))
 }
 
-fn spec(steps: Vec<Step>) -> Spec {
+pub(super) fn spec(steps: Vec<Step>) -> Spec {
     Spec {
         settle: Duration::from_secs(3),
         drain: Duration::from_secs(30),
@@ -30,35 +30,35 @@ fn spec(steps: Vec<Step>) -> Spec {
     }
 }
 
-fn gated(steps: Vec<Step>) -> Spec {
+pub(super) fn gated(steps: Vec<Step>) -> Spec {
     Spec { background: Some(Background { starting_step: 0, metrics: vec![metric("success-rate")] }), ..spec(steps) }
 }
 
 /// A Rollout of four pods that has deployed `v0` and rests.
-fn deployed(spec: Spec) -> Run {
+pub(super) fn deployed(spec: Spec) -> Run {
     let rollout = Rollout { replicas: 4, spec: Ok(spec), ..releases::rollout(&mut Dice::new(1)) };
     let mut run = Run::quiet(rollout);
     assert!(run.until(LONG, resting_on("v0")), "the first deployment does not end");
     run
 }
 
-fn state(world: &World) -> &State {
+pub(super) fn state(world: &World) -> &State {
     world.status.as_ref().expect("a status")
 }
 
-fn resting_on(hash: &str) -> impl Fn(&World) -> bool {
+pub(super) fn resting_on(hash: &str) -> impl Fn(&World) -> bool {
     let hash = Hash::new(hash);
     move |world| world.status.as_ref().is_some_and(|it| it.stable.hash == hash && matches!(it.stage, Stage::Resting))
 }
 
-fn in_force(percent: u32) -> impl Fn(&World) -> bool {
+pub(super) fn in_force(percent: u32) -> impl Fn(&World) -> bool {
     move |world| {
         let share = Weight::clamped(percent);
         matches!(&state(world).stage, Stage::Releasing(release) if release.goal == share && release.goal_since.is_some())
     }
 }
 
-fn declare(run: &mut Run, hash: &str) {
+pub(super) fn declare(run: &mut Run, hash: &str) {
     run.rollout.hash = Hash::new(hash);
     run.rollout.generation += 1;
 }
