@@ -137,34 +137,34 @@ impl Operator {
             tokio::select! {
                 ended = lease.hold(stop) => {
                     working.cancel();
-                    if ended == Ended::Lost {
-                        // Nothing may be written any more, so there is nothing to finish.
-                        Err(Error::LeaseLost)
-                    } else {
-                        // The last renewal is good for longer than this takes.
-                        work.await;
-                        Ok(())
-                    }
+                    // Once it is lost nothing may be written, so there is nothing to finish. Else the last renewal is
+                    // good for longer than finishing takes.
+                    if ended == Ended::Lost { Err(Error::LeaseLost) } else { Ok(work.await) }
                 }
-                () = &mut work => Ok(()),
+                finished = &mut work => Ok(finished),
             }
         };
         self.context.meters.leads(false);
-        if outcome.is_ok() {
+        let finished = outcome?;
+        if finished {
             lease.release().await;
         }
-        outcome
+        Ok(())
     }
 
-    /// Lets work end by itself, but not for long once told to stop.
-    async fn finish(&self, work: impl Future<Output = ()>, stop: &CancellationToken) {
+    /// Lets work end by itself, but not for long once told to stop. False when it was cut off: a write may be under way, so
+    /// that the lease must not be given to anybody before it expires.
+    async fn finish(&self, work: impl Future<Output = ()>, stop: &CancellationToken) -> bool {
         let too_late = async {
             stop.cancelled().await;
             tokio::time::sleep(FINISH).await;
         };
         tokio::select! {
-            () = work => {}
-            () = too_late => tracing::warn!("stopped in the middle of a pass"),
+            () = work => true,
+            () = too_late => {
+                tracing::warn!("stopped in the middle of a pass");
+                false
+            }
         }
     }
 
