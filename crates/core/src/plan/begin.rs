@@ -234,12 +234,8 @@ impl Pass<'_> {
     fn begin_release(&mut self) {
         let Ok(recipe) = self.rollout.spec.clone() else { return };
         let canary = self.next_revision();
-        let old = self.state.stable.images.join(", ");
-        self.event(
-            false,
-            "ReleaseStarted",
-            format!("revision {}: {} replaces {old}", canary.number, canary.images.join(", ")),
-        );
+        let message = format!("revision {}: {}", canary.number, what_changed(&canary, &self.state.stable));
+        self.event(false, "ReleaseStarted", message);
         // A split that somebody left at rest goes back first: both Services are bound to stable, so nothing is at risk.
         self.state.traffic.in_force = self.most_canary();
         self.decide_split(Weight::ZERO);
@@ -262,5 +258,16 @@ impl Pass<'_> {
             clock: Clock::default(),
             most_ready: 0,
         }));
+    }
+}
+
+/// Images where they differ, else commits where they are known, else hashes.
+fn what_changed(new: &Revision, old: &Revision) -> String {
+    if new.images != old.images {
+        return format!("{} replaces {}", new.images.join(", "), old.images.join(", "));
+    }
+    match (&new.commit, &old.commit) {
+        (Some(new), Some(old)) if new != old => format!("commit {new} replaces {old}"),
+        _ => format!("template {} replaces {}", new.hash, old.hash),
     }
 }
