@@ -6,7 +6,7 @@ use std::{
     process::{Command, exit},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use leadsman_bed::{Bed, build_operator};
 
@@ -29,9 +29,12 @@ impl Demo {
         eprintln!("building the operator");
         let image = bed.load_operator_image(&build_operator()?)?;
         eprintln!("building the demo");
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut demo = Command::new(cargo);
-        demo.args(["run", "--quiet", "--package", "leadsman-e2e", "--bin", "demo", "--"]);
+        let program = ["--package", "leadsman-e2e", "--bin", "demo"];
+        // Apart from running it, so that cargo shows how far it is but not how it runs it.
+        let built = cargo().arg("build").args(program).status().context("cannot run cargo")?;
+        ensure!(built.success(), "building the demo: {built}");
+        let mut demo = cargo();
+        demo.args(["run", "--quiet"]).args(program).arg("--");
         demo.env("LEADSMAN_E2E_OPERATOR_IMAGE", image).env("LEADSMAN_E2E_KEEP", if self.keep { "1" } else { "0" });
         if let Some(picture) = self.picture {
             demo.arg("--picture").arg(current_dir()?.join(picture));
@@ -42,4 +45,8 @@ impl Demo {
         }
         Ok(())
     }
+}
+
+fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }

@@ -17,7 +17,7 @@ use tokio::time::{Instant, interval, timeout_at};
 use super::manifests::{Commit, limit};
 use super::screen::Screen;
 use super::story::{Decision, Story, Tone, Version};
-use super::view::Now;
+use super::view::{Now, wrapped};
 use crate::account::account;
 use crate::audit::seconds;
 use crate::load::Load;
@@ -175,6 +175,8 @@ impl<'a> Live<'a> {
         };
         let (on, off) = if self.screen.is_live { (colour, "\x1b[0m") } else { ("", "") };
         let at = at - self.start;
+        let room = if self.screen.is_live { self.screen.width.saturating_sub(28) } else { usize::MAX };
+        let note = wrapped(note, room).join(&format!("\n{:27}", ""));
         self.screen.line(&format!("{at:>6.1} s  {on}{what:<16}{off} {note}"));
     }
 

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use k8s_openapi::api::core::v1::Namespace as KubernetesNamespace;
+use k8s_openapi::api::core::v1::{Namespace as KubernetesNamespace, Pod};
 use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, ListParams};
 use leadsman_api::{Phase, Rollout};
@@ -28,10 +28,11 @@ use crate::operator::Operator;
 use crate::routes::RouteKind;
 use crate::status::{canary_hash, is_current, phase, stable_hash};
 use crate::timeline::weights;
+use crate::wait::wait_for;
 
 use live::Live;
 use manifests::{Commit, surroundings};
-use outcome::{Ended, caption, closing};
+use outcome::{Ended, captions, closing};
 use screen::Screen;
 use story::Version;
 
@@ -107,7 +108,7 @@ async fn perform(namespace: &Namespace, picture: &Path) -> Result<bool> {
     let account = account(load.records(), &[BAD.version]);
     let written = weights(&namespace.requests()?, &ROUTE.route_name());
     story.weights = written.iter().map(|change| ((change.done - start).max(0.0), change.to)).collect();
-    story.caption = caption(&account, BAD.version);
+    story.captions = captions(&bad, &story, &account);
     if let Some(folder) = picture.parent() {
         std::fs::create_dir_all(folder)?;
     }
@@ -117,7 +118,18 @@ async fn perform(namespace: &Namespace, picture: &Path) -> Result<bool> {
     screen.line(&closing(&good, &bad, &story, &account, screen.width));
     screen.line(&format!("  {:<11}{}", "picture", picture.display()));
     account.expect_nothing_lost("load")?;
+    if keeps() {
+        send_again(namespace, &load).await?;
+    }
     Ok(good.not_promoted().is_none() && bad.not_rolled_back(&good.revision).is_none())
+}
+
+/// The client has been stopped so that its account could be closed; another one takes its place.
+async fn send_again(namespace: &Namespace, load: &Load) -> Result<()> {
+    let pods: Api<Pod> = namespace.api();
+    pods.delete(&load.name, &DeleteParams::default().grace_period(0)).await?;
+    wait_for(pods, &load.name, "to be gone", Duration::from_secs(20), |pod| pod.is_none()).await?;
+    Load::through(namespace, ROUTE, RATE).await.map(drop)
 }
 
 fn versions() -> Vec<Version> {
@@ -152,7 +164,7 @@ async fn remove_earlier(cluster: &Cluster) -> Result<()> {
 
 fn say_how_to_look_around(namespace: &str) {
     let kubectl = format!("cargo xtask cluster kubectl -- -n {namespace}");
-    println!("\nEverything but the load goes on. To look around:");
+    println!("\nAll of it goes on, under load. To look around:");
     println!("  {kubectl} get rollouts.leadsman.dev -o wide");
     println!("  {kubectl} get rollouts.leadsman.dev podinfo -o yaml");
     println!("  {kubectl} get httproute podinfo -o yaml");

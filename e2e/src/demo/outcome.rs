@@ -6,7 +6,7 @@ use leadsman_api::{Phase, RejectedRevision, Rollout};
 use serde_json::Value;
 
 use super::manifests::Commit;
-use super::story::Story;
+use super::story::{Story, Tone};
 use super::view::{grouped, percent, wrapped};
 use crate::account::Account;
 use crate::status::{message, phase, stable_hash};
@@ -86,7 +86,10 @@ pub(super) fn closing(good: &Ended, bad: &Ended, story: &Story, account: &Accoun
             row(if place == 0 { "  query" } else { "" }, line);
         }
     }
-    row("requests", &caption(account, name));
+    if let Some(delay) = way_back(story) {
+        row("  back", &format!("weight 0 was in the route {:.0} ms after the decision", delay * 1000.0));
+    }
+    row("requests", &requests(account, name));
     text
 }
 
@@ -96,8 +99,19 @@ fn samples<'a>(story: &'a Story, version: &str) -> Option<(&'a str, super::story
     Some((&story.versions.get(place)?.name, story.last_seconds(usize::MAX).of(place)))
 }
 
+/// For the picture: requests and what became of them, and why the bad one was rolled back.
+pub(super) fn captions(bad: &Ended, story: &Story, account: &Account) -> Vec<String> {
+    let mut requests = requests(account, bad.commit.version);
+    if let Some(delay) = way_back(story) {
+        let _ = write!(requests, "; weight 0 was in the route {:.0} ms after the decision", delay * 1000.0);
+    }
+    let why = bad.rejection().map(|it| it.message.split("; ").next().unwrap_or_default());
+    let why = why.map(|why| format!("{} was rolled back because {why}", bad.commit.version));
+    [requests].into_iter().chain(why).collect()
+}
+
 /// Requests, and what became of them, in a sentence.
-pub(super) fn caption(account: &Account, bad: &str) -> String {
+fn requests(account: &Account, bad: &str) -> String {
     let lost = account.lost.len() as u64;
     format!(
         "{} requests; {} failed in {bad} itself, {} for any other reason",
@@ -107,11 +121,18 @@ pub(super) fn caption(account: &Account, bad: &str) -> String {
     )
 }
 
+/// Seconds from the decision to go back to the write that took the canary's weight away.
+fn way_back(story: &Story) -> Option<f64> {
+    let decided = story.decisions.iter().find(|it| it.tone == Tone::Bad)?.at;
+    let (written, _) = story.weights.iter().find(|(at, weight)| *at >= decided && *weight == 0.0)?;
+    Some(written - decided)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
-    use super::super::story::{Answers, Second, tests::versions};
+    use super::super::story::{Answers, Decision, Second, tests::versions};
     use super::*;
 
     fn ended(version: &'static str, revision: &str, status: &Value) -> Ended {
@@ -150,7 +171,14 @@ mod tests {
     #[test]
     fn the_reason_is_told_with_the_query_and_what_clients_saw() {
         let second = Second { answers: vec![Answers::default(), Answers::default(), Answers { all: 20, failed: 6 }] };
-        let story = Story { versions: versions(), seconds: vec![second; 2], ..Story::default() };
+        let failed = Decision { at: 10.0, label: "analysis failed".to_owned(), tone: Tone::Bad };
+        let story = Story {
+            versions: versions(),
+            seconds: vec![second; 2],
+            decisions: vec![failed],
+            weights: vec![(2.0, 0.0), (8.0, 10.0), (10.05, 0.0)],
+            ..Story::default()
+        };
         let account = Account { requests: 12345, own_failures: 12, ..Account::default() };
         let text = closing(&good(), &bad("AnalysisFailed"), &story, &account, 100);
         for words in [
@@ -159,6 +187,7 @@ mod tests {
             "AnalysisFailed:\n             success-rate is 0.7: value >= 0.95 does not hold\n             1 of 1",
             "v3 answered 40 requests in all, 12 with errors: 70.0% succeeded",
             "query    sum(x)\n              / sum(y)",
+            "weight 0 was in the route 50 ms after",
             "12,345 requests; 12 failed in v3 itself, 0 for any other reason",
         ] {
             assert!(text.contains(words), "{words}\n{text}");

@@ -16,8 +16,8 @@ pub struct Story {
     pub decisions: Vec<Decision>,
     /// The success rate that a canary has to have, 0 to 1.
     pub limit: Option<f64>,
-    /// The end, for people: how many requests, how many of them failed.
-    pub caption: String,
+    /// The end, for people: how many requests, how many of them failed, and why.
+    pub captions: Vec<String>,
 }
 
 /// A version of the application.

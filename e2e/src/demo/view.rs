@@ -17,6 +17,8 @@ const BARS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '
 const RECENT: usize = 3;
 /// What stands before the timelines.
 const TABLE: usize = 44;
+/// Characters of a message in a line of a log.
+const LONGEST: usize = 120;
 
 /// All that there is to show at a moment.
 #[derive(Debug)]
@@ -38,16 +40,19 @@ pub(super) struct Now<'a> {
 impl Now<'_> {
     /// The panel; always of the same number of lines.
     pub(super) fn panel(&self, width: usize) -> Vec<String> {
+        // The last column stays free: clearing to the end of a full line would take its last character.
+        let width = width.saturating_sub(1);
         let rule = "─".repeat(width.saturating_sub(self.title.chars().count() + 11));
         let mut lines = vec![format!("{BOLD}── {}{PLAIN} {DIM}{rule}{PLAIN} {:>4.0} s", self.title, self.at)];
         lines.push(self.where_it_stands());
         lines.push(format!("{DIM}{:<15}{:>8}{:>10}{:>7}   share over time{PLAIN}", "", "share", "success", "pods"));
         lines.extend((0..self.story.versions.len()).map(|version| self.row(version, width)));
         lines.push(self.requests());
-        let mut message = wrapped(&self.status.message, width.saturating_sub(13)).into_iter();
-        for head in ["  message    ", "             "] {
-            lines.push(format!("{DIM}{head}{PLAIN}{}", message.next().unwrap_or_default()));
-        }
+        let mut message = wrapped(&self.status.message, width.saturating_sub(14)).into_iter();
+        let (first, second) = (message.next().unwrap_or_default(), message.next().unwrap_or_default());
+        let more = if message.next().is_some() { "…" } else { "" };
+        lines.push(format!("{DIM}  message    {PLAIN}{first}"));
+        lines.push(format!("             {second}{more}"));
         lines
     }
 
@@ -70,7 +75,7 @@ impl Now<'_> {
             seen.map_or_else(|| "-".to_owned(), percent),
             rates.join(" "),
             grouped(requests),
-            self.status.message,
+            shortened(&self.status.message),
         )
     }
 
@@ -105,6 +110,7 @@ impl Now<'_> {
             _ => ("", None),
         };
         let success = recent.of(version).success();
+        let share = recent.share(version).filter(|share| *share > 0.0 || !role.is_empty());
         let rate_colour = match success {
             Some(rate) if rate < self.story.limit.unwrap_or_default() => RED,
             Some(_) => GREEN,
@@ -112,8 +118,8 @@ impl Now<'_> {
         };
         format!(
             "  {colour}{BOLD}{name:<4}{PLAIN}{role:<9}{:>8}{rate_colour}{:>10}{PLAIN}{:>7}   {}",
-            recent.share(version).map_or_else(String::new, percent),
-            success.map_or_else(|| "-".to_owned(), percent),
+            share.map_or_else(String::new, percent),
+            success.map_or_else(String::new, percent),
             pods.map_or_else(String::new, |(ready, wanted)| format!("{ready}/{wanted}")),
             self.timeline(version, colour, width.saturating_sub(TABLE)),
         )
@@ -184,6 +190,15 @@ pub(super) fn grouped(number: u64) -> String {
         grouped.push(digit);
     }
     grouped
+}
+
+/// Enough of a message for a line of a log: what decides is told in full elsewhere.
+fn shortened(message: &str) -> String {
+    let mut short: String = message.chars().take(LONGEST).collect();
+    if short.len() < message.len() {
+        short.push('…');
+    }
+    short
 }
 
 fn of(number: i32, what: &str) -> String {
@@ -258,7 +273,7 @@ mod tests {
         ] {
             assert!(text.contains(words), "{words}\n{text}");
         }
-        assert_eq!(panel[0].chars().count(), 100);
+        assert_eq!(panel[0].chars().count(), 99);
         assert!(now.line().contains("seen 10.0%"), "{}", now.line());
     }
 

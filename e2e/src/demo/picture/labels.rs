@@ -23,15 +23,15 @@ pub(super) fn width(words: &str) -> f64 {
     words.chars().count() as f64 * 5.9
 }
 
-/// For each line, given by its coordinate and label in the order of the coordinates, the place of its label. The lowest
-/// row with room is taken; where none has, the one that ends first.
-pub(super) fn places(wanted: &[(f64, &str)], right: f64) -> Vec<Place> {
+/// For each line, given by its coordinate and the width of its label in the order of the coordinates, the place of its
+/// label. The lowest row with room is taken; where none has, the one that ends first.
+pub(super) fn places(wanted: &[(f64, f64)], right: f64) -> Vec<Place> {
     let mut ends = [f64::NEG_INFINITY; ROWS.len()];
     let mut found = Vec::new();
-    for (x, label) in wanted {
-        let to_the_left = x + BESIDE + width(label) > right;
+    for (x, width) in wanted {
+        let to_the_left = x + BESIDE + width > right;
         let text_at = if to_the_left { x - BESIDE } else { x + BESIDE };
-        let (from, to) = if to_the_left { (text_at - width(label), *x) } else { (*x, text_at + width(label)) };
+        let (from, to) = if to_the_left { (text_at - width, *x) } else { (*x, text_at + width) };
         let free = (0..ends.len()).rev().find(|row| ends.get(*row).is_some_and(|end| end + GAP <= from));
         let first_to_end = || (0..ends.len()).min_by(|a, b| end_of(&ends, *a).total_cmp(&end_of(&ends, *b)));
         let row = free.or_else(first_to_end).unwrap_or_default();
@@ -53,16 +53,13 @@ mod tests {
 
     #[test]
     fn labels_that_would_meet_go_into_rows_of_their_own() {
-        let rows: Vec<_> = places(&[(100.0, "one"), (110.0, "two"), (115.0, "three"), (400.0, "four")], 900.0)
-            .iter()
-            .map(|it| it.row)
-            .collect();
-        assert_eq!(rows, [2, 1, 0, 2]);
+        let places = places(&[(100.0, 20.0), (110.0, 20.0), (115.0, 30.0), (400.0, 20.0)], 900.0);
+        assert_eq!(places.iter().map(|it| it.row).collect::<Vec<_>>(), [2, 1, 0, 2]);
     }
 
     #[test]
     fn a_label_that_would_leave_the_picture_is_written_before_its_line() {
-        let place = places(&[(895.0, "rolled back")], 900.0)[0];
+        let place = places(&[(895.0, width("rolled back"))], 900.0)[0];
         assert!(place.to_the_left && place.text_at < 895.0);
     }
 }

@@ -12,7 +12,7 @@ use pen::{Pen, Scale};
 use super::story::{Decision, Story, Tone};
 
 const WIDTH: f64 = 960.0;
-const HEIGHT: f64 = 420.0;
+const HEIGHT: f64 = 432.0;
 /// Left and right ends of both lanes.
 const LEFT: f64 = 62.0;
 const RIGHT: f64 = 940.0;
@@ -77,7 +77,9 @@ pub fn draw(story: &Story, title: &str) -> String {
     lanes::shares(&mut pen, story, time, SHARES);
     lanes::success(&mut pen, story, time, SUCCESS);
     decisions(&mut pen, story, time);
-    pen.text("strong", "start", (LEFT, 409.0), &story.caption);
+    for (caption, y) in story.captions.iter().zip([406.0, 421.0]) {
+        pen.text("strong", "start", (LEFT, y), caption);
+    }
     pen.close()
 }
 
@@ -124,8 +126,11 @@ fn seconds(pen: &mut Pen, time: Scale, end: f64) {
 
 /// A line through both lanes for each decision, with its label above.
 fn decisions(pen: &mut Pen, story: &Story, time: Scale) {
-    let wanted: Vec<_> = story.decisions.iter().map(|it| (time.at(it.at), it.label.as_str())).collect();
-    let places = labels::places(&wanted, RIGHT);
+    // Those that are bold take more.
+    let weight = |decision: &Decision| if decision.tone == Tone::Plain { 1.0 } else { 1.15 };
+    let wanted: Vec<_> =
+        story.decisions.iter().map(|it| (time.at(it.at), labels::width(&it.label) * weight(it))).collect();
+    let places = labels::places(&wanted, WIDTH - 6.0);
     let tone = |decision: &Decision| match decision.tone {
         Tone::Plain => "plain",
         Tone::Good => "good",
@@ -187,14 +192,14 @@ mod tests {
                 decision(24.9, "step 2/4", Tone::Plain),
                 decision(31.9, "step 3/4", Tone::Plain),
                 decision(42.0, "step 4/4", Tone::Plain),
-                decision(54.2, "promoted", Tone::Good),
-                decision(71.0, "v3 declared", Tone::Plain),
+                decision(54.2, "v2 promoted", Tone::Good),
+                decision(61.5, "v3 declared", Tone::Plain),
                 decision(79.9, "step 1/4", Tone::Plain),
                 decision(84.5, "analysis failed", Tone::Bad),
                 decision(88.8, "rolled back", Tone::Bad),
             ],
             limit: Some(0.95),
-            caption: "20,000 requests; 42 failed, all of them in v3 <itself> & nowhere else".to_owned(),
+            captions: vec!["20,000 requests; 42 failed, all of them in v3 <itself> & nowhere else".to_owned()],
         }
     }
 
