@@ -2,7 +2,9 @@
 
 use anyhow::{Context as _, Result};
 use k8s_openapi::api::core::v1::Service;
-use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams};
+use kube::api::{
+    Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams,
+};
 use kube::core::Status;
 use kube::{Client, ResourceExt as _};
 use leadsman_api::Rollout;
@@ -13,18 +15,23 @@ const GIT: &str = "git";
 
 /// Server-side apply of any object, with unknown fields refused.
 pub async fn apply(client: &Client, object: &Value) -> Result<DynamicObject> {
-    apply_with(client, object, false).await
+    let (api, name) = dynamic(client, object)?;
+    let params =
+        PatchParams { field_validation: Some(kube::api::ValidationDirective::Strict), ..PatchParams::apply(GIT) };
+    api.patch(&name, &params.force(), &Patch::Apply(object)).await.with_context(|| format!("applying {name}"))
 }
 
-/// The same; as a dry run the API server judges it, and forgets it.
-pub async fn apply_with(client: &Client, object: &Value, dry_run: bool) -> Result<DynamicObject> {
+/// Has the API server judge an object as a new one, or as a change of the one that there is, and forget it.
+pub async fn judged(client: &Client, object: &Value, is_new: bool) -> Result<()> {
     let (api, name) = dynamic(client, object)?;
-    let params = PatchParams {
-        field_validation: Some(kube::api::ValidationDirective::Strict),
-        dry_run,
-        ..PatchParams::apply(GIT)
-    };
-    api.patch(&name, &params.force(), &Patch::Apply(object)).await.with_context(|| format!("applying {name}"))
+    if is_new {
+        let object = serde_json::from_value(object.clone())?;
+        api.create(&PostParams { dry_run: true, ..PostParams::default() }, &object).await?;
+    } else {
+        let params = PatchParams { dry_run: true, ..PatchParams::default() };
+        api.patch(&name, &params, &Patch::Merge(object)).await?;
+    }
+    Ok(())
 }
 
 /// What the API server said, where it refused.

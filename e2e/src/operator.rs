@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, ListParams, LogParams};
@@ -17,7 +18,7 @@ use crate::process;
 use crate::runtime::blocking;
 use crate::wait::wait_for;
 
-/// Name of its Deployment, its account and its container.
+/// Name of its Deployment, its account, its container and its lease.
 const NAME: &str = "leadsman";
 /// The manifest, with `{{name}}`, `{{namespace}}`, `{{image}}` and `{{args}}` to be filled in.
 const MANIFEST: &str = "e2e/manifests/operator.yaml";
@@ -82,14 +83,19 @@ impl<'a> Operator<'a> {
         pods.pop().context("the operator has no pod")
     }
 
-    /// Kills its process as a crash would, and has another pod take its place at once. (The kubelet would wait longer
-    /// before each restart of the same pod.)
+    /// Kills the leader's process as a crash would, has another pod take its place at once (the kubelet would wait longer
+    /// before each restart of the same pod), and waits until that leads: the lease has to expire first.
     pub async fn crash(&self) -> Result<()> {
-        let pod = self.pod().await?;
+        let pods: Api<Pod> = self.namespace.api();
+        let leases: Api<Lease> = self.namespace.api();
+        let crashed = holder(&leases.get(NAME).await?);
+        let pod = pods.get(crashed.split('_').next().unwrap_or_default()).await?;
         let uid = pod.uid().context("no uid")?;
         blocking(move || process::kill(process::of_pod(&uid, NAME)?)).await?;
-        self.namespace.api::<Pod>().delete(&pod.name_any(), &DeleteParams::default().grace_period(0)).await?;
-        Ok(())
+        pods.delete(&pod.name_any(), &DeleteParams::default().grace_period(0)).await?;
+        let taken =
+            |lease: Option<&Lease>| lease.is_some_and(|lease| !holder(lease).is_empty() && holder(lease) != crashed);
+        wait_for(leases, NAME, "to be taken over", Duration::from_mins(1), taken).await.map(drop)
     }
 
     /// Resident memory in KiB: now, and the most there ever was.
@@ -138,4 +144,8 @@ impl<'a> Operator<'a> {
         ensure!(forbidden.is_empty(), "the operator's role lacks what it asks for:\n{}", forbidden.join("\n"));
         Ok(())
     }
+}
+
+fn holder(lease: &Lease) -> String {
+    lease.spec.as_ref().and_then(|spec| spec.holder_identity.clone()).unwrap_or_default()
 }

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use leadsman_api::{Phase, Rollout};
 use leadsman_e2e::cluster::workspace;
 use leadsman_e2e::metrics::{success_rate, template, with};
-use leadsman_e2e::objects::{apply_with, refusal};
+use leadsman_e2e::objects::{judged, refusal};
 use leadsman_e2e::routes::{APP, CANARY, STABLE};
 use leadsman_e2e::status::{condition, is_current, message, phase, stable_hash};
 use leadsman_e2e::{App, Load, Namespace, RolloutBuilder, RouteKind, pause, set_weight};
@@ -105,7 +105,7 @@ async fn admission(namespace: &Namespace) -> Result<()> {
     let mut number = 0;
     for (file, text) in fixtures("accepted")? {
         for object in objects(&text, namespace)? {
-            apply_with(client, &object, true).await.with_context(|| file.clone())?;
+            judged(client, &object, true).await.with_context(|| file.clone())?;
             number += 1;
         }
     }
@@ -116,11 +116,12 @@ async fn admission(namespace: &Namespace) -> Result<()> {
             let expected = expected.with_context(|| format!("{file} does not begin with # message:"))?;
             let mut objects = objects(&text, namespace)?;
             let refused = objects.pop().with_context(|| format!("{file} is empty"))?;
+            let is_new = objects.is_empty();
             for before in objects {
-                apply_with(client, &before, false).await.with_context(|| file.clone())?;
+                namespace.apply(&before).await.with_context(|| file.clone())?;
             }
-            match apply_with(client, &refused, true).await {
-                Ok(_) => wrong.push(format!("{file} was taken")),
+            match judged(client, &refused, is_new).await {
+                Ok(()) => wrong.push(format!("{file} was taken")),
                 Err(error) => {
                     let Some(status) = refusal(&error) else { bail!("{file}: {error:#}") };
                     if !status.message.contains(expected) {

@@ -92,8 +92,8 @@ async fn killing(namespace: &Namespace, until: impl Fn(&Rollout) -> bool) -> Res
         if until(&seen) {
             return Ok(killed);
         }
-        Operator::of(namespace).crash().await?;
         killed.insert(stage(&seen));
+        Operator::of(namespace).crash().await?;
     }
 }
 

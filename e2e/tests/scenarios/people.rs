@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use kube::ResourceExt as _;
+use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
 use leadsman_api::names::COMMAND_ANNOTATION;
 use leadsman_api::{CommandOutcome, Phase, Rollout};
 use leadsman_bed::http;
 use leadsman_e2e::metrics::success_rate;
-use leadsman_e2e::routes::{APP, STABLE};
+use leadsman_e2e::routes::{APP, CANARY, STABLE};
 use leadsman_e2e::runtime::blocking;
 use leadsman_e2e::status::{condition, message, phase, weight_in_force};
 use leadsman_e2e::timeline::{bindings, weights};
@@ -97,7 +98,7 @@ async fn weights_edited(namespace: &Namespace) -> Result<()> {
         edit(namespace, foreign).await?;
         let healed = |route: Option<&DynamicObject>| {
             let route = route.and_then(|route| serde_json::to_value(route).ok()).unwrap_or_default();
-            leadsman_e2e::timeline::canary_weight(&route, STABLE, leadsman_e2e::routes::CANARY) == Some(30.0)
+            leadsman_e2e::timeline::canary_weight(&route, STABLE, CANARY) == Some(30.0)
         };
         let route = namespace.route_api(kind)?;
         let name = kind.route_name().name;
@@ -157,7 +158,8 @@ async fn outside_the_mesh(namespace: &Namespace) -> Result<()> {
     Ok(())
 }
 
-/// No gap may hide behind a second try: neither gateway nor sidecar has a route that retries.
+/// No gap may hide behind a second try: the mesh's default, the routes of gateway and sidecar, and what the pods counted
+/// of a release that fails half of its requests say that each was sent once.
 async fn nothing_is_retried(namespace: &Namespace) -> Result<()> {
     let kinds = [RouteKind::HttpRouteGateway, RouteKind::VirtualService];
     let rollout = RolloutBuilder::new(&namespace.name, RouteKind::VirtualService)
@@ -165,24 +167,45 @@ async fn nothing_is_retried(namespace: &Namespace) -> Result<()> {
         .steps(&[set_weight(40), pause_until_promoted()]);
     namespace.deploy(&rollout).await?;
     let mut mesh = Load::in_mesh(namespace, RouteKind::VirtualService, 40.0).await?;
-    let next = rollout.version("v2");
-    namespace.declare(&next).await?;
-    namespace.until_weight(&next, 40).await?;
+    let bad = rollout.app(App { error_rate: 0.5, ..App::new("v2") });
+    namespace.declare(&bad).await?;
+    namespace.until_weight(&bad, 40).await?;
+    mesh.until_more(200).await?;
+
+    let config: Api<ConfigMap> = Api::namespaced(namespace.cluster.client.clone(), "istio-system");
+    let config = config.get("mesh").await?.data.unwrap_or_default();
+    let config = config.get("mesh").map_or("", String::as_str);
+    ensure!(config.contains("defaultHttpRetryPolicy: {attempts: 0}"), "the mesh retries by default: {config}");
     let bed = namespace.cluster.bed.clone();
     let gateway = blocking(move || bed.gateway_routes()).await?;
-    let pod = namespace.api::<Pod>().get(&mesh.name).await?;
-    let ip = pod.status.and_then(|status| status.pod_ip).context("no address")?;
-    let address = std::net::SocketAddr::new(ip.parse()?, 15000);
-    let dump = blocking(move || http::get(address, "/config_dump?resource=dynamic_route_configs")).await?;
-    let sidecar: Value = serde_json::from_str(&dump.body)?;
-    for (who, routes) in [("the gateway", gateway), ("the sidecar", sidecar)] {
+    let pods: Api<Pod> = namespace.api();
+    let sidecar = pod_says(&pods.get(&mesh.name).await?, 15000, "/config_dump?resource=dynamic_route_configs").await?;
+    for (who, routes) in [("the gateway", gateway), ("the sidecar", serde_json::from_str(&sidecar)?)] {
+        let routes: Value = routes;
         let routes = routes.to_string();
-        let cluster = format!("{}.{}.svc", leadsman_e2e::routes::CANARY, namespace.name);
+        let cluster = format!("{CANARY}.{}.svc", namespace.name);
         ensure!(routes.contains(&cluster), "{who} has no route to {cluster}");
         ensure!(!routes.contains("retry_policy"), "{who} retries");
     }
-    command(namespace, "promote", &next).await?;
-    namespace.until_promoted(&next).await?;
-    namespace.close(&mut mesh, &[]).await?;
+
+    let records = mesh.finish().await?;
+    for pod in pods.list(&ListParams::default().labels(&format!("app={APP}"))).await? {
+        let name = pod.name_any();
+        let said = pod_says(&pod, 8080, "/metrics").await?;
+        let count = |line: &str| line.strip_prefix("http_requests_total{")?.rsplit_once(' ')?.1.parse::<usize>().ok();
+        let counted: usize = said.lines().filter_map(count).sum();
+        let answered = records.iter().filter(|record| record.pod == name).count();
+        ensure!(counted == answered, "pod {name} counted {counted} requests, and the client has {answered} answers");
+    }
+    command(namespace, "abort", &bad).await?;
+    namespace.until_rolled_back(Duration::from_secs(30)).await?;
+    let own = namespace.close(&mut mesh, &["v2"]).await?.own_failures;
+    ensure!(own > 20, "only {own} failures: nothing was there to retry");
     Ok(())
+}
+
+async fn pod_says(pod: &Pod, port: u16, path: &'static str) -> Result<String> {
+    let ip = pod.status.as_ref().and_then(|status| status.pod_ip.as_ref()).context("no address")?;
+    let address = std::net::SocketAddr::new(ip.parse()?, port);
+    Ok(blocking(move || http::get(address, path)).await?.body)
 }
