@@ -68,9 +68,9 @@ impl State {
                 }
                 let preflight = release.preflight.iter_mut().flat_map(|preflight| preflight.measured.values_mut());
                 let tallies = preflight.chain(release.background.values_mut()).chain(release.measured.values_mut());
-                for last in tallies.filter_map(|tally| tally.last.as_mut()) {
-                    late(&mut last.at);
-                    late(&mut last.since);
+                for tally in tallies {
+                    // Which weight it measured cannot be told any more: it counts, but vouches for none.
+                    tally.last = tally.last.take().filter(|last| last.at <= now && last.since <= now);
                 }
             }
         }

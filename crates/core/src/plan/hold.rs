@@ -56,7 +56,7 @@ impl Hold {
             Self::Unseen(what) => format!("waiting to see {what}"),
             Self::Pods { available, needed, words } => {
                 let words = words.as_ref().map_or_else(String::new, |words| format!(": {words}"));
-                format!("waiting for canary pods, {available} of {needed} available{words}")
+                format!("waiting for pods, {available} of {needed} available{words}")
             }
             Self::Endpoints { side, ready, needed } => {
                 let side = if *side == Side::Stable { "stableService" } else { "canaryService" };

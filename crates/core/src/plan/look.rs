@@ -44,7 +44,7 @@ impl Pass<'_> {
             }
         } else if !resting && self.state.traffic.seen_since.is_some() && self.somebody_wrote() {
             self.state.traffic.seen_since = None;
-            self.note_foreign_edit();
+            self.rewritten = true;
         }
         let window = CONTENTION_WINDOW;
         let now = self.now;
@@ -59,7 +59,12 @@ impl Pass<'_> {
         self.observed.routes.iter().any(|(_, route)| route.seen().is_some_and(|route| !route.is_at(decided)))
     }
 
-    fn note_foreign_edit(&mut self) {
+    /// Reports that somebody else wrote the weights. Asked after safety has had its say: what looks foreign may be our own
+    /// way back, written while its intent could not be persisted.
+    pub(super) fn note_foreign_edit(&mut self) {
+        if !self.rewritten {
+            return;
+        }
         let decided = self.state.traffic.decided;
         let found = self
             .observed

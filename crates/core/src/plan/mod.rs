@@ -55,6 +55,7 @@ fn decide(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan
     }
     pass.look();
     pass.keep_safe();
+    pass.note_foreign_edit();
     pass.obey();
     pass.follow_declaration();
     for _ in 0..MOST_CHANGES {
@@ -79,6 +80,8 @@ struct Pass<'a> {
     questions: Vec<Question>,
     wakes: Vec<Timestamp>,
     wants_words_of: Option<Hash>,
+    /// A route that had been seen as decided is not any more.
+    rewritten: bool,
 }
 
 impl<'a> Pass<'a> {
@@ -97,6 +100,7 @@ impl<'a> Pass<'a> {
             questions: Vec::new(),
             wakes: Vec::new(),
             wants_words_of: None,
+            rewritten: false,
         }
     }
 

@@ -1,6 +1,6 @@
 //! The status that people and tools read, derived from the pass's outcome.
 
-use super::hold::Hold;
+use super::hold::{Hold, clock};
 use super::report::{Condition, Measured, Phase, Report, RevisionReport, Step, Weights};
 use super::{Action, Pass, Persist, Plan};
 use crate::analysis::tally::Tally;
@@ -8,7 +8,7 @@ use crate::names::{Revision, Side};
 use crate::observed::Acceptance;
 use crate::spec::{ReadyWhen, Reason};
 use crate::split::Weight;
-use crate::state::{Stage, State};
+use crate::state::{Clock, Stage, State};
 
 impl Pass<'_> {
     pub(super) fn finish_with(mut self, actions: Vec<Action>) -> Plan {
@@ -107,6 +107,9 @@ impl Pass<'_> {
     }
 
     fn message(&self, phase: Phase) -> String {
+        if let Some(at) = self.rollout.deleted_at {
+            return format!("being deleted since {}: routes go to rest, then the Rollout is let go", clock(at));
+        }
         let waits = self.hold.as_ref().map(|hold| hold.message(&self.rollout.name));
         match (&self.state.stage, phase) {
             (_, Phase::Healthy) => {
@@ -196,7 +199,8 @@ impl Pass<'_> {
     }
 }
 
-/// How urgently a state has to be persisted: counts of successes, and last values, can wait.
+/// How urgently a state has to be persisted: counts of successes, last values and the deadline's clock can wait (a crash
+/// then costs the clock no more than the 10 s of [`Persist::Later`]).
 pub(super) fn urgency(before: Option<&State>, after: Option<&State>) -> Persist {
     if before == after {
         return Persist::Nothing;
@@ -214,6 +218,8 @@ fn without_soft_counts(mut state: State) -> State {
             *tally = Tally { failures: tally.failures, inconclusive: tally.inconclusive, ..Tally::default() };
         };
         release.background.values_mut().chain(release.measured.values_mut()).for_each(soften);
+        release.clock = Clock::default();
+        release.most_ready = 0;
         release.background.retain(|_, tally| *tally != Tally::default());
         release.measured.retain(|_, tally| *tally != Tally::default());
     }

@@ -40,6 +40,7 @@ pub(super) struct Process {
     last_written: Timestamp,
     refused_since: Option<Timestamp>,
     failed: bool,
+    write_later: bool,
     planner: Planner,
     wants_words_of: Option<Hash>,
 }
@@ -79,6 +80,7 @@ impl Process {
             last_written: Timestamp::UNIX_EPOCH,
             refused_since: None,
             failed: false,
+            write_later: false,
             planner,
             wants_words_of: None,
         };
@@ -190,6 +192,10 @@ impl Process {
         self.questions = passed.plan.questions.clone();
         self.next_wake = passed.plan.next_wake.map(|wake| world.true_time(wake));
         self.wants_words_of.clone_from(&passed.plan.wants_words_of);
+        if self.write_later {
+            let due = after(self.last_written, 10);
+            self.next_wake = Some(self.next_wake.map_or(due, |wake| wake.min(due)));
+        }
         // The shell's backoff: a pass in which a write failed is followed by another.
         if (!may_act || self.failed) && !passed.crashed {
             let soon = world.later(Duration::from_millis(500));
@@ -203,8 +209,10 @@ impl Process {
         let later =
             passed.plan.persist == Persist::Later && world.later(Duration::ZERO) >= after(self.last_written, 10);
         if passed.plan.persist != Persist::Now && !later {
+            self.write_later = passed.plan.persist == Persist::Later;
             return true;
         }
+        self.write_later = false;
         let known = self.caches.versions.get(&Kind::Status).copied().unwrap_or(0);
         let conflict = known < world.versions.get(&Kind::Status).copied().unwrap_or(0);
         let fate = if conflict { Fate::Refused } else { fate(world) };
