@@ -1,10 +1,6 @@
 //! `cargo xtask demo`: a good release and a bad one on the cluster, shown as they go.
 
-use std::{
-    env::current_dir,
-    path::PathBuf,
-    process::{Command, exit},
-};
+use std::{env::current_dir, os::unix::process::CommandExt as _, path::PathBuf, process::Command};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
@@ -22,7 +18,7 @@ pub struct Demo {
 }
 
 impl Demo {
-    /// Brings up what is missing, then hands over to the program that shows it. Its exit code is ours.
+    /// Brings up what is missing, then hands over to the program that shows it.
     pub fn run(self) -> Result<()> {
         let bed = Bed::up()?;
         // The harness would do both as well, but only once it is built itself.
@@ -39,11 +35,8 @@ impl Demo {
         if let Some(picture) = self.picture {
             demo.arg("--picture").arg(current_dir()?.join(picture));
         }
-        let status = demo.status().context("cannot run cargo")?;
-        if !status.success() {
-            exit(status.code().unwrap_or(1));
-        }
-        Ok(())
+        // In our place: an interrupt is then the demo's alone, which cleans up before it ends.
+        Err(demo.exec().into())
     }
 }
 

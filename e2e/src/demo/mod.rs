@@ -13,7 +13,7 @@ mod view;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use k8s_openapi::api::core::v1::{Namespace as KubernetesNamespace, Pod};
 use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, ListParams};
@@ -21,6 +21,7 @@ use leadsman_api::{Phase, Rollout};
 
 use crate::account::account;
 use crate::cluster::{Cluster, RUN_LABEL};
+use crate::dump::dump;
 use crate::load::Load;
 use crate::namespace::{Namespace, keeps};
 use crate::objects::remove_finalizers;
@@ -55,13 +56,14 @@ pub async fn run(picture: Option<PathBuf>) -> Result<bool> {
         target.join("demo/rollout.svg")
     });
     let namespace = Namespace::create("demo").await?;
-    let outcome = tokio::select! {
-        outcome = perform(&namespace, &picture) => outcome,
-        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+    let performed = tokio::select! {
+        performed = perform(&namespace, &picture) => Some(performed),
+        _ = tokio::signal::ctrl_c() => None,
     };
-    let outcome = match outcome {
-        Ok(ended_well) => Ok(ended_well),
-        Err(error) => Err(error.context(crate::dump::dump(&namespace).await)),
+    let outcome = match performed {
+        Some(Ok(ended_well)) => Ok(ended_well),
+        Some(Err(error)) => Err(anyhow!("{error:#}\n{}", dump(&namespace).await)),
+        None => Err(anyhow!("interrupted")),
     };
     namespace.remove().await?;
     if keeps() {
