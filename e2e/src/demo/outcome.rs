@@ -89,7 +89,7 @@ pub(super) fn closing(good: &Ended, bad: &Ended, story: &Story, account: &Accoun
     if let Some(delay) = way_back(story) {
         row("  back", &format!("weight 0 was in the route {:.0} ms after the decision", delay * 1000.0));
     }
-    row("requests", &requests(account, name));
+    row("requests", &format!("{}; {}", grouped(account.requests), failed(account, name)));
     text
 }
 
@@ -101,7 +101,7 @@ fn samples<'a>(story: &'a Story, version: &str) -> Option<(&'a str, super::story
 
 /// For the picture: requests and what became of them, and why the bad one was rolled back.
 pub(super) fn captions(bad: &Ended, story: &Story, account: &Account) -> Vec<String> {
-    let mut requests = requests(account, bad.commit.version);
+    let mut requests = format!("{} requests; {}", grouped(account.requests), failed(account, bad.commit.version));
     if let Some(delay) = way_back(story) {
         let _ = write!(requests, "; weight 0 was in the route {:.0} ms after the decision", delay * 1000.0);
     }
@@ -110,15 +110,10 @@ pub(super) fn captions(bad: &Ended, story: &Story, account: &Account) -> Vec<Str
     [requests].into_iter().chain(why).collect()
 }
 
-/// Requests, and what became of them, in a sentence.
-fn requests(account: &Account, bad: &str) -> String {
-    let lost = account.lost.len() as u64;
-    format!(
-        "{} requests; {} failed in {bad} itself, {} for any other reason",
-        grouped(account.requests),
-        grouped(account.own_failures),
-        grouped(lost)
-    )
+/// Requests that failed, and whose fault it was.
+fn failed(account: &Account, bad: &str) -> String {
+    let (own, lost) = (grouped(account.own_failures), grouped(account.lost.len() as u64));
+    format!("{own} failed in {bad} itself, {lost} for any other reason")
 }
 
 /// Seconds from the decision to go back to the write that took the canary's weight away.
@@ -188,7 +183,7 @@ mod tests {
             "v3 answered 40 requests in all, 12 with errors: 70.0% succeeded",
             "query    sum(x)\n              / sum(y)",
             "weight 0 was in the route 50 ms after",
-            "12,345 requests; 12 failed in v3 itself, 0 for any other reason",
+            "requests   12,345; 12 failed in v3 itself, 0 for any other reason",
         ] {
             assert!(text.contains(words), "{words}\n{text}");
         }

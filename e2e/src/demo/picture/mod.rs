@@ -116,7 +116,7 @@ fn seconds(pen: &mut Pen, time: Scale, end: f64) {
             pen.line("grid", (x, lane.0), (x, lane.1));
         }
         // The last place is the unit's.
-        if x < RIGHT - 40.0 {
+        if x < RIGHT - 62.0 {
             pen.text("", "middle", (x, SUCCESS.1 + 16.0), &format!("{at:.0}"));
         }
         at += step;
