@@ -3,12 +3,14 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
+use futures::StreamExt as _;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
-use kube::api::{Api, DeleteParams, ListParams, LogParams};
+use kube::api::{Api, DeleteParams, LogParams};
+use kube::runtime::{WatchStreamExt as _, watcher};
 use serde_json::Value;
 
 use crate::audit::Request;
@@ -75,26 +77,49 @@ impl<'a> Operator<'a> {
         wait_for(self.namespace.api::<Deployment>(), NAME, "to be ready", Duration::from_mins(1), ready).await.map(drop)
     }
 
-    /// Its pod.
+    /// Its pod: the first that is there to stay.
     pub async fn pod(&self) -> Result<Pod> {
-        let pods: Api<Pod> = self.namespace.api();
-        let mut pods = pods.list(&ListParams::default().labels(&format!("app={NAME}"))).await?.items;
-        pods.retain(|pod| pod.metadata.deletion_timestamp.is_none());
-        pods.pop().context("the operator has no pod")
+        let looking = async {
+            let config = watcher::Config::default().labels(&format!("app={NAME}"));
+            let mut seen = watcher(self.namespace.api::<Pod>(), config).default_backoff().applied_objects().boxed();
+            while let Some(pod) = seen.next().await {
+                if let Ok(pod) = pod
+                    && pod.metadata.deletion_timestamp.is_none()
+                {
+                    return Ok(pod);
+                }
+            }
+            bail!("the watch ended")
+        };
+        tokio::time::timeout(Duration::from_secs(30), looking).await.context("the operator has no pod")?
     }
 
     /// Kills the leader's process as a crash would, has another pod take its place at once (the kubelet would wait longer
-    /// before each restart of the same pod), and waits until that leads: the lease has to expire first.
-    pub async fn crash(&self) -> Result<()> {
+    /// before each restart of the same pod), and waits until that is ready. It leads when the lease has expired: see
+    /// [`Operator::until_led_by_another`].
+    pub async fn crash(&self) -> Result<String> {
         let pods: Api<Pod> = self.namespace.api();
-        let leases: Api<Lease> = self.namespace.api();
-        let crashed = holder(&leases.get(NAME).await?);
+        let crashed = holder(&self.namespace.api::<Lease>().get(NAME).await?);
         let pod = pods.get(crashed.split('_').next().unwrap_or_default()).await?;
         let uid = pod.uid().context("no uid")?;
         blocking(move || process::kill(process::of_pod(&uid, NAME)?)).await?;
         pods.delete(&pod.name_any(), &DeleteParams::default().grace_period(0)).await?;
-        let taken =
-            |lease: Option<&Lease>| lease.is_some_and(|lease| !holder(lease).is_empty() && holder(lease) != crashed);
+        // The Deployment's status is still that from before.
+        let next = self.pod().await?.name_any();
+        let ready = |pod: Option<&Pod>| {
+            let conditions = pod.and_then(|pod| pod.status.as_ref()?.conditions.as_ref());
+            conditions.is_some_and(|all| all.iter().any(|it| it.type_ == "Ready" && it.status == "True"))
+        };
+        wait_for(pods, &next, "to be ready", Duration::from_mins(1), ready).await?;
+        Ok(crashed)
+    }
+
+    /// Waits until the lease has another holder.
+    pub async fn until_led_by_another(&self, holder_before: &str) -> Result<()> {
+        let taken = |lease: Option<&Lease>| {
+            lease.is_some_and(|lease| !holder(lease).is_empty() && holder(lease) != holder_before)
+        };
+        let leases = self.namespace.api::<Lease>();
         wait_for(leases, NAME, "to be taken over", Duration::from_mins(1), taken).await.map(drop)
     }
 

@@ -5,21 +5,24 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use futures::StreamExt as _;
+use kube::runtime::{WatchStreamExt as _, watcher};
 use leadsman_api::{Phase, Rollout};
-use leadsman_e2e::metrics::success_rate;
+use leadsman_e2e::metrics::{success_rate, with};
 use leadsman_e2e::routes::APP;
-use leadsman_e2e::status::{is_current, phase};
-use leadsman_e2e::wait::wait_for;
+use leadsman_e2e::status::{is_current, phase, stable_hash};
 use leadsman_e2e::{
     App, Load, Namespace, Operator, RolloutBuilder, RouteKind, figures, pause, set_weight, step_analysis,
 };
 use libtest_mimic::Trial;
-use serde_json::Value;
+use serde_json::{Value, json};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::task::AbortHandle;
 
 use crate::harness::scenario;
 
 /// Phases that a release goes through, other than those of a rollback.
-const FORWARD: [&str; 9] = [
+const FORWARD: [&str; 10] = [
     "preflight",
     "step 0: pods",
     "step 0: binding",
@@ -29,9 +32,10 @@ const FORWARD: [&str; 9] = [
     "last: split",
     "promoting: binding",
     "promoting: split",
+    "draining",
 ];
 /// Phases of a rollback.
-const BACK: [&str; 2] = ["leaving: split", "leaving: binding"];
+const BACK: [&str; 3] = ["leaving: split", "leaving: binding", "draining"];
 
 pub fn trials() -> Vec<Trial> {
     let trial = |kind: RouteKind| {
@@ -48,13 +52,16 @@ async fn killed(namespace: &Namespace, kind: RouteKind) -> Result<()> {
     ]);
     namespace.apply_all(&rollout.surroundings()).await?;
     namespace.declare(&rollout).await?;
-    let mut kills = killing(namespace, |seen| is_current(seen) && phase(seen) == Some(Phase::Healthy)).await?;
+    let mut seen = Seen::of(namespace).await?;
+    let healthy = |seen: &Rollout| is_current(seen) && phase(seen) == Some(Phase::Healthy);
+    let mut kills = seen.killing(namespace, healthy).await?;
     let mut load = Load::through(namespace, kind, 40.0).await?;
 
     let good = rollout.version("v2");
     namespace.declare(&good).await?;
-    let promoted = |seen: &Rollout| is_current(seen) && phase(seen) == Some(Phase::Healthy) && is_at_rest(seen);
-    let forward = killing(namespace, promoted).await?;
+    let hash = good.hash();
+    let promoted = |seen: &Rollout| healthy(seen) && is_at_rest(seen) && stable_hash(seen) == Some(&hash);
+    let forward = seen.killing(namespace, promoted).await?;
     namespace.until_promoted(&good).await?;
     for wanted in FORWARD {
         ensure!(forward.contains(wanted), "never killed in {wanted:?}, only in {forward:?}");
@@ -64,8 +71,11 @@ async fn killed(namespace: &Namespace, kind: RouteKind) -> Result<()> {
     let bad = rollout.app(App { error_rate: 0.4, ..App::new("v3") });
     namespace.declare(&bad).await?;
     // The way to the failure was walked above: kill from there on.
-    namespace.until("to fail", Duration::from_mins(1), |seen| stage(seen).starts_with("leaving")).await?;
-    let back = killing(namespace, |seen| phase(seen) == Some(Phase::RolledBack) && is_at_rest(seen)).await?;
+    while !stage(&seen.last).starts_with("leaving") {
+        seen.next().await?;
+    }
+    let rolled_back = |seen: &Rollout| phase(seen) == Some(Phase::RolledBack) && is_at_rest(seen);
+    let back = seen.killing(namespace, rolled_back).await?;
     for wanted in BACK {
         ensure!(back.contains(wanted), "never killed in {wanted:?}, only in {back:?}");
     }
@@ -78,22 +88,62 @@ async fn killed(namespace: &Namespace, kind: RouteKind) -> Result<()> {
     Ok(())
 }
 
-/// Kills the operator the first time that the Rollout is seen in each phase, until it is where it is to be. Gives the
-/// phases.
-async fn killing(namespace: &Namespace, until: impl Fn(&Rollout) -> bool) -> Result<BTreeSet<String>> {
-    let mut killed = BTreeSet::new();
-    loop {
-        let is_new = |seen: &Rollout| !killed.contains(&stage(seen)) && !stage(seen).is_empty();
-        let limit = Duration::from_mins(1);
-        let what = "to be in another phase, or done";
-        let wanted = |seen: Option<&Rollout>| seen.is_some_and(|seen| until(seen) || is_new(seen));
-        let seen = wait_for(namespace.api::<Rollout>(), APP, what, limit, wanted).await?;
-        let seen = seen.context("the Rollout is gone")?;
-        if until(&seen) {
-            return Ok(killed);
+/// What becomes of the Rollout, write by write.
+struct Seen {
+    rollouts: UnboundedReceiver<Rollout>,
+    last: Rollout,
+    task: AbortHandle,
+}
+
+impl Seen {
+    async fn of(namespace: &Namespace) -> Result<Self> {
+        let (sender, mut rollouts) = unbounded_channel();
+        let mut watch = watcher::watch_object(namespace.api::<Rollout>(), APP).default_backoff().boxed();
+        let task = tokio::spawn(async move {
+            while let Some(seen) = watch.next().await {
+                if let Ok(Some(rollout)) = seen
+                    && sender.send(rollout).is_err()
+                {
+                    return;
+                }
+            }
+        });
+        let last = rollouts.recv().await.context("the watch ended")?;
+        Ok(Self { rollouts, last, task: task.abort_handle() })
+    }
+
+    async fn next(&mut self) -> Result<()> {
+        let next = tokio::time::timeout(Duration::from_mins(1), self.rollouts.recv()).await;
+        self.last = next.context("the Rollout does not go on")?.context("the watch ended")?;
+        Ok(())
+    }
+
+    /// Kills the operator the first time that the Rollout is seen in each phase, until it is where it is to be. Gives the
+    /// phases.
+    async fn killing(&mut self, namespace: &Namespace, until: impl Fn(&Rollout) -> bool) -> Result<BTreeSet<String>> {
+        let operator = Operator::of(namespace);
+        let mut killed = BTreeSet::new();
+        while !until(&self.last) {
+            let phase = stage(&self.last);
+            if phase.is_empty() || phase == "at rest" || !killed.insert(phase) {
+                self.next().await?;
+                continue;
+            }
+            let crashed = operator.crash().await?;
+            // What it still wrote before its end.
+            while let Ok(last) = self.rollouts.try_recv() {
+                self.last = last;
+            }
+            // In a phase that is new as well, its successor is killed as soon as it leads.
+            operator.until_led_by_another(&crashed).await?;
         }
-        killed.insert(stage(&seen));
-        Operator::of(namespace).crash().await?;
+        Ok(killed)
+    }
+}
+
+impl Drop for Seen {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }
 

@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use libtest_mimic::Arguments;
 
 /// Scenarios mostly wait: for pods, for pauses, for windows to fill.
-const SIDE_BY_SIDE: usize = 6;
+const SIDE_BY_SIDE: usize = 8;
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();

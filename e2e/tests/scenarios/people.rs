@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use k8s_openapi::api::events::v1::Event;
 use kube::ResourceExt as _;
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
 use leadsman_api::names::COMMAND_ANNOTATION;
@@ -112,6 +113,9 @@ async fn weights_edited(namespace: &Namespace) -> Result<()> {
         namespace.until("to be paused again", Duration::from_secs(20), is_paused).await?;
         load.until_more(60).await?;
     }
+    let events = namespace.api::<Event>().list(&ListParams::default()).await?;
+    let told = events.iter().filter(|event| event.reason.as_deref() == Some("WeightsPutBack")).count();
+    ensure!(told == 2, "two edits were reported {told} times");
     command(namespace, "promote", &next).await?;
     namespace.until_promoted(&next).await?;
     namespace.close(&mut load, &[]).await?;
