@@ -29,7 +29,7 @@ impl Ended {
     pub(super) fn not_promoted(&self) -> Option<String> {
         let serves = stable_hash(&self.rollout) == Some(&self.revision);
         let promoted = phase(&self.rollout) == Some(Phase::Healthy) && serves;
-        (!promoted).then(|| format!("{:?}: {}", phase(&self.rollout), message(&self.rollout)))
+        (!promoted).then(|| self.as_it_is())
     }
 
     /// Why it was not rolled back to `stable` because of its analysis; nothing when it was.
@@ -37,7 +37,12 @@ impl Ended {
         let reason = self.rejection().map(|it| it.reason.as_str());
         let back = stable_hash(&self.rollout).is_some_and(|hash| hash == stable);
         let rolled_back = phase(&self.rollout) == Some(Phase::RolledBack) && reason == Some("AnalysisFailed") && back;
-        (!rolled_back).then(|| format!("{:?}: {}", phase(&self.rollout), message(&self.rollout)))
+        (!rolled_back).then(|| self.as_it_is())
+    }
+
+    fn as_it_is(&self) -> String {
+        let phase = phase(&self.rollout).map_or_else(|| "no phase".to_owned(), |phase| format!("{phase:?}"));
+        format!("{phase}: {}", message(&self.rollout))
     }
 
     fn rejection(&self) -> Option<&RejectedRevision> {
@@ -75,11 +80,8 @@ pub(super) fn closing(good: &Ended, bad: &Ended, story: &Story, account: &Accoun
     }
     if let Some((place, answers)) = samples(story, name) {
         let rate = percent(answers.success().unwrap_or_default());
-        let failed = grouped(u64::from(answers.failed));
-        row(
-            "  clients",
-            &format!("{place} answered {} requests in all, {failed} with errors: {rate} succeeded", answers.all),
-        );
+        let (all, failed) = (grouped(u64::from(answers.all)), grouped(u64::from(answers.failed)));
+        row("  clients", &format!("{place} answered {all} requests in all, {failed} with errors: {rate} succeeded"));
     }
     if let Some(query) = bad.query() {
         for (place, line) in query.trim().lines().enumerate() {
