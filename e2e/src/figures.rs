@@ -16,6 +16,14 @@ pub fn record(scenario: &str, name: &str, value: impl Into<Value>) {
     }
 }
 
+/// Adds to a figure of a scenario, such as the requests of a second client.
+pub fn add(scenario: &str, name: &str, number: u64) {
+    if let Ok(mut figures) = FIGURES.lock() {
+        let figure = figures.entry(scenario.to_owned()).or_default().entry(name.to_owned()).or_insert_with(|| 0.into());
+        *figure = (figure.as_u64().unwrap_or_default() + number).into();
+    }
+}
+
 /// Rounds for people: three digits behind the point.
 pub fn rounded(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0

@@ -231,17 +231,17 @@ impl Namespace {
     /// The same, with the usual figures kept.
     pub async fn close(&self, load: &mut Load, may_fail: &[&str]) -> Result<Account> {
         let (account, seen) = self.settle_accounts(load, may_fail, SETTLE).await?;
-        let figure = |name: &str, value: Value| crate::figures::record(&self.scenario, name, value);
-        figure("requests", json!(account.requests));
-        figure("own failures", json!(account.own_failures));
-        figure("lost", json!(account.lost.len()));
+        let add = |name: &str, number: u64| crate::figures::add(&self.scenario, name, number);
+        add("requests", account.requests);
+        add("own failures", account.own_failures);
+        add("lost", account.lost.len() as u64);
         let plateaus: Vec<_> = seen
             .iter()
             .map(
                 |it| json!({"seconds": crate::figures::rounded(it.length), "expected": it.expected, "seen": it.counts}),
             )
             .collect();
-        figure("plateaus", json!(plateaus));
+        crate::figures::record(&self.scenario, &format!("plateaus seen by {}", load.name), plateaus);
         Ok(account)
     }
 }

@@ -37,7 +37,7 @@ async fn idle(namespace: &Namespace) -> Result<()> {
     namespace.close(&mut load, &[]).await?;
     let drained = |seen: &Rollout| {
         let idle = seen.status.as_ref().and_then(|status| status.progress.as_ref()?.get("idle"));
-        idle.and_then(|idle| idle.as_object()).is_none_or(|idle| idle.is_empty())
+        idle.and_then(|idle| idle.as_object()).is_none_or(serde_json::Map::is_empty)
     };
     let settled = namespace.until("to have drained v1", Duration::from_mins(1), drained).await?;
     let sets: Api<ReplicaSet> = namespace.api();

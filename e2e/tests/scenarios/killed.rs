@@ -48,7 +48,7 @@ async fn killed(namespace: &Namespace, kind: RouteKind) -> Result<()> {
     let rollout = RolloutBuilder::new(&namespace.name, kind).background(&[success_rate()]).steps(&[
         set_weight(40),
         pause("2s"),
-        step_analysis(&[success_rate()]),
+        step_analysis(&[with(success_rate(), "/count", json!(2))]),
     ]);
     namespace.apply_all(&rollout.surroundings()).await?;
     namespace.declare(&rollout).await?;
