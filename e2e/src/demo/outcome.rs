@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use leadsman_api::{Phase, RejectedRevision, Rollout};
-use serde_json::Value;
 
 use super::manifests::Commit;
 use super::story::{Story, Tone};
@@ -51,9 +50,7 @@ impl Ended {
 
     /// The query that decided, as it was sent.
     fn query(&self) -> Option<&str> {
-        let rejected = self.rollout.status.as_ref()?.progress.as_ref()?.get("rejected")?.as_array()?;
-        let mine = |it: &&Value| it.pointer("/revision/hash").and_then(Value::as_str) == Some(&self.revision);
-        rejected.iter().find(mine)?.get("query")?.as_str()
+        self.rejection()?.query.as_deref()
     }
 }
 
@@ -145,14 +142,10 @@ mod tests {
 
     fn bad(reason: &str) -> Ended {
         let rejected = json!({"hash": "c", "revision": 3, "reason": reason, "at": "2026-01-01T00:00:00Z",
+            "query": "sum(x)\n / sum(y)",
             "message": "success-rate is 0.7: value >= 0.95 does not hold; 1 of 1 measurements failed, limit 0"});
-        let progress = json!({"rejected": [{"revision": {"hash": "c"}, "query": "sum(x)\n / sum(y)"}]});
         let stable = json!({"hash": "b", "revision": 2});
-        ended(
-            "v3",
-            "c",
-            &json!({"phase": "RolledBack", "stable": stable, "rejected": [rejected], "progress": progress}),
-        )
+        ended("v3", "c", &json!({"phase": "RolledBack", "stable": stable, "rejected": [rejected]}))
     }
 
     #[test]

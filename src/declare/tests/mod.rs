@@ -1,5 +1,6 @@
 //! Tests of what becomes of a declaration.
 
+mod documented;
 mod sound;
 mod wrong;
 

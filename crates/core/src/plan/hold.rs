@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use crate::names::Side;
-use crate::spec::{Problem, Reason};
+use crate::names::{Hash, Side};
+use crate::spec::{Problem, Reason, Verb};
 
 /// A reason not to go on in this pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub(super) enum Hold {
     /// A metric gets answers, and needs more.
     Measuring(String),
     /// A person has to decide.
-    Person { what: String, command: &'static str },
+    Person { what: String, verb: Verb, hash: Hash },
     /// `spec.paused`.
     SpecPaused,
     /// A person has to change something.
@@ -66,8 +66,8 @@ impl Hold {
             Self::Until { what, until } => format!("{what}, until {}", clock(*until)),
             Self::Data(what) => format!("holding: {what}"),
             Self::Measuring(what) => what.clone(),
-            Self::Person { what, command } => {
-                format!("waiting for a person: {what}; to go on: kubectl leadsman {command} {rollout}")
+            Self::Person { what, verb, hash } => {
+                format!("waiting for a person: {what}; to go on: {}", how_to(*verb, rollout, hash))
             }
             Self::SpecPaused => "spec.paused is true: set it to false to go on".to_owned(),
             Self::Problem(problem) => problem.message.clone(),
@@ -75,6 +75,12 @@ impl Hold {
             Self::NoStablePods => "rolling back, but stable has no ready pod to send traffic to".to_owned(),
         }
     }
+}
+
+/// The command that gives `verb`, ready to be pasted.
+pub(super) fn how_to(verb: Verb, rollout: &str, hash: &Hash) -> String {
+    let command = format!("leadsman.dev/command={}/{hash}/$(date +%s)", verb.as_str());
+    format!("kubectl annotate --overwrite rollouts.leadsman.dev/{rollout} {command}")
 }
 
 /// An instant as people read it, to the second.

@@ -1,12 +1,12 @@
 //! The status that people and tools read, derived from the pass's outcome.
 
-use super::hold::{Hold, clock};
+use super::hold::{Hold, clock, how_to};
 use super::report::{Condition, Measured, Phase, Report, RevisionReport, Step, Weights};
 use super::{Action, Pass, Persist, Plan};
 use crate::analysis::tally::Tally;
 use crate::names::{Revision, Side};
 use crate::observed::Acceptance;
-use crate::spec::{ReadyWhen, Reason};
+use crate::spec::{ReadyWhen, Reason, Verb};
 use crate::split::Weight;
 use crate::state::{Clock, Stage, State};
 
@@ -128,7 +128,10 @@ impl Pass<'_> {
                 let why = leaving.map(|it| format!("{}: {}", it.reason, it.message)).unwrap_or_default();
                 match waits {
                     Some(waits) => format!("rolling back ({why}); {waits}"),
-                    None => format!("{why}. To run it again: kubectl leadsman retry {}", self.rollout.name),
+                    None => {
+                        let retry = how_to(Verb::Retry, &self.rollout.name, &self.rollout.hash);
+                        format!("{why}. To run it again: {retry}")
+                    }
                 }
             }
             (Stage::Releasing(release), _) if release.preflight.is_none() => {

@@ -9,7 +9,7 @@ use crate::analysis::tally::Call;
 use crate::analysis::verdict::Verdict;
 use crate::names::{Hash, Side};
 use crate::observed::Look;
-use crate::spec::Step;
+use crate::spec::{Step, Verb};
 use crate::split::Weight;
 use crate::state::{Clock, Promotion, Stage};
 
@@ -81,10 +81,12 @@ impl Pass<'_> {
             return Some(Hold::Route(self.route_behind(self.state.traffic.decided)));
         }
         if let Some(what) = &release.asked {
-            return Some(Hold::Person { what: what.clone(), command: "promote" });
+            let hash = release.canary.hash.clone();
+            return Some(Hold::Person { what: what.clone(), verb: Verb::Promote, hash });
         }
         if release.paused {
-            return Some(Hold::Person { what: "paused by command".to_owned(), command: "resume" });
+            let hash = release.canary.hash.clone();
+            return Some(Hold::Person { what: "paused by command".to_owned(), verb: Verb::Resume, hash });
         }
         self.rollout.paused.then_some(Hold::SpecPaused)
     }
@@ -221,7 +223,8 @@ impl Pass<'_> {
         }
         let Some(release) = self.release() else { return false };
         let Some(duration) = duration else {
-            return self.wait(Hold::Person { what: "a pause without duration".to_owned(), command: "promote" });
+            let (what, hash) = ("a pause without duration".to_owned(), release.canary.hash.clone());
+            return self.wait(Hold::Person { what, verb: Verb::Promote, hash });
         };
         let until = after(release.step_since, duration);
         if self.now < until {
