@@ -70,7 +70,7 @@ async fn promoted_by_command(namespace: &Namespace) -> Result<()> {
     namespace.declare(&next).await?;
     let is_paused = |seen: &Rollout| phase(seen) == Some(Phase::Paused) && weight_in_force(seen) == 25;
     let paused = namespace.until("to wait for a person", Duration::from_mins(1), is_paused).await?;
-    ensure!(message(&paused).contains("kubectl leadsman promote podinfo"), "{}", message(&paused));
+    ensure!(message(&paused).contains("leadsman.dev/command=promote/"), "{}", message(&paused));
     ensure!(condition(&paused, "Paused").is_some_and(|it| it.0 == "True"), "{:?}", paused.status);
     // Nobody promotes it but a person.
     let still = |seen: Option<&Rollout>| seen.is_some_and(is_paused);
