@@ -137,6 +137,18 @@ impl Load {
         self.until_answered(self.next + number).await
     }
 
+    /// Goes on until this version has answered.
+    pub async fn until_answered_by(&mut self, version: &str, limit: Duration) -> Result<()> {
+        let mut look = tokio::time::interval(Duration::from_millis(500));
+        let looking = async {
+            while !self.read().await?.iter().any(|record| record.version == version) {
+                look.tick().await;
+            }
+            anyhow::Ok(())
+        };
+        tokio::time::timeout(limit, looking).await.with_context(|| format!("no answer of {version} in {limit:?}"))?
+    }
+
     /// Goes on until this many requests have been answered.
     pub async fn until_answered(&mut self, number: usize) -> Result<()> {
         // The client tells nobody how far it is: it has to be asked.

@@ -61,7 +61,12 @@ where
     let outcome = ended.unwrap_or_else(|error| Err(anyhow!("{error}")));
     let outcome = match outcome {
         Ok(()) => Ok(()),
-        Err(error) => Err(anyhow!("{error:#}\n{}", dump(&namespace).await)),
+        Err(error) => {
+            let seen = dump(&namespace).await;
+            // Beside what was dumped; that it fails must not hide why.
+            let _ = std::fs::write(namespace.cluster.output.join(scenario).join("error.txt"), format!("{error:#}\n"));
+            Err(anyhow!("{error:#}\n{seen}"))
+        }
     };
     namespace.remove().await?;
     outcome

@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use leadsman_api::{Phase, Rollout};
 use leadsman_e2e::metrics::{p99, success_rate, with};
-use leadsman_e2e::status::{condition, message};
+use leadsman_e2e::routes::APP;
+use leadsman_e2e::status::{condition, message, phase};
+use leadsman_e2e::timeline::weights;
+use leadsman_e2e::wait::stays;
 use leadsman_e2e::{App, Load, Namespace, RolloutBuilder, RouteKind, figures, pause, set_weight, step_analysis};
 use libtest_mimic::Trial;
 use serde_json::json;
@@ -58,10 +62,14 @@ async fn bad(namespace: &Namespace, kind: RouteKind) -> Result<()> {
     let late = load.records().iter().filter(|it| it.version == "v2" && it.sent > quiet_from).count();
     ensure!(late == 0, "{late} requests reached the canary after it was rolled back");
 
-    // The same again is not tried again.
-    namespace.declare(&bad.set("/metadata/labels", json!({"touched": "yes"}))).await?;
-    let revisions = namespace.versions().await?;
-    ensure!(revisions.len() == 2, "{revisions:?}");
+    // The same again is not tried again, whatever else changes around it.
+    let touched = bad.set("/metadata/labels", json!({"touched": "yes"})).set("/spec/minReadySeconds", json!(1));
+    namespace.declare(&touched).await?;
+    namespace.until_rolled_back(Duration::from_secs(10)).await?;
+    let still = |seen: Option<&Rollout>| seen.is_some_and(|seen| phase(seen) == Some(Phase::RolledBack));
+    stays(namespace.api::<Rollout>(), APP, "rolled back", Duration::from_secs(4), still).await?;
+    let weights = weights(&namespace.requests()?, &kind.route_name());
+    ensure!(weights.iter().filter(|it| it.to > 0.0).count() == 1, "tried again: {weights:?}");
     Ok(())
 }
 

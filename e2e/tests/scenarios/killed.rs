@@ -45,7 +45,8 @@ pub fn trials() -> Vec<Trial> {
 }
 
 async fn killed(namespace: &Namespace, kind: RouteKind) -> Result<()> {
-    let rollout = RolloutBuilder::new(&namespace.name, kind).background(&[success_rate()]).steps(&[
+    // Draining takes longer than taking over, so that it is seen.
+    let rollout = RolloutBuilder::new(&namespace.name, kind).drain("25s").background(&[success_rate()]).steps(&[
         set_weight(40),
         pause("2s"),
         step_analysis(&[with(success_rate(), "/count", json!(2))]),
