@@ -5,6 +5,8 @@ mod crds;
 mod demo;
 mod test;
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 /// Leadsman's own commands.
@@ -28,11 +30,19 @@ enum Task {
     Test(test::Test),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Arguments::parse().command {
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
         Task::Cluster(cluster) => cluster.run(),
         Task::Crds => crds::run(),
         Task::Demo(demo) => demo.run(),
         Task::Test(test) => test.run(),
-    }
+    };
+    // The chain of causes, and no backtrace: what failed has said where.
+    outcome.map_or_else(
+        |error| {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        },
+        |()| ExitCode::SUCCESS,
+    )
 }

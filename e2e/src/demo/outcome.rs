@@ -124,7 +124,7 @@ fn way_back(story: &Story) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::super::story::{Answers, Decision, Second, tests::versions};
     use super::*;

@@ -126,13 +126,11 @@ impl Pass<'_> {
                     _ => of(&self.rollout.hash),
                 };
                 let why = leaving.map(|it| format!("{}: {}", it.reason, it.message)).unwrap_or_default();
-                match waits {
-                    Some(waits) => format!("rolling back ({why}); {waits}"),
-                    None => {
-                        let retry = how_to(Verb::Retry, &self.rollout.name, &self.rollout.hash);
-                        format!("{why}. To run it again: {retry}")
-                    }
-                }
+                let retry = || how_to(Verb::Retry, &self.rollout.name, &self.rollout.hash);
+                waits.map_or_else(
+                    || format!("{why}. To run it again: {}", retry()),
+                    |waits| format!("rolling back ({why}); {waits}"),
+                )
             }
             (Stage::Releasing(release), _) if release.preflight.is_none() => {
                 let (step, of) = ((release.step + 1).min(release.recipe.steps.len()), release.recipe.steps.len());
