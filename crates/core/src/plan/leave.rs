@@ -67,7 +67,7 @@ impl Pass<'_> {
             return self.wait_for_settled_split();
         }
         self.decide_binding(Side::Canary, &stable);
-        if !self.state.bindings.canary.is_in_force(&stable) && self.observed.sets.seen().is_some() {
+        if !self.state.bindings.canary.is_in_force(&stable) {
             return self.wait_for_binding(Side::Canary, &stable, 1);
         }
         let (reason, message) = match leaving.why {

@@ -91,7 +91,7 @@ impl Laws {
 
     pub(super) fn check_pass(&mut self, passed: &Passed, world: &World, rollout: &Rollout) -> Law {
         for action in &passed.plan.actions {
-            self.giving_is_carried(passed, action, rollout)?;
+            self.giving_is_carried(passed, action, world, rollout)?;
             if rollout.replicas > 0 {
                 Self::nothing_in_use_is_taken_away(passed, action)?;
             }
@@ -109,7 +109,7 @@ impl Laws {
     }
 
     /// I1: a share is given only to endpoints seen ready, of the revision that the Service is bound to.
-    fn giving_is_carried(&self, passed: &Passed, action: &Action, rollout: &Rollout) -> Law {
+    fn giving_is_carried(&self, passed: &Passed, action: &Action, world: &World, rollout: &Rollout) -> Law {
         let (Action::Split { route, weight, .. }, Some(state)) = (action, &passed.plan.state) else { return Ok(()) };
         let Some((_, Look::Seen(view))) = passed.observed.routes.iter().find(|(id, _)| id == route) else {
             return Ok(());
@@ -125,7 +125,8 @@ impl Laws {
                 format!("I1: {route} is given {weight} of {replicas} for {canary} with {ready} ready endpoints")
             })?;
         }
-        let leaving = matches!(state.stage, Stage::Leaving(_)) || self.faults.pods_fail || self.faults.people;
+        let excused = self.faults.pods_fail || self.faults.people || world.now < self.excused_until;
+        let leaving = matches!(state.stage, Stage::Leaving(_)) || excused;
         if *weight < view.most && !leaving {
             let stable = &state.bindings.stable.decided;
             let ready = passed.observed.stable_endpoints.ready_of(stable).unwrap_or(0);

@@ -261,3 +261,71 @@ fn a_lost_status_is_no_big_bang() {
     assert!(run.until(LONG, in_force(50)), "the release starts anew, from its first step");
     assert!(!run.until(LONG, resting_on("v1")), "an old command is acknowledged, not executed");
 }
+
+/// Takes the readiness of so many pods of a set, for so long.
+fn break_pods(run: &mut Run, hash: &str, count: usize, lasting: Duration) {
+    let back = run.world.later(lasting);
+    let set = run.world.sets.get_mut(&Hash::new(hash)).unwrap();
+    set.pods.iter_mut().take(count).for_each(|pod| pod.ready_from = back);
+    run.world.changed(super::world::Kind::Sets);
+    run.laws.excuse(back);
+    run.until(Duration::from_secs(3), |_| false);
+}
+
+/// The shares that a rollback goes through, as they are decided.
+fn shares_on_the_way_back(run: &mut Run) -> Vec<u32> {
+    let mut shares = Vec::new();
+    while shares.last() != Some(&0) {
+        let known = shares.last().copied();
+        let next = |world: &World| {
+            let leaving = matches!(state(world).stage, Stage::Leaving(_));
+            leaving && Some(state(world).traffic.decided.percent()) != known
+        };
+        assert!(run.until(LONG, next), "the rollback stands still at {shares:?}");
+        shares.push(state(&run.world).traffic.decided.percent());
+    }
+    shares
+}
+
+#[test]
+fn a_rollback_onto_half_of_stable_goes_all_the_way_at_once() {
+    let mut run = deployed(gated(vec![weight(80), Step::Pause(None)]));
+    declare(&mut run, "v1");
+    assert!(run.until(LONG, in_force(80)));
+    break_pods(&mut run, "v0", 2, Duration::from_hours(1));
+    run.source_says(Source::Bad);
+    assert_eq!(shares_on_the_way_back(&mut run), [0]);
+}
+
+#[test]
+fn a_rollback_onto_less_goes_in_steps_that_each_make_progress() {
+    let mut run = deployed(gated(vec![weight(80), Step::Pause(None)]));
+    declare(&mut run, "v1");
+    assert!(run.until(LONG, in_force(80)));
+    break_pods(&mut run, "v0", 3, Duration::from_hours(1));
+    run.source_says(Source::Bad);
+    assert_eq!(shares_on_the_way_back(&mut run), [60, 40, 20, 0], "a quarter of 80% at each step, one settle apart");
+}
+
+#[test]
+fn a_rollback_waits_for_the_first_stable_pod_and_no_longer() {
+    let mut run = deployed(gated(vec![weight(80), Step::Pause(None)]));
+    declare(&mut run, "v1");
+    assert!(run.until(LONG, in_force(80)));
+    break_pods(&mut run, "v0", 4, Duration::from_mins(3));
+    run.source_says(Source::Bad);
+    assert!(run.until(LONG, |world| matches!(state(world).stage, Stage::Leaving(_))));
+    assert_eq!(state(&run.world).traffic.decided, Weight::clamped(80), "there is nowhere to go");
+    assert!(run.report().message.contains("no ready pod"), "{}", run.report().message);
+    assert_eq!(shares_on_the_way_back(&mut run).last(), Some(&0));
+}
+
+#[test]
+fn a_canary_without_a_ready_pod_goes_whatever_stable_has() {
+    let mut run = deployed(gated(vec![weight(80), Step::Pause(None)]));
+    declare(&mut run, "v1");
+    assert!(run.until(LONG, in_force(80)));
+    break_pods(&mut run, "v0", 3, Duration::from_hours(1));
+    break_pods(&mut run, "v1", 4, Duration::from_hours(1));
+    assert_eq!(state(&run.world).traffic.decided, Weight::ZERO);
+}
