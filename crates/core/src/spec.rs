@@ -105,12 +105,10 @@ pub enum Reason {
     InvalidAnalysis,
     InvalidRoute,
     RouteNotFound,
-    RouteNotAccepted,
     RouteContended,
     ServiceConflict,
     ServiceNotFound,
     KindNotInstalled,
-    Refused,
 }
 
 impl Reason {
@@ -121,12 +119,10 @@ impl Reason {
             Self::InvalidAnalysis => "InvalidAnalysis",
             Self::InvalidRoute => "InvalidRoute",
             Self::RouteNotFound => "RouteNotFound",
-            Self::RouteNotAccepted => "RouteNotAccepted",
             Self::RouteContended => "RouteContended",
             Self::ServiceConflict => "ServiceConflict",
             Self::ServiceNotFound => "ServiceNotFound",
             Self::KindNotInstalled => "KindNotInstalled",
-            Self::Refused => "Refused",
         }
     }
 }

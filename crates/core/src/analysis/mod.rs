@@ -13,8 +13,6 @@ pub mod verdict;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::names::Hash;
-
 /// Which metric, in which part of the analysis.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -91,13 +89,4 @@ pub enum Outcome {
         /// What went wrong, with the source's own words.
         message: String,
     },
-}
-
-/// The answering hash of a side, for templating.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Subject {
-    /// Hash of the revision in the canary's place.
-    pub canary: Hash,
-    /// Hash of the stable revision.
-    pub stable: Hash,
 }

@@ -106,16 +106,11 @@ impl Pass<'_> {
         if ready >= goal.needs(replicas) {
             base = replicas;
         }
-        let most_ready = release.most_ready.max(ready);
-        let more_ready = ready > release.most_ready;
         let shrunk = release.shrunk;
         if let Some(release) = self.release_mut() {
             release.base_replicas = base;
-            release.most_ready = most_ready;
         }
-        if more_ready {
-            self.reset_clock();
-        }
+        self.note_ready_pods(ready);
         if ready < goal.needs(base) {
             self.shrink(ready, base, shrunk);
         } else if let Some(shrunk) = shrunk {

@@ -164,7 +164,8 @@ impl Pass<'_> {
         weight.needs(self.rollout.replicas).max(u32::from(self.rollout.replicas > 0))
     }
 
-    fn note_ready_pods(&mut self, available: u32) {
+    /// More canary pods than ever in this step is progress: the deadline's clock starts anew.
+    pub(super) fn note_ready_pods(&mut self, available: u32) {
         if let Some(release) = self.release_mut()
             && available > release.most_ready
         {
