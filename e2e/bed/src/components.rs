@@ -1,6 +1,7 @@
-//! The processes of the node: their command lines, starting, stopping, and whether they run.
+//! The processes of the nodes: their command lines, starting, stopping, and whether they run.
 
 use std::{
+    collections::{BTreeMap, btree_map::Entry},
     fs,
     path::Path,
     thread::sleep,
@@ -12,12 +13,13 @@ use anyhow::{Context as _, Result, bail};
 use crate::{
     binaries::Binaries,
     network::{NODE_IP, SERVICE_NET},
-    node::{self, NODE},
+    node::{self, MAIN, Node, SPARE},
     paths::Paths,
 };
 
-/// Every component that is a process of the node, in the order of their start.
-pub const COMPONENTS: [&str; 8] = [
+/// Every component that is a process of a node, in the order of their start; those of the spare node with its name in
+/// front.
+pub const COMPONENTS: [&str; 11] = [
     "containerd",
     "etcd",
     "kube-apiserver",
@@ -26,10 +28,20 @@ pub const COMPONENTS: [&str; 8] = [
     "kubelet",
     "kube-proxy",
     "cluster-dns",
+    SPARE_COMPONENTS[0],
+    SPARE_COMPONENTS[1],
+    SPARE_COMPONENTS[2],
 ];
+pub(crate) const SPARE_COMPONENTS: [&str; 3] = ["spare/containerd", "spare/kubelet", "spare/kube-proxy"];
 
-/// The words of a component's command; paths are relative to the run folder, where it is started.
-pub(crate) fn command(name: &str, binaries: &Binaries) -> Result<Vec<String>> {
+/// The node that a component runs on, and its name there.
+fn place(component: &str) -> (&'static Node, &str) {
+    component.strip_prefix("spare/").map_or((&MAIN, component), |name| (&SPARE, name))
+}
+
+/// The words of a component's command; paths are relative to its node's run folder, where it is started.
+pub(crate) fn command(component: &str, binaries: &Binaries) -> Result<Vec<String>> {
+    let (node, name) = place(component);
     let control = format!("--kubeconfig=pki/{name}.kubeconfig --leader-elect=false --bind-address=127.0.0.1");
     let arguments = match name {
         "containerd" => "--config containerd.toml".to_owned(),
@@ -55,9 +67,10 @@ pub(crate) fn command(name: &str, binaries: &Binaries) -> Result<Vec<String>> {
         "kube-scheduler" => control,
         "kubelet" => format!(
             "--kubeconfig=pki/kubelet.kubeconfig --config=kubelet.yaml --root-dir=$PWD/kubelet \
-             --hostname-override={NODE} --node-ip={NODE_IP}"
+             --hostname-override={} --node-ip={}",
+            node.name, node.ip
         ),
-        "kube-proxy" => format!("--config=kube-proxy.yaml --hostname-override={NODE}"),
+        "kube-proxy" => format!("--config=kube-proxy.yaml --hostname-override={}", node.name),
         "cluster-dns" => format!("--kubeconfig=pki/cluster-dns.kubeconfig --listen={NODE_IP}:53"),
         other => bail!("no component is called {other}; there are {}", COMPONENTS.join(", ")),
     };
@@ -68,35 +81,44 @@ pub(crate) fn command(name: &str, binaries: &Binaries) -> Result<Vec<String>> {
     Ok(program.split_whitespace().chain(arguments.split_whitespace()).map(str::to_owned).collect())
 }
 
-/// Starts a component; its output is appended to `log/<name>.log`.
-pub(crate) fn start(name: &str, paths: &Paths, binaries: &Binaries) -> Result<()> {
-    let words = command(name, binaries)?.join(" ");
+/// Starts a component; its output is appended to `log/<name>.log` of its node.
+pub(crate) fn start(component: &str, paths: &Paths, binaries: &Binaries) -> Result<()> {
+    let (node, name) = place(component);
+    let words = command(component, binaries)?.join(" ");
     // The pid is the component's own, since exec keeps it.
-    node::tell(paths, &format!("echo $$ > pids/{name}; exec {words} >> log/{name}.log 2>&1"))
+    node::tell(node, paths, &format!("echo $$ > pids/{name}; exec {words} >> log/{name}.log 2>&1"))
 }
 
 /// Kills a component and waits until it is gone.
-pub(crate) fn stop(name: &str, paths: &Paths) -> Result<()> {
-    if !COMPONENTS.contains(&name) {
-        bail!("no component is called {name}; there are {}", COMPONENTS.join(", "));
+pub(crate) fn stop(component: &str, paths: &Paths) -> Result<()> {
+    if !COMPONENTS.contains(&component) {
+        bail!("no component is called {component}; there are {}", COMPONENTS.join(", "));
     }
-    let Some(process) = running(name, paths)? else { return Ok(()) };
+    let Some(process) = running(component, paths)? else { return Ok(()) };
     crate::process::run(&["kill", "-KILL", &process.pid.to_string()])?;
-    wait(Duration::from_secs(10), &format!("{name} to end"), || Ok(running(name, paths)?.is_none()))
+    wait(Duration::from_secs(10), &format!("{component} to end"), || Ok(running(component, paths)?.is_none()))
 }
 
 /// The component's process, if there is one.
-pub(crate) fn running(name: &str, paths: &Paths) -> Result<Option<node::Process>> {
-    Ok(process_of(name, &paths.run(), &node::processes()?))
+pub(crate) fn running(component: &str, paths: &Paths) -> Result<Option<node::Process>> {
+    Ok(running_of(&[component], paths)?.into_iter().find_map(|(_, process)| process))
 }
 
-pub(crate) fn process_of(
-    name: &str,
-    run: &Path,
-    processes: &std::collections::BTreeMap<u32, node::Process>,
-) -> Option<node::Process> {
-    let pid = fs::read_to_string(run.join("pids").join(name)).ok()?;
-    processes.get(&pid.trim().parse().ok()?).copied()
+/// Each component with its process, if there is one.
+pub(crate) fn running_of<'a>(components: &[&'a str], paths: &Paths) -> Result<Vec<(&'a str, Option<node::Process>)>> {
+    let mut seen: BTreeMap<&str, BTreeMap<u32, node::Process>> = BTreeMap::new();
+    let mut found = Vec::new();
+    for component in components {
+        let (node, name) = place(component);
+        let processes = match seen.entry(node.name) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => unknown.insert(node::processes(node)?),
+        };
+        let pid = fs::read_to_string(node.run(paths).join("pids").join(name)).unwrap_or_default();
+        let process = pid.trim().parse().ok().and_then(|pid: u32| processes.get(&pid).copied());
+        found.push((*component, process));
+    }
+    Ok(found)
 }
 
 /// Looks every 50 ms until `ready` says so.
@@ -122,7 +144,8 @@ pub(crate) fn wait_for(name: &str, paths: &Paths, ready: impl Fn() -> Result<boo
     wait(Duration::from_mins(1), name, || {
         // The pid file is written by the process itself, a moment after the start.
         if started.elapsed() > Duration::from_secs(2) && running(name, paths)?.is_none() {
-            bail!("ended:\n{}", tail(&paths.logs().join(format!("{name}.log"))));
+            let (node, program) = place(name);
+            bail!("ended:\n{}", tail(&node.run(paths).join("log").join(format!("{program}.log"))));
         }
         ready()
     })

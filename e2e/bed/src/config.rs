@@ -1,4 +1,4 @@
-//! The node's configuration files, certificates and tokens, written to the run folder for each start.
+//! The nodes' configuration files, certificates and tokens, written to the run folder for each start.
 
 use std::{
     fmt::Write as _,
@@ -13,39 +13,48 @@ use anyhow::Result;
 use crate::{
     binaries::hex,
     network::{DNS_IP, NODE_IP, POD_NET},
-    node::{INIT, NODE},
+    node::{INIT, MAIN, NODES, SPARE},
     paths::Paths,
     process::run,
     template::filled,
 };
 
-/// A file of the run folder, and what it is filled from.
-const FILES: [(&str, &str); 5] = [
+/// A file of each node's run folder, and what it is filled from.
+const FILES: [(&str, &str); 4] = [
     ("containerd.toml", include_str!("../../cluster/node/containerd.toml")),
     ("cni/10-pods.conflist", include_str!("../../cluster/node/cni.conflist")),
     ("kubelet.yaml", include_str!("../../cluster/node/kubelet.yaml")),
     ("kube-proxy.yaml", include_str!("../../cluster/node/kube-proxy.yaml")),
-    ("audit-policy.yaml", include_str!("../../cluster/node/audit-policy.yaml")),
 ];
+const AUDIT_POLICY: &str = include_str!("../../cluster/node/audit-policy.yaml");
 const KUBECONFIG: &str = include_str!("../../cluster/node/kubeconfig.yaml");
 
 /// Writes all of it.
 pub(crate) fn write(paths: &Paths) -> Result<()> {
-    let folder = paths.run();
-    fs::create_dir_all(folder.join("cni"))?;
-    let run_folder = folder.display().to_string();
-    let values = [("RUN", run_folder.as_str()), ("NODE_IP", NODE_IP), ("DNS_IP", DNS_IP), ("POD_NET", POD_NET)];
-    for (file, template) in FILES {
-        fs::write(folder.join(file), filled(template, &values)?)?;
+    for node in NODES {
+        let folder = node.run(paths);
+        fs::create_dir_all(folder.join("cni"))?;
+        let values = [
+            ("RUN", &*folder.display().to_string()),
+            ("NODE_IP", node.ip),
+            ("NODE_PODS", node.pod_net),
+            ("TAINTS", node.taints),
+            ("DNS_IP", DNS_IP),
+            ("POD_NET", POD_NET),
+        ];
+        for (file, template) in FILES {
+            fs::write(folder.join(file), filled(template, &values)?)?;
+        }
+        fs::write(folder.join("resolv.conf"), format!("nameserver {DNS_IP}\n"))?;
     }
-    fs::write(folder.join("resolv.conf"), format!("nameserver {DNS_IP}\n"))?;
+    fs::write(paths.run().join("audit-policy.yaml"), AUDIT_POLICY)?;
     certificates(&paths.pki())?;
-    users(paths, &run_folder)
+    users(paths)
 }
 
-/// What the node is made from, for the fingerprint.
+/// What the nodes are made from, for the fingerprint.
 pub(crate) fn templates() -> String {
-    FILES.map(|(_, template)| template).concat() + KUBECONFIG + INIT
+    FILES.map(|(_, template)| template).concat() + AUDIT_POLICY + KUBECONFIG + INIT + &format!("{NODES:?}")
 }
 
 /// One authority, the API server's certificate, the key for service accounts' tokens.
@@ -73,23 +82,29 @@ fn certificates(pki: &Path) -> Result<()> {
     Ok(())
 }
 
-/// File name, user and groups. Every component is itself to the API server, so that its authorization is real.
-fn users(paths: &Paths, run_folder: &str) -> Result<()> {
-    let node = format!("system:node:{NODE}");
+/// Node, file name, user and groups. Every component is itself to the API server, so that its authorization is real.
+fn users(paths: &Paths) -> Result<()> {
+    let kubelet = |node: &str| format!("system:node:{node}");
     let users = [
-        ("admin", "admin", "system:masters"),
-        ("kube-controller-manager", "system:kube-controller-manager", ""),
-        ("kube-scheduler", "system:kube-scheduler", ""),
-        ("kube-proxy", "system:kube-proxy", ""),
-        ("cluster-dns", "system:cluster-dns", ""),
-        ("kubelet", node.as_str(), "system:nodes"),
+        (&MAIN, "admin", "admin", "system:masters"),
+        (&MAIN, "kube-controller-manager", "system:kube-controller-manager", ""),
+        (&MAIN, "kube-scheduler", "system:kube-scheduler", ""),
+        (&MAIN, "kube-proxy", "system:kube-proxy", ""),
+        (&MAIN, "cluster-dns", "system:cluster-dns", ""),
+        (&MAIN, "kubelet", &kubelet(MAIN.name), "system:nodes"),
+        (&SPARE, "kubelet", &kubelet(SPARE.name), "system:nodes"),
+        (&SPARE, "kube-proxy", "system:kube-proxy", ""),
     ];
+    let run_folder = paths.run().display().to_string();
     let mut tokens = String::new();
-    for (file, user, groups) in users {
+    for (node, file, user, groups) in users {
         let token = token()?;
         writeln!(tokens, "{token},{user},{user},\"{groups}\"")?;
-        let values = [("NODE_IP", NODE_IP), ("RUN", run_folder), ("USER", user), ("TOKEN", &token)];
-        fs::write(paths.pki().join(format!("{file}.kubeconfig")), filled(KUBECONFIG, &values)?)?;
+        let values = [("NODE_IP", NODE_IP), ("RUN", &run_folder), ("USER", user), ("TOKEN", &token)];
+        let folder = node.run(paths).join("pki");
+        fs::create_dir_all(&folder)?;
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))?;
+        fs::write(folder.join(format!("{file}.kubeconfig")), filled(KUBECONFIG, &values)?)?;
     }
     Ok(fs::write(paths.pki().join("tokens.csv"), tokens)?)
 }

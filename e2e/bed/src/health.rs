@@ -5,9 +5,10 @@ use serde_json::Value;
 
 use crate::{
     bed::Bed,
-    components::{COMPONENTS, process_of},
+    components::{COMPONENTS, running_of},
+    lifecycle::DEPLOYMENTS,
     network::{DNS_IP, dns_answers},
-    node::{NODE, processes},
+    node::NODES,
 };
 
 /// One thing looked at.
@@ -35,10 +36,8 @@ impl Health {
     }
 
     pub(crate) fn of(bed: &Bed) -> Result<Self> {
-        let processes = processes()?;
         let mut checks = Vec::new();
-        for name in COMPONENTS {
-            let process = process_of(name, &bed.paths.run(), &processes);
+        for (name, process) in running_of(&COMPONENTS, &bed.paths)? {
             let detail = process.map_or("not running".to_owned(), |p| format!("pid {}, {} MiB", p.pid, p.memory));
             checks.push(Check { name: name.to_owned(), ok: process.is_some(), detail });
         }
@@ -57,14 +56,18 @@ impl Health {
     }
 }
 
-/// The node, and the Deployments that are part of the bed.
+/// The nodes, and the Deployments that are part of the bed.
 fn objects(bed: &Bed) -> Result<Vec<Check>> {
-    let node: Value = serde_json::from_str(&bed.kubectl(["get", "node", NODE, "-o", "json"])?)?;
-    let ready = each(&node, "/status/conditions")
-        .find(|c| text(c, "/type") == "Ready")
-        .is_some_and(|c| text(c, "/status") == "True");
-    let detail = text(&node, "/status/nodeInfo/kubeletVersion").to_owned();
-    let mut checks = vec![Check { name: format!("node {NODE}"), ok: ready, detail }];
+    let list: Value = serde_json::from_str(&bed.kubectl(["get", "nodes", "-o", "json"])?)?;
+    let mut checks = Vec::new();
+    for node in NODES {
+        let seen = each(&list, "/items").find(|it| text(it, "/metadata/name") == node.name);
+        let ready = seen.is_some_and(|node| {
+            each(node, "/status/conditions").any(|it| text(it, "/type") == "Ready" && text(it, "/status") == "True")
+        });
+        let detail = seen.map_or("", |node| text(node, "/status/nodeInfo/kubeletVersion")).to_owned();
+        checks.push(Check { name: format!("node {}", node.name), ok: ready, detail });
+    }
 
     let list = bed.kubectl(["get", "deployments", "-A", "-l", "leadsman.dev/bed", "-o", "json"])?;
     let list: Value = serde_json::from_str(&list)?;
@@ -79,8 +82,11 @@ fn objects(bed: &Bed) -> Result<Vec<Check>> {
             detail: format!("{ready} of {wanted} ready"),
         });
     }
-    if checks.len() < 4 {
-        checks.push(Check { name: "mesh".to_owned(), ok: false, detail: "not all of it is installed".to_owned() });
+    for (namespace, name) in DEPLOYMENTS {
+        let name = format!("{namespace}/{name}");
+        if !checks.iter().any(|check| check.name == name) {
+            checks.push(Check { name, ok: false, detail: "not installed".to_owned() });
+        }
     }
     Ok(checks)
 }

@@ -12,11 +12,15 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     binaries::{Binaries, short_hex},
     image::{Content, Image},
+    node::Node,
     paths::Paths,
     process::output,
 };
 
 pub(crate) const ENVOY_BOOTSTRAP: &str = include_str!("../../cluster/images/envoy.yaml");
+
+/// Both are linked with the same libraries.
+const GIT: [&str; 2] = ["/usr/bin/git", "/usr/lib/git-core/git-http-backend"];
 
 /// An image as a file in the cache.
 #[derive(Clone, Debug)]
@@ -36,7 +40,21 @@ pub(crate) fn own(binaries: &Binaries) -> Result<Vec<Image>> {
         envoy,
         Image::of_program("localhost/prometheus:bed", &binaries.prometheus, "65534:65534")?,
         Image::of_program("localhost/app:bed", &binaries.app, "65534:65534")?,
+        Image::of_program("localhost/source-controller:bed", &binaries.source_controller, "65534:65534")?,
+        Image::of_program("localhost/kustomize-controller:bed", &binaries.kustomize_controller, "65534:65534")?,
+        git(binaries)?,
     ])
+}
+
+/// The machine's own git behind a server.
+fn git(binaries: &Binaries) -> Result<Image> {
+    let mut image = Image::of_program("localhost/git:bed", Path::new(GIT[0]), "65534:65534")?;
+    image.files.retain(|(place, _)| place != "/git");
+    let copied = |program: &str| (program.to_owned(), Content::Copy(PathBuf::from(program)));
+    image.files.extend(GIT.map(copied));
+    image.files.push(("/git-server".to_owned(), Content::Copy(binaries.git_server.clone())));
+    image.entrypoint = vec!["/git-server".to_owned()];
+    Ok(image)
 }
 
 /// Packs an image, unless the cache has it. `key` stands for the content of the files that are copied.
@@ -73,18 +91,23 @@ fn remove_older(short: &str, paths: &Paths) -> Result<()> {
     Ok(())
 }
 
-/// Brings an image in, unless it is there.
-pub(crate) fn import(packed: &Packed, paths: &Paths) -> Result<()> {
-    if present(&packed.name, paths)?.as_deref() == Some(&packed.digest) {
+/// Whether pods that tolerate the spare node's taint are made of this: the sample application, and nothing else.
+pub(crate) fn is_for_spare(packed: &Packed) -> bool {
+    ["localhost/pause:bed", "localhost/app:bed"].contains(&packed.name.as_str())
+}
+
+/// Brings an image into a node, unless it is there.
+pub(crate) fn import(packed: &Packed, node: &Node, paths: &Paths) -> Result<()> {
+    if present(&packed.name, node, paths)?.as_deref() == Some(&packed.digest) {
         return Ok(());
     }
-    output(ctr(paths).args(["images", "import"]).arg(&packed.tarball))?;
+    output(ctr(node, paths).args(["images", "import"]).arg(&packed.tarball))?;
     Ok(())
 }
 
-/// The digest that containerd has by this name.
-fn present(name: &str, paths: &Paths) -> Result<Option<String>> {
-    let listed = output(ctr(paths).args(["images", "list", &format!("name=={name}")]))?;
+/// The digest that a node's containerd has by this name.
+fn present(name: &str, node: &Node, paths: &Paths) -> Result<Option<String>> {
+    let listed = output(ctr(node, paths).args(["images", "list", &format!("name=={name}")]))?;
     Ok(listed
         .lines()
         .skip(1)
@@ -92,14 +115,14 @@ fn present(name: &str, paths: &Paths) -> Result<Option<String>> {
         .map(str::to_owned))
 }
 
-/// Whether containerd answers.
-pub(crate) fn containerd_answers(paths: &Paths) -> bool {
-    output(ctr(paths).arg("version")).is_ok()
+/// Whether a node's containerd answers.
+pub(crate) fn containerd_answers(node: &Node, paths: &Paths) -> bool {
+    output(ctr(node, paths).arg("version")).is_ok()
 }
 
-fn ctr(paths: &Paths) -> Command {
+fn ctr(node: &Node, paths: &Paths) -> Command {
     let mut ctr = Command::new("ctr");
-    ctr.arg("--address").arg(paths.run().join("containerd.sock")).args(["--namespace", "k8s.io"]);
+    ctr.arg("--address").arg(node.run(paths).join("containerd.sock")).args(["--namespace", "k8s.io"]);
     ctr
 }
 

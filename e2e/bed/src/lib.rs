@@ -1,7 +1,8 @@
 //! A real Kubernetes with a real mesh on one Linux machine, without Docker and without a registry of images.
 //!
 //! [`Bed::up`] makes it, or finds it already there: etcd, API server, controller manager, scheduler, kubelet, kube-proxy,
-//! containerd and a DNS server as processes of one namespaced node; istiod, an ingress Envoy and Prometheus as pods in it.
+//! containerd and a DNS server as processes of one namespaced node; istiod, an ingress Envoy, Prometheus, Flux and a Git
+//! server as pods in it.
 //! Every component is built from source or taken from a package and kept in a cache outside the work tree. Node, pod and
 //! service addresses answer on the machine itself.
 //!
@@ -11,6 +12,7 @@ mod bed;
 mod binaries;
 mod components;
 mod config;
+mod crds;
 mod health;
 pub mod http;
 mod image;

@@ -12,12 +12,13 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     bed::Bed,
     binaries::{Binaries, short_hex},
-    components::{self, COMPONENTS, wait, wait_for},
+    components::{self, COMPONENTS, SPARE_COMPONENTS, wait, wait_for},
     config,
     images::{self, Packed},
     manifests::prometheus,
     network::{self, DNS_IP, NODE_IP},
-    node, packages,
+    node::{self, MAIN, NODES, Node, SPARE},
+    packages,
     paths::Paths,
     progress::Progress,
     template::filled,
@@ -41,12 +42,12 @@ impl Bed {
         let bed = Self { binaries: Binaries::make(&located.paths, &progress)?, ..located };
         let packed = progress.stage("images packed", || bed.pack_own())?;
         let wanted = bed.fingerprint()?;
-        if current.lines().next() == wanted.lines().next() && bed.components_run()? {
-            let import = || packed.iter().try_for_each(|image| images::import(image, &bed.paths));
-            progress.stage("images imported", import)?;
+        if current.lines().next() == wanted.lines().next() && bed.control_plane_runs()? {
+            progress.stage("images imported", || bed.import(&packed, &MAIN))?;
+            progress.stage("the spare node", || bed.restore_spare(&packed))?;
         } else {
             progress.stage("nothing left of an earlier cluster", || bed.remove())?;
-            bed.start_node(&packed, &progress)?;
+            bed.start_nodes(&packed, &progress)?;
         }
         bed.install(&packed, &progress)?;
         fs::write(bed.paths.fingerprint(), wanted)?;
@@ -63,14 +64,24 @@ impl Bed {
         progress.stage("the cluster is down", || bed.remove())
     }
 
-    fn components_run(&self) -> Result<bool> {
-        let processes = node::processes()?;
-        let run = self.paths.run();
-        Ok(COMPONENTS.iter().all(|name| components::process_of(name, &run, &processes).is_some()) && self.api_ready())
+    /// Ends everything on the spare node, at once, as a power cut would. [`Bed::up`] starts it again.
+    pub fn lose_spare_node(&self) -> Result<()> {
+        node::kill(&SPARE)
+    }
+
+    fn control_plane_runs(&self) -> Result<bool> {
+        let of_main: Vec<_> = COMPONENTS.into_iter().filter(|name| !SPARE_COMPONENTS.contains(name)).collect();
+        Ok(self.all_run(&of_main)? && self.api_ready())
+    }
+
+    fn all_run(&self, components: &[&str]) -> Result<bool> {
+        Ok(components::running_of(components, &self.paths)?.iter().all(|(_, process)| process.is_some()))
     }
 
     fn remove(&self) -> Result<()> {
-        node::kill()?;
+        for node in NODES {
+            node::kill(node)?;
+        }
         network::delete()?;
         match fs::remove_dir_all(self.paths.run()) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -85,20 +96,25 @@ impl Bed {
         images::own(&self.binaries)?.iter().map(|image| images::pack(image, &key, &self.paths)).collect()
     }
 
-    /// The node and the control plane, with the images in.
-    fn start_node(&self, packed: &[Packed], progress: &Progress) -> Result<()> {
+    fn import(&self, packed: &[Packed], node: &Node) -> Result<()> {
+        let wanted = packed.iter().filter(|image| node.name == MAIN.name || images::is_for_spare(image));
+        wanted.into_iter().try_for_each(|image| images::import(image, node, &self.paths))
+    }
+
+    /// Both nodes and the control plane, with the images in.
+    fn start_nodes(&self, packed: &[Packed], progress: &Progress) -> Result<()> {
         let paths = &self.paths;
         fs::create_dir_all(paths.logs())?;
         config::write(paths)?;
         progress.stage("network", network::create)?;
-        progress.stage("node", || node::start(paths))?;
+        progress.stage("node", || node::start(&MAIN, paths))?;
         let start = |name| components::start(name, paths, &self.binaries);
         for name in ["containerd", "etcd", "kube-apiserver"] {
             start(name)?;
         }
         let import = || -> Result<()> {
-            wait_for("containerd", paths, || Ok(images::containerd_answers(paths)))?;
-            packed.iter().try_for_each(|image| images::import(image, paths))
+            wait_for("containerd", paths, || Ok(images::containerd_answers(&MAIN, paths)))?;
+            self.import(packed, &MAIN)
         };
         thread::scope(|scope| {
             let importing = scope.spawn(move || progress.stage("images imported", import));
@@ -106,18 +122,48 @@ impl Bed {
             for name in ["kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy"] {
                 start(name)?;
             }
+            progress.stage("spare node", || self.start_spare(packed))?;
             self.apply(&dns_manifest()?)?;
             start("cluster-dns")?;
             progress.stage("CRDs", || self.apply_crds())?;
             importing.join().map_err(|_| anyhow::anyhow!("the thread that imports images panicked"))?
         })?;
-        progress.stage("node Ready", || {
-            wait(Duration::from_mins(1), "the node", || {
-                let node = format!("node/{}", node::NODE);
-                self.kubectl(["wait", "--for=condition=Ready", &node, "--timeout=30s"]).map(|_| true)
-            })
-        })?;
+        for node in NODES {
+            progress.stage(&format!("{} Ready", node.name), || self.until_ready(node))?;
+        }
         progress.stage("DNS", || wait(Duration::from_secs(30), "DNS", network::dns_answers))
+    }
+
+    /// The spare node's processes; it is Ready some seconds later.
+    fn start_spare(&self, packed: &[Packed]) -> Result<()> {
+        node::start(&SPARE, &self.paths)?;
+        for name in SPARE_COMPONENTS {
+            components::start(name, &self.paths, &self.binaries)?;
+        }
+        let [containerd, ..] = SPARE_COMPONENTS;
+        wait_for(containerd, &self.paths, || Ok(images::containerd_answers(&SPARE, &self.paths)))?;
+        self.import(packed, &SPARE)
+    }
+
+    /// Starts the spare node again where it was lost, with nothing on it.
+    fn restore_spare(&self, packed: &[Packed]) -> Result<()> {
+        if self.all_run(&SPARE_COMPONENTS)? {
+            return self.import(packed, &SPARE);
+        }
+        node::kill(&SPARE)?;
+        for leftover in ["commands", "containerd", "kubelet", "pids"] {
+            let path = SPARE.run(&self.paths).join(leftover);
+            let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+        }
+        self.start_spare(packed)?;
+        self.until_ready(&SPARE)
+    }
+
+    fn until_ready(&self, node: &Node) -> Result<()> {
+        wait(Duration::from_mins(1), node.name, || {
+            let node = format!("node/{}", node.name);
+            self.kubectl(["wait", "--for=condition=Ready", &node, "--timeout=30s"]).map(|_| true)
+        })
     }
 
     fn apply_crds(&self) -> Result<()> {
@@ -126,13 +172,13 @@ impl Bed {
         self.kubectl(["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"]).map(drop)
     }
 
-    /// DNS, mesh and Prometheus.
+    /// Mesh, Prometheus, Git server and Flux.
     fn install(&self, packed: &[Packed], progress: &Progress) -> Result<()> {
         let manifests = manifests(packed)?;
         progress.stage("manifests applied", || {
             wait(Duration::from_secs(20), "the manifests", || self.apply(&manifests).map(|()| true))
         })?;
-        for (namespace, name) in [("istio-system", "istiod"), ("gw", "ingress"), ("monitoring", "prometheus")] {
+        for (namespace, name) in DEPLOYMENTS {
             progress.stage(name, || {
                 let deployment = format!("deployment/{name}");
                 self.kubectl(["-n", namespace, "rollout", "status", &deployment, "--timeout=120s"]).map(drop)
@@ -157,11 +203,22 @@ impl Bed {
 }
 
 /// In the order in which they are applied, after the DNS server's.
-const MANIFESTS: [&str; 4] = [
+const MANIFESTS: [&str; 6] = [
     include_str!("../../cluster/manifests/namespaces.yaml"),
     include_str!("../../cluster/manifests/istiod.yaml"),
     include_str!("../../cluster/manifests/gateway.yaml"),
     include_str!("../../cluster/manifests/istio-metrics.yaml"),
+    include_str!("../../cluster/manifests/git.yaml"),
+    include_str!("../../cluster/manifests/flux.yaml"),
+];
+/// What they install, with its namespace.
+pub(crate) const DEPLOYMENTS: [(&str, &str); 6] = [
+    ("istio-system", "istiod"),
+    ("gw", "ingress"),
+    ("monitoring", "prometheus"),
+    ("git", "git"),
+    ("flux-system", "source-controller"),
+    ("flux-system", "kustomize-controller"),
 ];
 const DNS: &str = include_str!("../../cluster/manifests/dns.yaml");
 
@@ -175,7 +232,13 @@ fn manifests(packed: &[Packed]) -> Result<String> {
         let name = format!("localhost/{short}:bed");
         packed.iter().find(|image| image.name == name).map_or("", |image| image.digest.as_str())
     };
-    let values = [("ISTIOD_DIGEST", digest("istiod")), ("ENVOY_DIGEST", digest("envoy"))];
+    let values = [
+        ("ISTIOD_DIGEST", digest("istiod")),
+        ("ENVOY_DIGEST", digest("envoy")),
+        ("GIT_DIGEST", digest("git")),
+        ("SOURCE_CONTROLLER_DIGEST", digest("source-controller")),
+        ("KUSTOMIZE_CONTROLLER_DIGEST", digest("kustomize-controller")),
+    ];
     let mut all = MANIFESTS.iter().map(|manifest| filled(manifest, &values)).collect::<Result<Vec<_>>>()?;
     // No names: every namespace.
     all.push(prometheus("monitoring", "", digest("prometheus"))?);

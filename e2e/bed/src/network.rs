@@ -1,28 +1,35 @@
-//! The node's network: a namespace of its own, joined to the machine by one pair of links, and routes on the machine, so
-//! that node, pod and service addresses answer there as they do inside.
+//! The network: a namespace for each node, a bridge of the machine's that joins them, and routes to each node's pods, so that
+//! node, pod and service addresses answer everywhere.
 
-use std::{net::UdpSocket, path::Path, time::Duration};
+use std::{
+    net::UdpSocket,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Result, bail};
 
-use crate::process::run;
+use crate::{
+    node::{NODES, Node},
+    process::run,
+};
 
-/// The network namespace's name; also that of the machine's end of the link.
-pub(crate) const NETNS: &str = "leadsman";
+const BRIDGE: &str = "leadsman-bridge";
 /// Where the API server answers, at port 6443.
 pub const NODE_IP: &str = "192.168.77.1";
 /// The machine, as seen from pods.
 pub const HOST_IP: &str = "192.168.77.254";
 /// The cluster's DNS server.
 pub const DNS_IP: &str = "10.96.0.10";
-pub(crate) const POD_NET: &str = "10.244.0.0/24";
+/// The addresses of all pods; each node has a part of them.
+pub(crate) const POD_NET: &str = "10.244.0.0/16";
 pub(crate) const SERVICE_NET: &str = "10.96.0.0/16";
 
-pub(crate) fn netns_file() -> &'static Path {
-    Path::new("/var/run/netns/leadsman")
+pub(crate) fn netns_file(node: &Node) -> PathBuf {
+    Path::new("/var/run/netns").join(node.netns)
 }
 
-/// Makes namespace, link and routes. What an earlier run left must be gone.
+/// Makes bridge, namespaces, links and routes. What an earlier run left must be gone.
 pub(crate) fn create() -> Result<()> {
     for net in [NODE_IP, POD_NET, SERVICE_NET] {
         let routes = run(&["ip", "-o", "route", "show", "to", "match", net])?;
@@ -30,28 +37,46 @@ pub(crate) fn create() -> Result<()> {
             bail!("the cluster's addresses ({net}) are taken on this machine: {taken}");
         }
     }
-    let inside = |words: &str| ip(&format!("-n {NETNS} {words}"));
-    ip(&format!("netns add {NETNS}"))?;
-    inside("link set lo up")?;
-    ip(&format!("link add {NETNS} type veth peer name node netns {NETNS}"))?;
-    inside(&format!("addr add {NODE_IP}/24 dev node"))?;
-    inside("link set node up")?;
-    ip(&format!("addr add {HOST_IP}/24 dev {NETNS}"))?;
-    ip(&format!("link set {NETNS} up"))?;
-    inside(&format!("route add default via {HOST_IP}"))?;
-    ip(&format!("route add {POD_NET} via {NODE_IP}"))?;
+    ip(&format!("link add {BRIDGE} type bridge"))?;
+    ip(&format!("addr add {HOST_IP}/24 dev {BRIDGE}"))?;
+    ip(&format!("link set {BRIDGE} up"))?;
+    for node in NODES {
+        join(node)?;
+    }
     ip(&format!("route add {SERVICE_NET} via {NODE_IP}"))?;
-    run(&["ip", "netns", "exec", NETNS, "sysctl", "-qw", "net.ipv4.ip_forward=1"])?;
     Ok(())
 }
 
-/// Removes it; the routes go with the link.
-pub(crate) fn delete() -> Result<()> {
-    if ip(&format!("link show {NETNS}")).is_ok() {
-        ip(&format!("link del {NETNS}"))?;
+/// One node's namespace, its link to the bridge, and its routes.
+fn join(node: &Node) -> Result<()> {
+    let Node { netns, ip: address, pod_net, .. } = node;
+    let inside = |words: &str| ip(&format!("-n {netns} {words}"));
+    ip(&format!("netns add {netns}"))?;
+    inside("link set lo up")?;
+    ip(&format!("link add {netns} type veth peer name node netns {netns}"))?;
+    inside(&format!("addr add {address}/24 dev node"))?;
+    inside("link set node up")?;
+    ip(&format!("link set {netns} master {BRIDGE} up"))?;
+    inside(&format!("route add default via {HOST_IP}"))?;
+    ip(&format!("route add {pod_net} via {address}"))?;
+    for other in NODES.iter().filter(|other| other.name != node.name) {
+        inside(&format!("route add {} via {}", other.pod_net, other.ip))?;
     }
-    if netns_file().exists() {
-        ip(&format!("netns del {NETNS}"))?;
+    run(&["ip", "netns", "exec", netns, "sysctl", "-qw", "net.ipv4.ip_forward=1"])?;
+    Ok(())
+}
+
+/// Removes it; the routes go with the links.
+pub(crate) fn delete() -> Result<()> {
+    for link in NODES.iter().map(|node| node.netns).chain([BRIDGE]) {
+        if ip(&format!("link show {link}")).is_ok() {
+            ip(&format!("link del {link}"))?;
+        }
+    }
+    for node in NODES {
+        if netns_file(node).exists() {
+            ip(&format!("netns del {}", node.netns))?;
+        }
     }
     Ok(())
 }

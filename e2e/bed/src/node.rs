@@ -1,4 +1,5 @@
-//! The node's process: how it is started, told to start things, and ended. See `e2e/cluster/node/init.sh`.
+//! The nodes, and each one's first process: how it is started, told to start things, and ended. See
+//! `e2e/cluster/node/init.sh`.
 
 use std::{
     collections::BTreeMap,
@@ -13,51 +14,90 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{
-    network::{NETNS, netns_file},
-    paths::Paths,
-    process::run,
-};
+use crate::{network::netns_file, paths::Paths, process::run};
 
-/// The node's name in the cluster, its host name and its cgroup's.
-pub(crate) const NODE: &str = "leadsman-node";
+/// A node.
+#[derive(Debug)]
+pub(crate) struct Node {
+    /// Its name in the cluster, its host name and its cgroup's.
+    pub(crate) name: &'static str,
+    /// Its network namespace; also the machine's end of its link.
+    pub(crate) netns: &'static str,
+    pub(crate) ip: &'static str,
+    /// The addresses of its pods.
+    pub(crate) pod_net: &'static str,
+    /// What it is tainted with from the start, as in kubelet's configuration.
+    pub(crate) taints: &'static str,
+    /// Its part of the run folder.
+    folder: Option<&'static str>,
+}
+
+/// The node with the control plane, and everything that asks for no other.
+pub(crate) const MAIN: Node = Node {
+    name: "leadsman-node",
+    netns: "leadsman",
+    ip: crate::network::NODE_IP,
+    pod_net: "10.244.0.0/24",
+    taints: "[]",
+    folder: None,
+};
+/// A node for scenarios that drain or lose one. Nothing is placed on it that does not tolerate its taint.
+pub(crate) const SPARE: Node = Node {
+    name: "leadsman-spare",
+    netns: "leadsman-spare",
+    ip: "192.168.77.2",
+    pod_net: "10.244.1.0/24",
+    taints: "[{key: leadsman.dev/spare, effect: NoSchedule}]",
+    folder: Some("spare"),
+};
+pub(crate) const NODES: [&Node; 2] = [&MAIN, &SPARE];
 pub(crate) const INIT: &str = include_str!("../../cluster/node/init.sh");
 
-/// Starts the node's first process, which outlives this one, and waits until it takes commands.
-pub(crate) fn start(paths: &Paths) -> Result<()> {
-    let script = paths.run().join("init.sh");
+impl Node {
+    /// Where its files are, its logs below `log`.
+    pub(crate) fn run(&self, paths: &Paths) -> PathBuf {
+        self.folder.map_or_else(|| paths.run(), |folder| paths.run().join(folder))
+    }
+}
+
+/// Starts a node's first process, which outlives this one, and waits until it takes commands.
+pub(crate) fn start(node: &Node, paths: &Paths) -> Result<()> {
+    let run = node.run(paths);
+    let script = run.join("init.sh");
     fs::write(&script, INIT)?;
-    let log = fs::File::create(paths.logs().join("node.log"))?;
+    fs::create_dir_all(run.join("log"))?;
+    let log_file = run.join("log/node.log");
+    let log = fs::File::create(&log_file)?;
     let mut child = Command::new("setsid")
         .arg("bash")
         .arg(&script)
-        .args([NETNS, NODE])
-        .arg(paths.run())
+        .args([node.netns, node.name])
+        .arg(&run)
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)
         .spawn()?;
-    let commands = paths.run().join("commands");
+    let commands = run.join("commands");
     let started = Instant::now();
     while !commands.exists() {
         if child.try_wait()?.is_some() || started.elapsed() > Duration::from_secs(10) {
-            bail!("the node did not start: {}", fs::read_to_string(paths.logs().join("node.log"))?);
+            bail!("{} did not start: {}", node.name, fs::read_to_string(&log_file)?);
         }
         sleep(Duration::from_millis(20));
     }
     Ok(())
 }
 
-/// Has the node run a line of shell.
-pub(crate) fn tell(paths: &Paths, line: &str) -> Result<()> {
+/// Has a node run a line of shell.
+pub(crate) fn tell(node: &Node, paths: &Paths, line: &str) -> Result<()> {
     // Read and write: opening a pipe that nobody reads for writing alone would wait for ever.
-    let mut pipe = OpenOptions::new().read(true).write(true).open(paths.run().join("commands"))?;
+    let mut pipe = OpenOptions::new().read(true).write(true).open(node.run(paths).join("commands"))?;
     pipe.write_all(format!("{line}\n").as_bytes())?;
     Ok(())
 }
 
-/// A process of the node.
+/// A process of a node.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Process {
     /// Its number on the machine.
@@ -68,11 +108,11 @@ pub(crate) struct Process {
     pub(crate) memory: u64,
 }
 
-/// The processes in the node's network namespace (not those in pods), by their number in the node. The node's outermost
+/// The processes in a node's network namespace (not those in pods), by their number in the node. The node's outermost
 /// process, which is not in its process namespace, is there by its number on the machine.
-pub(crate) fn processes() -> Result<BTreeMap<u32, Process>> {
+pub(crate) fn processes(node: &Node) -> Result<BTreeMap<u32, Process>> {
     let mut found = BTreeMap::new();
-    let Ok(namespace) = fs::metadata(netns_file()).map(|m| m.ino()) else { return Ok(found) };
+    let Ok(namespace) = fs::metadata(netns_file(node)).map(|m| m.ino()) else { return Ok(found) };
     for entry in fs::read_dir("/proc")? {
         let folder = entry?.path();
         let Some(pid) = folder.file_name().and_then(|name| name.to_str()?.parse().ok()) else { continue };
@@ -97,19 +137,19 @@ fn read(pid: u32, folder: &Path) -> Option<Process> {
     Some(Process { pid, inner_pid, memory: kilobytes / 1024 })
 }
 
-/// Ends every process of the node, and with them its mounts; then removes its cgroups.
-pub(crate) fn kill() -> Result<()> {
+/// Ends every process of a node at once, and with them its mounts; then removes its cgroups.
+pub(crate) fn kill(node: &Node) -> Result<()> {
     let started = Instant::now();
     loop {
-        let mut pids: Vec<_> = processes()?.values().map(|process| process.pid.to_string()).collect();
-        for group in cgroups() {
+        let mut pids: Vec<_> = processes(node)?.values().map(|process| process.pid.to_string()).collect();
+        for group in cgroups(node) {
             pids.extend(members(&group));
         }
         if pids.is_empty() {
             break;
         }
         if started.elapsed() > Duration::from_secs(20) {
-            bail!("processes of the node do not end: {}", pids.join(" "));
+            bail!("processes of {} do not end: {}", node.name, pids.join(" "));
         }
         let mut words = vec!["kill", "-KILL"];
         words.extend(pids.iter().map(String::as_str));
@@ -117,28 +157,28 @@ pub(crate) fn kill() -> Result<()> {
         let _ = run(&words);
         sleep(Duration::from_millis(50));
     }
-    for group in cgroups() {
+    for group in cgroups(node) {
         remove_cgroup(&group).with_context(|| group.display().to_string())?;
     }
     Ok(())
 }
 
-/// The node's cgroup in each hierarchy, below whichever group it was started in.
-pub(crate) fn cgroups() -> Vec<PathBuf> {
-    fn search(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) {
+/// A node's cgroup in each hierarchy, below whichever group it was started in.
+fn cgroups(node: &Node) -> Vec<PathBuf> {
+    fn search(name: &str, folder: &Path, depth: usize, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 continue;
             }
-            if entry.file_name() == NODE {
+            if entry.file_name() == name {
                 found.push(entry.path());
             } else if depth > 0 {
-                search(&entry.path(), depth - 1, found);
+                search(name, &entry.path(), depth - 1, found);
             }
         }
     }
     let mut found = Vec::new();
-    search(Path::new("/sys/fs/cgroup"), 5, &mut found);
+    search(node.name, Path::new("/sys/fs/cgroup"), 5, &mut found);
     found
 }
 

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use crate::{process::run, progress::Progress};
 
 /// A file that shows that a package is there, and the package.
-const NEEDED: [(&str, &str); 9] = [
+const NEEDED: [(&str, &str); 10] = [
     ("/usr/bin/containerd", "containerd"),
     ("/usr/sbin/runc", "runc"),
     ("/usr/lib/cni/bridge", "containernetworking-plugins"),
@@ -17,6 +17,7 @@ const NEEDED: [(&str, &str); 9] = [
     ("/usr/sbin/ip", "iproute2"),
     ("/usr/bin/openssl", "openssl"),
     ("/usr/bin/python3", "python3-venv"),
+    ("/usr/lib/git-core/git-http-backend", "git"),
 ];
 
 /// Installs what is missing.

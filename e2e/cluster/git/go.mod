@@ -1,0 +1,3 @@
+module leadsman.dev/e2e/git
+
+go 1.26.0
