@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use leadsman_core::names::Hash;
 use leadsman_core::observed::ContainerWords;
+use leadsman_core::plan::Action;
 use leadsman_core::plan::report::Phase;
 use tokio::time::Instant;
 
@@ -61,6 +62,8 @@ pub struct Words {
 struct Failing {
     backoff: Backoff,
     until: Instant,
+    /// The action, and why it failed.
+    refused: Option<(Action, String)>,
 }
 
 impl Memory {
@@ -76,10 +79,25 @@ impl Memory {
 
     /// A write failed. It is tried again after a delay that doubles, or when the server asked to.
     pub fn failed(&mut self, target: &str, error: &Error, now: Instant) {
-        let failing =
-            self.failing.entry(target.to_owned()).or_insert_with(|| Failing { backoff: Backoff::OBJECT, until: now });
+        let failing = self.failing.entry(target.to_owned()).or_insert_with(|| Failing {
+            backoff: Backoff::OBJECT,
+            until: now,
+            refused: None,
+        });
         let delay = failing.backoff.fail().max(error.retry_after().unwrap_or_default());
         failing.until = now + delay;
+    }
+
+    /// Notes which action it was that failed, for people: the next status says so, with the API server's words.
+    pub fn refused(&mut self, target: &str, action: &Action, error: &Error) {
+        if let Some(failing) = self.failing.get_mut(target) {
+            failing.refused = (!matches!(error, Error::NotLeading)).then(|| (action.clone(), error.to_string()));
+        }
+    }
+
+    /// Actions that failed and are still wanted, with what the API server said.
+    pub fn refusals(&self) -> Vec<(Action, String)> {
+        self.failing.values().filter_map(|failing| failing.refused.clone()).collect()
     }
 
     /// A write met with a conflict. True while it may be tried again at once, after a look; one that meets with conflicts

@@ -180,6 +180,7 @@ async fn act(
             Err(error) => {
                 telling::failed(subject, &what, &error);
                 memory.failed(&what, &error, Instant::now());
+                memory.refused(&what, action, &error);
             }
         }
     }

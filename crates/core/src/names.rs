@@ -43,6 +43,15 @@ pub enum Side {
     Canary,
 }
 
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Stable => "stableService",
+            Self::Canary => "canaryService",
+        })
+    }
+}
+
 /// A revision: one attempt to bring one pod template into service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

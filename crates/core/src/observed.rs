@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::analysis::Answer;
 use crate::names::{Hash, Side};
+use crate::plan::Action;
 use crate::spec::Problem;
 use crate::split::Weight;
 
@@ -59,6 +60,9 @@ pub struct Observed {
     pub words: Option<Vec<ContainerWords>>,
     /// Whether our finalizer is on the Rollout.
     pub finalizer: bool,
+    /// Writes of earlier passes that failed and are still wanted, with the API server's own words. They are told, and
+    /// decide nothing.
+    pub refused: Vec<(Action, String)>,
 }
 
 impl Observed {

@@ -110,6 +110,7 @@ pub async fn observe(context: &Context, subject: &Subject, memory: &mut Memory, 
         answers,
         words,
         finalizer: subject.rollout.metadata.finalizers.iter().flatten().any(|name| name == ROUTES_FINALIZER),
+        refused: memory.refusals(),
     };
     let sets = match sets {
         Look::Seen(sets) => sets,

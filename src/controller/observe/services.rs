@@ -53,9 +53,8 @@ pub fn judge(
         Look::Stale => return Look::Stale,
     };
     let created_by_us = is_created_by(subject, service);
-    let bound = service.selector.get(REVISION_LABEL).filter(|_| is_marked(subject, service));
     Look::Seen(ServiceView {
-        bound: bound.map(Hash::new),
+        bound: bound(&subject.key.name, service).map(Hash::new),
         created_by_us,
         conflict: conflict(subject, service).map(|what| format!("Service {name} cannot be used: {what}")),
         ports_differ: created_by_us && ports.is_some_and(|ports| !same_ports(ports, &service.ports)),
@@ -67,8 +66,15 @@ pub fn is_created_by(subject: &Subject, service: &ServiceCopy) -> bool {
     service.controller.as_ref().is_some_and(|owner| *owner.uid == *subject.uid)
 }
 
-fn is_marked(subject: &Subject, service: &ServiceCopy) -> bool {
-    service.rollout.as_deref() == Some(&*subject.key.name)
+fn is_marked(rollout: &str, service: &ServiceCopy) -> bool {
+    service.rollout.as_deref() == Some(rollout)
+}
+
+/// The revision that a Service is bound to. Selector and label are written as one, and count as one: were only one of them
+/// edited by hand, slices would say one revision and list the pods of another.
+fn bound<'a>(rollout: &str, service: &'a ServiceCopy) -> Option<&'a str> {
+    let selected = service.selector.get(REVISION_LABEL)?;
+    (is_marked(rollout, service) && service.revision.as_deref() == Some(selected)).then_some(selected)
 }
 
 /// Why a Service must not be touched, and what to do about it.
@@ -88,7 +94,7 @@ fn conflict(subject: &Subject, service: &ServiceCopy) -> Option<String> {
     if service.publishes_not_ready {
         return Some("it publishes addresses that are not ready: remove publishNotReadyAddresses".to_owned());
     }
-    let ours = service.selector.contains_key(REVISION_LABEL) && is_marked(subject, service);
+    let ours = service.selector.contains_key(REVISION_LABEL) && is_marked(&subject.key.name, service);
     if service.selector.is_empty() || ours {
         return None;
     }
@@ -201,6 +207,17 @@ mod tests {
     fn service(numbers: &[u16]) -> ServiceCopy {
         let ports: Vec<_> = ports(numbers).iter().map(Port::to_value).collect();
         ServiceCopy::of(&json!({"spec": {"ports": ports}}))
+    }
+
+    #[test]
+    fn selector_and_label_make_a_binding_together() {
+        let of = |label: &str, selector: &str| {
+            let labels = json!({ROLLOUT_LABEL: "shop", REVISION_LABEL: label});
+            let object = json!({"metadata": {"labels": labels}, "spec": {"selector": {REVISION_LABEL: selector}}});
+            bound("shop", &ServiceCopy::of(&object)).map(str::to_owned)
+        };
+        assert_eq!(of("abc", "abc").as_deref(), Some("abc"));
+        assert_eq!(of("abc", "def"), None);
     }
 
     #[test]

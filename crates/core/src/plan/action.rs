@@ -115,6 +115,22 @@ impl Action {
     }
 }
 
+impl std::fmt::Display for Action {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::CreateSet { hash, replicas, .. } => write!(f, "create the ReplicaSet of {hash} with {replicas} pods"),
+            Self::ScaleSet { hash, from, to } => write!(f, "scale the ReplicaSet of {hash} from {from} to {to} pods"),
+            Self::MarkSet { hash, .. } => write!(f, "annotate the ReplicaSet of {hash}"),
+            Self::DeleteSet { hash } => write!(f, "delete the ReplicaSet of {hash}"),
+            Self::Bind { side, hash } => write!(f, "bind {side} to {hash}"),
+            Self::Split { route, weight, .. } => write!(f, "set {route} to {weight}"),
+            Self::Unbind { side } => write!(f, "take our selector off {side}"),
+            Self::AddFinalizer => f.write_str("add the finalizer"),
+            Self::RemoveFinalizer => f.write_str("remove the finalizer"),
+        }
+    }
+}
+
 /// A Kubernetes event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {

@@ -59,7 +59,6 @@ impl Hold {
                 format!("waiting for pods, {available} of {needed} available{words}")
             }
             Self::Endpoints { side, ready, needed } => {
-                let side = if *side == Side::Stable { "stableService" } else { "canaryService" };
                 format!("waiting for ready endpoints of {side}, {ready} of {needed}")
             }
             Self::Route(what) => format!("waiting for {what}"),

@@ -46,11 +46,21 @@ impl Pass<'_> {
             self.state.traffic.seen_since = None;
             self.rewritten = true;
         }
-        let window = CONTENTION_WINDOW;
-        let now = self.now;
-        self.state.foreign_edits.retain(|edit| after(*edit, window) > now);
-        if let Some(oldest) = self.state.foreign_edits.first().copied().filter(|_| self.is_contended()) {
-            self.wake_at(after(oldest, window));
+        self.forget_foreign_edits();
+    }
+
+    /// Edits count for a minute. Contention lasts until nobody has written for a minute: our own writes have become rare
+    /// by then, and so have the answers to them.
+    fn forget_foreign_edits(&mut self) {
+        let (now, contended) = (self.now, self.is_contended());
+        let edits = &mut self.state.foreign_edits;
+        let over = edits.last().map(|last| after(*last, CONTENTION_WINDOW));
+        match over {
+            Some(over) if contended && now < over => {
+                edits.drain(..edits.len().saturating_sub(EDITS_BORNE + 1));
+                self.wake_at(over);
+            }
+            _ => edits.retain(|edit| after(*edit, CONTENTION_WINDOW) > now),
         }
     }
 

@@ -29,7 +29,10 @@ impl Pass<'_> {
 
     pub(super) fn report(&self) -> Report {
         let phase = self.phase();
-        let message = self.message(phase);
+        let mut message = self.message(phase);
+        if let Some((action, words)) = self.observed.refused.first() {
+            message = format!("{message}; cannot {action}: {words}");
+        }
         let written = self.observed.routes.iter().filter_map(|(_, route)| Some(route.seen()?.most.percent())).max();
         let traffic = &self.state.traffic;
         Report {
@@ -156,9 +159,11 @@ impl Pass<'_> {
         let stalled = match (&self.hold, phase) {
             (Some(Hold::Problem(problem)), _) => Some(problem.reason.as_str()),
             (_, Phase::RolledBack) => Some("RolledBack"),
+            _ if self.is_contended() => Some(Reason::RouteContended.as_str()),
             _ => None,
         };
-        let reason = stalled.unwrap_or(phase.as_str());
+        let refused = || self.observed.refused.first().filter(|_| phase != Phase::Healthy).map(|_| "WriteRefused");
+        let reason = stalled.or_else(refused).unwrap_or(phase.as_str());
         add("Ready", ready, reason, message);
         match stalled {
             Some(reason) => add("Stalled", true, reason, message),

@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use super::run::{Faults, Run};
+use super::faults::Faults;
+use super::run::Run;
 use crate::analysis::Outcome;
 use crate::names::Side;
 use crate::observed::{Endpoints, Look, Observed};
@@ -20,22 +21,22 @@ pub(super) type Planner = fn(&Rollout, Option<&State>, &Observed) -> Plan;
 type Mutant = (&'static str, Planner, fn(u64) -> Faults);
 
 const MUTANTS: [Mutant; 16] = [
-    ("nothing is given time to settle", missing_settle, |_| Faults::none()),
+    ("nothing is given time to settle", missing_settle, |_| Faults::default()),
     ("a stale cache counts as absence", stale_is_absent, everything),
-    ("endpoints of any binding count", any_slice_counts, |_| Faults { lag: true, ..Faults::none() }),
-    ("endpoints count before they are ready", unready_endpoints_count, |_| Faults { lag: true, ..Faults::none() }),
-    ("weight before scale", weight_before_scale, |_| Faults::none()),
-    ("scale before weight, going back", scale_before_weight, |_| Faults::none()),
-    ("the slot is re-bound under traffic", slot_rebound_under_traffic, |_| Faults::none()),
-    ("stable is re-bound before it is out of traffic", stable_rebound_early, |_| Faults::none()),
+    ("endpoints of any binding count", any_slice_counts, |_| Faults { lag: true, ..Faults::default() }),
+    ("endpoints count before they are ready", unready_endpoints_count, |_| Faults { lag: true, ..Faults::default() }),
+    ("weight before scale", weight_before_scale, |_| Faults::default()),
+    ("scale before weight, going back", scale_before_weight, |_| Faults::default()),
+    ("the slot is re-bound under traffic", slot_rebound_under_traffic, |_| Faults::default()),
+    ("stable is re-bound before it is out of traffic", stable_rebound_early, |_| Faults::default()),
     ("the first pass heals in both directions", first_pass_raises, everything),
-    ("actions precede the status", status_is_not_written_first, |_| Faults { crashes: true, ..Faults::none() }),
-    ("rejections are forgotten", rejections_are_forgotten, |_| Faults::none()),
-    ("no data is success", no_data_is_success, |_| Faults::none()),
-    ("a failing verdict is not heeded", failure_is_ignored, |_| Faults::none()),
-    ("a share without pods is kept", share_without_pods, |_| Faults { pods_fail: true, ..Faults::none() }),
-    ("the next wake is forgotten", wakes_are_lost, |_| Faults::none()),
-    ("rest keeps a timer", rest_is_restless, |_| Faults::none()),
+    ("actions precede the status", status_is_not_written_first, |_| Faults { crashes: true, ..Faults::default() }),
+    ("rejections are forgotten", rejections_are_forgotten, |_| Faults::default()),
+    ("no data is success", no_data_is_success, |_| Faults::default()),
+    ("a failing verdict is not heeded", failure_is_ignored, |_| Faults::default()),
+    ("a share without pods is kept", share_without_pods, |_| Faults { pods_fail: true, ..Faults::default() }),
+    ("the next wake is forgotten", wakes_are_lost, |_| Faults::default()),
+    ("rest keeps a timer", rest_is_restless, |_| Faults::default()),
 ];
 
 fn everything(seed: u64) -> Faults {
@@ -52,7 +53,10 @@ fn every_mutant_is_caught() {
                 events += end.events;
                 None
             }
-            Err(law) => Some((seed, law)),
+            Err(broken) => {
+                events += broken.events;
+                Some((seed, broken.law))
+            }
         });
         match caught {
             Some((seed, law)) => {

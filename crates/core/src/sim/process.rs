@@ -6,10 +6,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::mutants::Planner;
-use super::world::{Kind, World};
+use super::world::{Kind, Route, Service, Slices, World};
+use super::writes::Write;
 use crate::analysis::{Answer, Question};
 use crate::names::{Hash, Side};
-use crate::observed::{Endpoints, Look, Observed, ParentService, RouteId, RouteView, ServiceView, SetView};
+use crate::observed::{Look, Observed, ParentService, SetView};
 use crate::plan::{Action, Persist, Plan};
 use crate::spec::Rollout;
 use crate::state::State;
@@ -21,9 +22,9 @@ pub(super) struct Caches {
     pub(super) status: Option<State>,
     pub(super) finalizer: bool,
     pub(super) sets: BTreeMap<Hash, SetView>,
-    pub(super) services: BTreeMap<Side, Hash>,
-    pub(super) slices: BTreeMap<Side, Endpoints>,
-    pub(super) routes: Vec<(RouteId, Option<RouteView>)>,
+    pub(super) services: BTreeMap<Side, Service>,
+    pub(super) slices: BTreeMap<Side, Slices>,
+    pub(super) routes: Vec<Route>,
 }
 
 /// The running operator; everything in here is lost in a crash.
@@ -43,6 +44,8 @@ pub(super) struct Process {
     write_later: bool,
     planner: Planner,
     wants_words_of: Option<Hash>,
+    /// Writes that cannot be done at present, with the API server's words.
+    refused: Vec<(Action, String)>,
 }
 
 /// How a write ends.
@@ -51,6 +54,8 @@ pub(super) enum Fate {
     Done,
     Refused,
     AnswerLost,
+    /// No answer comes, and the write arrives so much later.
+    Delayed(Duration),
     CrashBefore,
     CrashAfter,
 }
@@ -83,6 +88,7 @@ impl Process {
             write_later: false,
             planner,
             wants_words_of: None,
+            refused: Vec::new(),
         };
         for kind in Kind::ALL {
             process.sync(world, kind);
@@ -114,8 +120,7 @@ impl Process {
                 old.slices != self.caches.slices
             }
             Kind::Routes => {
-                let view = |route: &super::world::Route| (route.id.clone(), route.exists.then(|| route.view()));
-                self.caches.routes = world.routes.iter().map(view).collect();
+                self.caches.routes.clone_from(&world.routes);
                 old.routes != self.caches.routes
             }
         }
@@ -126,19 +131,20 @@ impl Process {
         self.unsure.contains(&kind) || seen < self.expected.get(&kind).copied().unwrap_or(0)
     }
 
+    /// True when no pass is possible before the API server has been asked.
+    pub(super) fn needs_reading(&self) -> bool {
+        self.passes == 0 || !self.unsure.is_empty() || self.is_stale(Kind::Status)
+    }
+
     fn observe(&self, world: &World) -> Observed {
         let look = |kind, missing| if self.is_stale(kind) { Look::Stale } else { missing };
         let service = |side| match self.caches.services.get(&side) {
-            Some(hash) if !self.is_stale(Kind::Services) => {
-                Look::Seen(ServiceView { bound: Some(hash.clone()), created_by_us: true, ..ServiceView::default() })
-            }
+            Some(service) if !self.is_stale(Kind::Services) => Look::Seen(service.view()),
             _ => look(Kind::Services, Look::Missing),
         };
-        let slices = |side| self.caches.slices.get(&side).cloned().unwrap_or_default();
-        let route = |(id, view): &(RouteId, Option<RouteView>)| {
-            let seen = view.clone().map_or(Look::Missing, Look::Seen);
-            (id.clone(), if self.is_stale(Kind::Routes) { Look::Stale } else { seen })
-        };
+        let slices = |side| self.caches.slices.get(&side).map(Slices::view).unwrap_or_default();
+        let route =
+            |route: &Route| (route.id.clone(), if self.is_stale(Kind::Routes) { Look::Stale } else { route.view() });
         Observed {
             now: world.clock_now(),
             first_pass: self.passes == 0,
@@ -153,16 +159,12 @@ impl Process {
             answers: self.answers.clone(),
             words: self.wants_words_of.as_ref().map(|hash| world.words_of(hash)),
             finalizer: self.caches.finalizer,
+            refused: self.refused.clone(),
         }
     }
 
     /// One pass: observe, plan, persist, act. `fate` says how each write ends.
-    pub(super) fn pass(
-        &mut self,
-        world: &mut World,
-        rollout: &Rollout,
-        fate: &mut dyn FnMut(&mut World) -> Fate,
-    ) -> Passed {
+    pub(super) fn pass(&mut self, world: &mut World, rollout: &Rollout, fate: &mut dyn FnMut() -> Fate) -> Passed {
         for kind in self.unsure.clone() {
             self.sync(world, kind);
         }
@@ -205,7 +207,7 @@ impl Process {
     }
 
     /// Says whether all actions may follow; only safety may where the status could not be written for 2 s.
-    fn persist(&mut self, world: &mut World, passed: &mut Passed, fate: &mut dyn FnMut(&mut World) -> Fate) -> bool {
+    fn persist(&mut self, world: &mut World, passed: &mut Passed, fate: &mut dyn FnMut() -> Fate) -> bool {
         let later =
             passed.plan.persist == Persist::Later && world.later(Duration::ZERO) >= after(self.last_written, 10);
         if passed.plan.persist != Persist::Now && !later {
@@ -214,13 +216,8 @@ impl Process {
         }
         self.write_later = false;
         let known = self.caches.versions.get(&Kind::Status).copied().unwrap_or(0);
-        let conflict = known < world.versions.get(&Kind::Status).copied().unwrap_or(0);
-        let fate = if conflict { Fate::Refused } else { fate(world) };
-        if matches!(fate, Fate::Done | Fate::AnswerLost | Fate::CrashAfter) {
-            world.status.clone_from(&passed.plan.state);
-            let version = world.changed(Kind::Status);
-            self.expected.insert(Kind::Status, version);
-        }
+        let write = Write::Status(passed.plan.state.clone().map(Box::new), known);
+        let fate = self.send(world, write, fate);
         match fate {
             Fate::Done => {
                 self.caches.status.clone_from(&world.status);
@@ -234,37 +231,34 @@ impl Process {
                 passed.crashed = true;
                 false
             }
-            Fate::Refused | Fate::AnswerLost => {
-                self.unsure.insert(Kind::Status);
+            Fate::Refused | Fate::AnswerLost | Fate::Delayed(_) => {
                 self.refused_since.get_or_insert(world.now);
                 false
             }
         }
     }
 
-    fn act(&mut self, world: &mut World, passed: &mut Passed, may_act: bool, fate: &mut dyn FnMut(&mut World) -> Fate) {
+    fn act(&mut self, world: &mut World, passed: &mut Passed, may_act: bool, fate: &mut dyn FnMut() -> Fate) {
         self.failed = false;
+        self.refused.clear();
         let long_refused = self.refused_since.is_some_and(|since| world.now >= after(since, 2));
         for action in passed.plan.actions.clone() {
             let ahead = long_refused && action.is_safety();
             if !(may_act || ahead) {
                 continue;
             }
-            let kind = kind_of(&action);
-            let fate = if self.is_outdated(world, kind) { Fate::Refused } else { fate(world) };
-            if matches!(fate, Fate::Done | Fate::AnswerLost | Fate::CrashAfter) {
-                apply(world, &action);
-                let version = world.changed(kind);
-                self.expected.insert(kind, version);
-                passed.wrote.push(action);
-            }
-            match fate {
-                Fate::Done => {}
-                Fate::Refused | Fate::AnswerLost => {
-                    self.unsure.insert(kind);
+            let write = Write::of(&action, &self.caches);
+            let refusal = world.refusal(write.kind());
+            self.refused.extend(refusal.map(|words| (action.clone(), words.to_owned())));
+            match self.send(world, write, fate) {
+                Fate::Done => passed.wrote.push(action),
+                Fate::AnswerLost => {
+                    passed.wrote.push(action);
                     self.failed = true;
                 }
-                Fate::CrashBefore | Fate::CrashAfter => {
+                Fate::Refused | Fate::Delayed(_) => self.failed = true,
+                crash @ (Fate::CrashBefore | Fate::CrashAfter) => {
+                    passed.wrote.extend((crash == Fate::CrashAfter).then_some(action));
                     passed.crashed = true;
                     return;
                 }
@@ -272,60 +266,26 @@ impl Process {
         }
     }
 
-    /// Every write carries the resourceVersion that it was decided on; writes of the same pass follow one another.
-    fn is_outdated(&self, world: &World, kind: Kind) -> bool {
-        let known =
-            self.caches.versions.get(&kind).copied().unwrap_or(0).max(self.expected.get(&kind).copied().unwrap_or(0));
-        known < world.versions.get(&kind).copied().unwrap_or(0)
+    /// Sends a write; says how it ended.
+    fn send(&mut self, world: &mut World, write: Write, fate: &mut dyn FnMut() -> Fate) -> Fate {
+        let kind = write.kind();
+        let taken = world.refusal(kind).is_none() && write.fits(world);
+        let fate = if taken { fate() } else { Fate::Refused };
+        match fate {
+            Fate::Done | Fate::AnswerLost | Fate::CrashAfter => {
+                let version = write.land(world);
+                self.expected.insert(kind, version);
+            }
+            Fate::Delayed(by) => world.under_way.push((by, write)),
+            Fate::Refused | Fate::CrashBefore => {}
+        }
+        if matches!(fate, Fate::Refused | Fate::AnswerLost | Fate::Delayed(_)) {
+            self.unsure.insert(kind);
+        }
+        fate
     }
 }
 
 fn after(at: Timestamp, seconds: i64) -> Timestamp {
     at.checked_add(jiff::SignedDuration::from_secs(seconds)).unwrap()
-}
-
-fn kind_of(action: &Action) -> Kind {
-    match action {
-        Action::CreateSet { .. } | Action::ScaleSet { .. } | Action::MarkSet { .. } | Action::DeleteSet { .. } => {
-            Kind::Sets
-        }
-        Action::Bind { .. } | Action::Unbind { .. } => Kind::Services,
-        Action::Split { .. } => Kind::Routes,
-        Action::AddFinalizer | Action::RemoveFinalizer => Kind::Status,
-    }
-}
-
-fn apply(world: &mut World, action: &Action) {
-    match action {
-        Action::CreateSet { hash, replicas, number } => {
-            world.sets.entry(hash.clone()).or_default().wanted = *replicas;
-            world.sets.get_mut(hash).unwrap().number = *number;
-            world.resize(hash);
-        }
-        Action::ScaleSet { hash, to, .. } => {
-            world.sets.get_mut(hash).unwrap().wanted = *to;
-            world.resize(hash);
-        }
-        Action::MarkSet { hash, number, rejected } => {
-            let set = world.sets.get_mut(hash).unwrap();
-            set.number = *number;
-            set.rejected.clone_from(rejected);
-        }
-        Action::DeleteSet { hash } => {
-            world.sets.remove(hash);
-        }
-        Action::Bind { side, hash } => {
-            world.services.insert(*side, hash.clone());
-        }
-        Action::Unbind { side } => {
-            world.services.remove(side);
-        }
-        Action::Split { route, weight, .. } => {
-            let route = world.routes.iter_mut().find(|known| known.id == *route).unwrap();
-            route.weight = *weight;
-            route.generation += 1;
-        }
-        Action::AddFinalizer => world.finalizer = true,
-        Action::RemoveFinalizer => world.finalizer = false,
-    }
 }

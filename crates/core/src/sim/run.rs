@@ -1,69 +1,40 @@
 //! One run: a Rollout, a cluster, an operator and what happens to them, drawn from a seed.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::rc::Rc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::faults::{Disturbances, Faults};
 use super::laws::Laws;
 use super::mutants::Planner;
 use super::process::{Fate, Process};
 use super::releases;
+use super::timeline::Timeline;
 use super::world::{Kind, World};
+use super::writes::Write;
 use crate::analysis::{Answer, Outcome, Question, Scope, Token};
 use crate::names::Side;
 use crate::spec::Rollout;
-
-/// What may go wrong in a run.
-#[derive(Clone, Copy, Debug)]
-#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
-pub(super) struct Faults {
-    pub(super) crashes: bool,
-    pub(super) lag: bool,
-    pub(super) refusals: bool,
-    pub(super) lost_answers: bool,
-    pub(super) pods_fail: bool,
-    pub(super) people: bool,
-    /// An operator that lost its lease makes one more pass beside its successor.
-    pub(super) two_at_once: bool,
-    /// The wall clock is set, forward and back.
-    pub(super) clock_steps: bool,
-}
-
-impl Faults {
-    pub(super) fn none() -> Self {
-        Self {
-            crashes: false,
-            lag: false,
-            refusals: false,
-            lost_answers: false,
-            pods_fail: false,
-            people: false,
-            two_at_once: false,
-            clock_steps: false,
-        }
-    }
-
-    /// Each of them with even odds.
-    pub(super) fn drawn(seed: u64) -> Self {
-        let bit = |index: u64| (seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (20 + index)) & 1 == 1;
-        Self {
-            crashes: bit(0),
-            lag: bit(1),
-            refusals: bit(2),
-            lost_answers: bit(3),
-            pods_fail: bit(4),
-            people: bit(5),
-            two_at_once: bit(6),
-            clock_steps: bit(7),
-        }
-    }
-}
+use crate::split::Weight;
 
 /// How a run ended.
 pub(super) struct End {
     pub(super) events: u64,
     pub(super) phase: &'static str,
+}
+
+/// A law was broken.
+pub(super) struct Broken {
+    /// Which, and how.
+    pub(super) law: String,
+    /// The disturbances until then.
+    pub(super) struck: BTreeSet<u64>,
+    /// Events until then.
+    pub(super) events: u64,
+    /// What led to it.
+    pub(super) timeline: Timeline,
 }
 
 /// Something that happens at an instant.
@@ -82,6 +53,12 @@ pub(super) enum Happening {
     Restore,
     /// The operator that lost its lease writes once more.
     Ghost,
+    /// A write that timed out arrives.
+    Arrive(Box<Write>),
+    /// Writes of a kind are taken again; of all kinds after the API server was gone.
+    Recover(Option<Kind>),
+    /// Somebody sets a route's weight, and will so many times more.
+    Rewrite(usize, Weight, u32),
 }
 
 /// Virtual time after which nothing goes wrong any more.
@@ -91,7 +68,6 @@ const REST_WITHIN: Duration = Duration::from_mins(90);
 
 /// A run under way.
 pub(super) struct Run {
-    seed: u64,
     pub(super) faults: Faults,
     planner: Planner,
     pub(super) world: World,
@@ -108,7 +84,8 @@ pub(super) struct Run {
     calm_at: Timestamp,
     pub(super) laws: Laws,
     events: u64,
-    timeline: Option<Vec<String>>,
+    pub(super) disturbances: Disturbances,
+    timeline: Option<Timeline>,
 }
 
 /// What the metric source says of the canary.
@@ -128,6 +105,11 @@ impl Run {
 
     /// A run with another planner than the real one.
     pub(super) fn with(planner: Planner, seed: u64, faults: Faults) -> Self {
+        Self::of(planner, seed, faults, None)
+    }
+
+    /// A run in which only the disturbances of these numbers happen, if any are given.
+    pub(super) fn of(planner: Planner, seed: u64, faults: Faults, kept: Option<Rc<BTreeSet<u64>>>) -> Self {
         let mut world = World::new(seed, 1 + usize::try_from(seed % 2).unwrap());
         world.slow_pods = faults.pods_fail && world.dice.chance(30);
         let rollout = releases::rollout(&mut world.dice);
@@ -136,7 +118,6 @@ impl Run {
         let source = world.dice.of(&[Source::Good, Source::Good, Source::Good, Source::Bad, Source::Empty]);
         let laws = Laws::new(faults);
         let mut run = Self {
-            seed,
             faults,
             planner,
             world,
@@ -153,12 +134,13 @@ impl Run {
             calm_at,
             laws,
             events: 0,
+            disturbances: Disturbances::new(seed, faults, kept),
             timeline: None,
         };
         run.schedule(Duration::ZERO, Happening::Wake);
         run.process.next_wake = Some(run.world.now);
         // A second template, and then whatever else happens.
-        let mischief = 1 + run.world.dice.below(if faults.people { 8 } else { 3 });
+        let mischief = 1 + run.world.dice.below(if faults.people || faults.pods_fail { 8 } else { 3 });
         for index in 0..mischief {
             let at = Duration::from_secs(20 + 80 * index) + run.world.dice.up_to(60_000);
             run.schedule(at, Happening::Mischief);
@@ -168,7 +150,7 @@ impl Run {
 
     /// A run in which only what the story tells happens.
     pub(super) fn quiet(rollout: Rollout) -> Self {
-        let mut run = Self::new(1, Faults::none());
+        let mut run = Self::new(1, Faults::default());
         run.queue.retain(|_, happening| !matches!(happening, Happening::Mischief));
         run.source = Source::Good;
         run.rollout = rollout;
@@ -178,7 +160,9 @@ impl Run {
     /// Lets time go on until `done`, or until nothing more happens within the given time.
     pub(super) fn until(&mut self, within: Duration, done: impl Fn(&World) -> bool) -> bool {
         let over = self.world.later(within);
+        self.follow_up();
         self.pass().unwrap();
+        self.follow_up();
         while !done(&self.world) {
             match self.queue.first_key_value() {
                 Some(((at, _), _)) if *at <= over => {}
@@ -203,33 +187,21 @@ impl Run {
 
     /// The status that would be written now.
     pub(super) fn report(&mut self) -> crate::plan::report::Report {
-        self.process.pass(&mut self.world, &self.rollout.clone(), &mut |_| Fate::Done).plan.report
+        self.process.pass(&mut self.world, &self.rollout.clone(), &mut || Fate::Done).plan.report
     }
 
-    /// Runs until all is at rest; a broken law is printed with the timeline that led to it.
-    pub(super) fn finish(self) -> End {
-        let (seed, faults) = (self.seed, self.faults);
-        match self.play() {
-            Ok(end) => end,
-            Err(law) => {
-                let mut again = Run::new(seed, faults);
-                again.timeline = Some(Vec::new());
-                let mut lines = Vec::new();
-                let _ = again.play_into(&mut lines);
-                let from = lines.len().saturating_sub(80);
-                panic!("{law}\nseed {seed}, {faults:?}\n{}", lines[from..].join("\n"));
-            }
-        }
+    /// Keeps what happens from here on.
+    pub(super) fn told(mut self) -> Self {
+        self.timeline = Some(Timeline::from(self.world.now));
+        self
     }
 
-    pub(super) fn play(mut self) -> Result<End, String> {
-        self.play_on()
-    }
-
-    fn play_into(mut self, lines: &mut Vec<String>) -> Result<End, String> {
-        let end = self.play_on();
-        *lines = self.timeline.take().unwrap_or_default();
-        end
+    /// Runs until all is at rest, or a law is broken.
+    pub(super) fn play(mut self) -> Result<End, Box<Broken>> {
+        self.play_on().map_err(|law| {
+            let struck = self.disturbances.struck().clone();
+            Box::new(Broken { law, struck, events: self.events, timeline: self.timeline.unwrap_or_default() })
+        })
     }
 
     fn play_on(&mut self) -> Result<End, String> {
@@ -244,7 +216,7 @@ impl Run {
             self.follow_up();
             self.laws.check_world(&self.world, &self.rollout)?;
         }
-        let last = self.process.pass(&mut self.world, &self.rollout.clone(), &mut |_| Fate::Done);
+        let last = self.process.pass(&mut self.world, &self.rollout.clone(), &mut || Fate::Done);
         self.note(|| format!("at the end: {:?} {}", last.plan.report.phase, last.plan.report.message));
         self.laws.check_end(&last, &self.world, &self.rollout)?;
         Ok(End { events: self.events, phase: last.plan.report.phase.as_str() })
@@ -253,7 +225,7 @@ impl Run {
     pub(super) fn note(&mut self, line: impl FnOnce() -> String) {
         let now = self.world.now;
         if let Some(timeline) = &mut self.timeline {
-            timeline.push(format!("{} {}", now.strftime("%H:%M:%S%.3f"), line()));
+            timeline.note(now, line());
         }
     }
 
@@ -262,12 +234,14 @@ impl Run {
         self.queue.insert((self.world.later(after), self.counter), happening);
     }
 
-    fn is_calm(&self) -> bool {
+    pub(super) fn is_calm(&self) -> bool {
         self.world.now >= self.calm_at
     }
 
     fn happen(&mut self, happening: Happening) -> Result<(), String> {
         match happening {
+            // Nothing is delivered while nobody is there to deliver it; the end of it delivers everything.
+            Happening::Sync(_) if self.world.gone => {}
             Happening::Sync(kind) => {
                 if self.process.sync(&self.world, kind) {
                     self.pass()?;
@@ -285,9 +259,8 @@ impl Run {
             }
             Happening::ProxyWeight(index) => self.world.proxies.weights[index] = self.world.routes[index].weight,
             Happening::ProxyEndpoints(side) => {
-                if let Some(slice) = self.world.slices.get(&side).and_then(|slices| slices.slices.first()).cloned() {
-                    let behind = (slice.revision.unwrap(), slice.ready);
-                    self.world.proxies.behind.insert(side, behind);
+                if let Some(slice) = self.world.slices.get(&side).cloned() {
+                    self.world.proxies.behind.insert(side, (slice.of, slice.ready));
                 }
             }
             Happening::Answer(question, epoch) => {
@@ -306,46 +279,34 @@ impl Run {
             Happening::Mischief => self.mischief(),
             Happening::Restore => self.restore(),
             Happening::Ghost => self.ghost(),
+            Happening::Arrive(write) => self.arrive(&write),
+            Happening::Recover(kind) => self.recover(kind)?,
+            Happening::Rewrite(route, weight, left) => self.rewrite(route, weight, left),
         }
         Ok(())
     }
 
-    fn pass(&mut self) -> Result<(), String> {
-        let (faults, calm) = (self.faults, self.is_calm());
-        let mut fate = |world: &mut World| {
-            let roll = world.dice.below(100);
-            match roll {
-                _ if calm => Fate::Done,
-                0..3 if faults.crashes => Fate::CrashBefore,
-                3..6 if faults.crashes => Fate::CrashAfter,
-                6..14 if faults.refusals => Fate::Refused,
-                14..20 if faults.lost_answers => Fate::AnswerLost,
-                _ => Fate::Done,
-            }
-        };
+    pub(super) fn pass(&mut self) -> Result<(), String> {
+        if self.world.gone && self.process.needs_reading() {
+            return Ok(());
+        }
+        let calm = self.is_calm();
+        let disturbances = &mut self.disturbances;
+        let mut fate = || if calm { Fate::Done } else { disturbances.fate() };
         let rollout = self.rollout.clone();
         let passed = self.process.pass(&mut self.world, &rollout, &mut fate);
-        self.note(|| {
-            let stage = passed.plan.state.as_ref().map(super::laws::short);
-            let crashed = if passed.crashed { " CRASH" } else { "" };
-            let events: Vec<_> = passed.plan.events.iter().map(|event| event.message.as_str()).collect();
-            format!(
-                "pass{crashed} {:?} {} | {:?} | wrote {:?} | {events:?}",
-                passed.plan.persist,
-                stage.unwrap_or_default(),
-                passed.plan.report.message,
-                passed.wrote
-            )
-        });
+        if let Some(timeline) = &mut self.timeline {
+            timeline.pass(self.world.now, &passed);
+        }
         self.laws.check_pass(&passed, &self.world, &rollout)?;
         if passed.crashed {
             self.epoch += 1;
             self.asked.clear();
             let successor = Process::start(&self.world, self.planner);
             let former = std::mem::replace(&mut self.process, successor);
-            if self.faults.two_at_once {
+            if self.faults.two_at_once && self.disturbances.strikes() {
                 self.ghost = Some(former);
-                let delay = self.world.dice.up_to(4_000);
+                let delay = self.disturbances.up_to(4_000);
                 self.schedule(delay, Happening::Ghost);
             }
             self.process.next_wake = Some(self.world.later(Duration::from_secs(1)));
@@ -367,7 +328,7 @@ impl Run {
         if waiting || !self.asked.insert(question.token.clone()) {
             return;
         }
-        let latency = self.world.dice.up_to(if self.faults.lag { 3_000 } else { 50 });
+        let latency = self.disturbances.lag(3_000);
         let at = self
             .world
             .true_time(question.due)
@@ -402,27 +363,31 @@ impl Run {
     /// pass of the present one could.
     fn ghost(&mut self) {
         if let Some(mut ghost) = self.ghost.take() {
-            let passed = ghost.pass(&mut self.world, &self.rollout.clone(), &mut |_| Fate::Done);
-            self.note(|| format!("GHOST wrote {:?}", passed.wrote));
+            let passed = ghost.pass(&mut self.world, &self.rollout.clone(), &mut || Fate::Done);
+            if let Some(timeline) = &mut self.timeline {
+                timeline.ghost(self.world.now, &passed);
+            }
         }
     }
 
     /// What follows in the cluster from what changed.
     fn follow_up(&mut self) {
-        let lag = |run: &mut Self, most: u64| run.world.dice.up_to(if run.faults.lag { most } else { 20 });
+        for (delay, write) in std::mem::take(&mut self.world.under_way) {
+            self.schedule(delay, Happening::Arrive(Box::new(write)));
+        }
         for kind in Kind::ALL {
             let version = self.world.versions[&kind];
             if self.seen.insert(kind, version) == Some(version) {
                 continue;
             }
-            let delay = lag(self, 1_800);
+            let delay = self.disturbances.lag(1_800);
             self.schedule(delay, Happening::Sync(kind));
             match kind {
                 Kind::Sets | Kind::Services => {
                     for side in [Side::Stable, Side::Canary] {
                         // Now and then longer than anything settles.
                         let most = if self.world.dice.chance(10) { 9_000 } else { 1_200 };
-                        let delay = lag(self, most);
+                        let delay = self.disturbances.lag(most);
                         self.schedule(delay, Happening::Slices(side));
                     }
                     self.wake_pods();
@@ -436,7 +401,7 @@ impl Run {
                 Kind::Routes => {
                     for index in 0..self.world.routes.len() {
                         if self.world.routes[index].accepted != self.world.routes[index].generation {
-                            let delay = lag(self, 900);
+                            let delay = self.disturbances.lag(900);
                             self.schedule(delay, Happening::Accept(index));
                         }
                         let delay = self.world.dice.up_to(2_000);

@@ -6,9 +6,11 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::names::{Hash, Side};
-use crate::observed::{Acceptance, ContainerWords, Endpoints, RouteId, RouteView, SetView, Slice};
+use crate::observed::{Acceptance, ContainerWords, Endpoints, Look, RouteId, RouteView, ServiceView, SetView, Slice};
 use crate::split::Weight;
 use crate::state::State;
+
+use super::writes::Write;
 
 /// Splitmix64: small, and the same everywhere.
 pub(super) struct Dice(u64);
@@ -94,8 +96,38 @@ impl Set {
     }
 }
 
+/// One of the two Services. Selector and label differ only where somebody edited one of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Service {
+    pub(super) selector: Hash,
+    pub(super) label: Hash,
+    pub(super) version: u64,
+}
+
+impl Service {
+    pub(super) fn view(&self) -> ServiceView {
+        // As the shell reads it: a binding is both at once.
+        let bound = (self.selector == self.label).then(|| self.selector.clone());
+        ServiceView { bound, created_by_us: true, ..ServiceView::default() }
+    }
+}
+
+/// The slices of a Service: the label that they copied, and whose pods they list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Slices {
+    pub(super) label: Hash,
+    pub(super) of: Hash,
+    pub(super) ready: u32,
+}
+
+impl Slices {
+    pub(super) fn view(&self) -> Endpoints {
+        Endpoints { slices: vec![Slice { revision: Some(self.label.clone()), ready: self.ready }] }
+    }
+}
+
 /// A route: what is written, and which generation its implementation has accepted.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Route {
     pub(super) id: RouteId,
     pub(super) weight: Weight,
@@ -105,9 +137,13 @@ pub(super) struct Route {
 }
 
 impl Route {
-    pub(super) fn view(&self) -> RouteView {
+    pub(super) fn view(&self) -> Look<RouteView> {
+        if !self.exists {
+            return Look::Missing;
+        }
         let acceptance = if self.accepted == self.generation { Acceptance::Accepted } else { Acceptance::Pending };
-        RouteView { least: self.weight, most: self.weight, acceptance, problem: None, differs: false }
+        let (least, most) = (self.weight, self.weight);
+        Look::Seen(RouteView { least, most, acceptance, problem: None, differs: false })
     }
 }
 
@@ -127,8 +163,8 @@ pub(super) struct World {
     pub(super) status: Option<State>,
     pub(super) finalizer: bool,
     pub(super) sets: BTreeMap<Hash, Set>,
-    pub(super) services: BTreeMap<Side, Hash>,
-    pub(super) slices: BTreeMap<Side, Endpoints>,
+    pub(super) services: BTreeMap<Side, Service>,
+    pub(super) slices: BTreeMap<Side, Slices>,
     pub(super) routes: Vec<Route>,
     pub(super) proxies: Proxies,
     pub(super) slow_pods: bool,
@@ -138,6 +174,12 @@ pub(super) struct World {
     pub(super) never_ready: Vec<Hash>,
     /// Pods of these hashes crash, since then.
     pub(super) crashing: BTreeMap<Hash, Timestamp>,
+    /// Kinds that cannot be written at present, and what the API server says to that.
+    pub(super) refusing: BTreeMap<Kind, &'static str>,
+    /// The API server does not answer.
+    pub(super) gone: bool,
+    /// Writes that timed out, and how much later each arrives.
+    pub(super) under_way: Vec<(Duration, Write)>,
 }
 
 impl World {
@@ -164,6 +206,9 @@ impl World {
             skew: 0,
             never_ready: Vec::new(),
             crashing: BTreeMap::new(),
+            refusing: BTreeMap::new(),
+            gone: false,
+            under_way: Vec::new(),
         }
     }
 
@@ -189,6 +234,23 @@ impl World {
 
     pub(super) fn ready_of(&self, hash: &Hash) -> u32 {
         self.sets.get(hash).map_or(0, |set| set.ready(self.now))
+    }
+
+    /// What the API server says to a write of this kind, where it does not take any.
+    pub(super) fn refusal(&self, kind: Kind) -> Option<&'static str> {
+        if self.gone { Some("connection refused") } else { self.refusing.get(&kind).copied() }
+    }
+
+    /// Changes the size of a set.
+    pub(super) fn scale(&mut self, hash: &Hash, to: u32) {
+        self.sets.get_mut(hash).unwrap().wanted = to;
+        self.resize(hash);
+    }
+
+    /// Writes selector and label of a Service.
+    pub(super) fn select(&mut self, side: Side, selector: &Hash, label: &Hash) {
+        let version = self.clock + 1;
+        self.services.insert(side, Service { selector: selector.clone(), label: label.clone(), version });
     }
 
     /// The ReplicaSet controller: pods are made, and those that are not ready go first.
@@ -223,9 +285,9 @@ impl World {
 
     /// The endpoint slice controller: label and endpoints from one look at Service and pods.
     pub(super) fn sync_slices(&mut self, side: Side) -> bool {
-        let Some(hash) = self.services.get(&side).cloned() else { return false };
-        let ready = self.ready_of(&hash);
-        let slices = Endpoints { slices: vec![Slice { revision: Some(hash), ready }] };
+        let Some(service) = self.services.get(&side).cloned() else { return false };
+        let ready = self.ready_of(&service.selector);
+        let slices = Slices { label: service.label, of: service.selector, ready };
         let changed = self.slices.get(&side) != Some(&slices);
         if changed {
             self.slices.insert(side, slices);

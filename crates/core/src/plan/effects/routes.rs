@@ -56,11 +56,16 @@ impl Pass<'_> {
         }
     }
 
+    /// True while that canary still stands behind `canaryService`: whoever writes the weights, they are put back at once.
+    fn harms(&self) -> bool {
+        self.goes_back() && !self.state.bindings.canary.is_in_force(&self.state.stable.hash)
+    }
+
     fn may_write(&mut self, view: &RouteView, decided: Weight) -> bool {
         let lowers = view.least >= decided;
         let edits = &self.state.foreign_edits;
         if self.is_contended()
-            && !(lowers && self.goes_back())
+            && !(lowers && self.harms())
             && let Some(next) = edits.last().map(|edit| after(*edit, CONTENDED_PAUSE))
             && self.now < next
         {

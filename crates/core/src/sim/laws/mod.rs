@@ -1,0 +1,139 @@
+//! The invariants of the design, checked after every event.
+//!
+//! What is decided is checked against what was seen; what serves, against what is true: the proxies of the model follow
+//! what is written later than the operator sees it, but before `settle` is over.
+
+mod release;
+mod rest;
+mod traffic;
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::faults::Faults;
+use super::process::Passed;
+use super::world::World;
+use crate::names::Hash;
+use crate::observed::RouteId;
+use crate::spec::Rollout;
+use crate::split::Weight;
+use crate::state::{Stage, State};
+
+/// What the laws remember of a run.
+pub(super) struct Laws {
+    faults: Faults,
+    /// Traffic may suffer from pods that died or from people's edits until then.
+    excused_until: Timestamp,
+    /// Full sizes, and when each was asked for: what serves may follow a change for a while.
+    sizes: Vec<(Timestamp, u32)>,
+    /// Weights that somebody else wrote, by route, and when.
+    edits: BTreeMap<usize, (Timestamp, Weight)>,
+    edited: u32,
+    put_back: u32,
+    /// When each route was written lately.
+    written: BTreeMap<RouteId, VecDeque<Timestamp>>,
+    steps: BTreeMap<u64, (usize, Timestamp)>,
+    leaving: Option<(u64, Weight)>,
+    rejected: BTreeMap<Hash, u64>,
+    good: HashSet<(u64, Timestamp)>,
+    deployed: bool,
+}
+
+type Law = Result<(), String>;
+
+fn law(holds: bool, what: impl FnOnce() -> String) -> Law {
+    if holds { Ok(()) } else { Err(what()) }
+}
+
+/// A state on one line.
+pub(super) fn short(state: &State) -> String {
+    let doing = match &state.stage {
+        Stage::Deploying => "deploying".to_owned(),
+        Stage::Resting => "resting".to_owned(),
+        Stage::Releasing(release) => format!(
+            "releasing {}#{} step {}/{} goal {}{}{}",
+            release.canary.hash,
+            release.canary.number,
+            release.step,
+            release.recipe.steps.len(),
+            release.goal,
+            if release.preflight.is_some() { " preflight" } else { "" },
+            if release.shrunk.is_some() { " shrunk" } else { "" },
+        ),
+        Stage::Promoting(promotion) => format!("promoting, old {}", promotion.old.hash),
+        Stage::Leaving(leaving) => format!("leaving {} {:?}", leaving.canary.hash, leaving.why),
+    };
+    let binding = |binding: &crate::state::Binding| {
+        format!("{}{}", binding.decided, if binding.is_in_force(&binding.decided) { "" } else { "?" })
+    };
+    format!(
+        "[{doing}; stable {}; {} decided, {} in force; bound {} / {}]",
+        state.stable.hash,
+        state.traffic.decided,
+        state.traffic.in_force,
+        binding(&state.bindings.stable),
+        binding(&state.bindings.canary),
+    )
+}
+
+impl Laws {
+    pub(super) fn new(faults: Faults) -> Self {
+        Self {
+            faults,
+            excused_until: Timestamp::UNIX_EPOCH,
+            sizes: Vec::new(),
+            edits: BTreeMap::new(),
+            edited: 0,
+            put_back: 0,
+            written: BTreeMap::new(),
+            steps: BTreeMap::new(),
+            leaving: None,
+            rejected: BTreeMap::new(),
+            good: HashSet::new(),
+            deployed: false,
+        }
+    }
+
+    /// Something happened to the traffic that is nobody's fault; for as long as it may take to be put right.
+    pub(super) fn excuse(&mut self, now: Timestamp) {
+        self.excused_until = now.checked_add(SignedDuration::from_mins(3)).unwrap();
+    }
+
+    /// Somebody else wrote a route's weight.
+    pub(super) fn edited(&mut self, route: usize, weight: Weight, world: &World) {
+        self.edits.insert(route, (world.now, weight));
+        self.edited += 1;
+        self.excuse(world.now);
+    }
+
+    /// True in runs in which nothing keeps the operator from seeing and writing at once.
+    fn is_swift(&self) -> bool {
+        let Faults { crashes, lag, refusals, lost_answers, delayed_writes, outages, .. } = self.faults;
+        !(crashes || lag || refusals || lost_answers || delayed_writes || outages)
+    }
+
+    pub(super) fn check_pass(&mut self, passed: &Passed, world: &World, rollout: &Rollout) -> Law {
+        for action in &passed.plan.actions {
+            self.giving_is_carried(passed, action, world, rollout)?;
+            if rollout.replicas > 0 {
+                Self::nothing_in_use_is_taken_away(passed, action, rollout)?;
+            }
+        }
+        self.edits_are_put_back_once(passed)?;
+        self.nobody_is_fought(passed, world)?;
+        Self::deletion_makes_nothing(passed, rollout)?;
+        if rollout.deleted_at.is_none() {
+            Self::failure_is_heeded(passed)?;
+            Self::the_way_back_is_in_the_same_pass(passed)?;
+        }
+        self.raising_needs_evidence(passed)?;
+        self.a_share_needs_a_pod(passed, rollout)?;
+        self.a_rollback_is_monotone(passed, rollout)?;
+        self.steps_follow_one_another(passed, world)?;
+        self.rejected_stays_rejected(passed, rollout)?;
+        Self::healing_is_asymmetric(passed)?;
+        self.a_lost_status_is_no_first_deployment(passed, world)?;
+        Self::decided_before_done(passed, world)
+    }
+}

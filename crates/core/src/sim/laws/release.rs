@@ -1,0 +1,183 @@
+//! Laws of a release: verdicts are heeded, steps follow one another, nothing is done before it is decided.
+
+use jiff::SignedDuration;
+
+use super::{Law, Laws, law, short};
+use crate::analysis::metric::OnNoData;
+use crate::analysis::{Outcome, Scope};
+
+use crate::observed::Look;
+use crate::plan::Action;
+use crate::sim::process::Passed;
+use crate::sim::world::World;
+use crate::spec::{Rollout, Step, Verb};
+use crate::split::Weight;
+use crate::state::{Stage, State};
+
+impl Laws {
+    /// I12: with a deletion timestamp nothing is created, scaled or bound.
+    pub(super) fn deletion_makes_nothing(passed: &Passed, rollout: &Rollout) -> Law {
+        let makes = |action: &&Action| {
+            matches!(
+                action,
+                Action::CreateSet { .. } | Action::ScaleSet { .. } | Action::Bind { .. } | Action::AddFinalizer
+            )
+        };
+        let made = passed.plan.actions.iter().find(makes);
+        law(rollout.deleted_at.is_none() || made.is_none(), || format!("I12: {made:?} after the deletion"))
+    }
+
+    /// I3: more failures than the limit end the release in the pass that sees them.
+    pub(super) fn failure_is_heeded(passed: &Passed) -> Law {
+        let (Some(State { stage: Stage::Releasing(before), .. }), Some(after)) = (&passed.before, &passed.plan.state)
+        else {
+            return Ok(());
+        };
+        let (Some(background), true) = (&before.recipe.background, before.background_runs()) else { return Ok(()) };
+        for metric in &background.metrics {
+            let tally = before.background.get(&metric.name);
+            let counted = tally.and_then(|tally| tally.last.as_ref()).map(|last| last.at);
+            let bad = passed.observed.answers.iter().filter(|answer| {
+                answer.token.metric.scope == Scope::Background
+                    && answer.token.attempt == before.canary.number
+                    && answer.token.since == before.window_start()
+                    && counted.is_none_or(|counted| answer.at > counted)
+                    && answer.outcome == Outcome::Samples(vec![0.2])
+            });
+            let failures = tally.map_or(0, |tally| tally.failures) + u32::try_from(bad.count()).unwrap();
+            let still =
+                matches!(&after.stage, Stage::Releasing(release) if release.canary.number == before.canary.number);
+            law(failures <= metric.failure_limit || !still, || {
+                format!("I3: {failures} failures, limit {}, and the release goes on", metric.failure_limit)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// I3: the pass that decides to go back also writes it, to every route that it can see.
+    pub(super) fn the_way_back_is_in_the_same_pass(passed: &Passed) -> Law {
+        let (Some(before), Some(after)) = (&passed.before, &passed.plan.state) else { return Ok(()) };
+        let turned = matches!(before.stage, Stage::Releasing(_)) && matches!(after.stage, Stage::Leaving(_));
+        if !turned || after.traffic.decided != Weight::ZERO {
+            return Ok(());
+        }
+        let away = passed
+            .observed
+            .routes
+            .iter()
+            .filter(|(_, route)| matches!(route, Look::Seen(view) if view.most > Weight::ZERO));
+        for (id, _) in away {
+            let back = |action: &Action| matches!(action, Action::Split { route, weight: Weight::ZERO, safety: true } if route == id);
+            law(passed.plan.actions.iter().any(back), || {
+                format!("I3: {id} is not set back in the pass that decides it")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// I8: a share is raised only after a good answer at the present one.
+    pub(super) fn raising_needs_evidence(&mut self, passed: &Passed) -> Law {
+        let good = |answer: &&crate::analysis::Answer| answer.outcome == Outcome::Samples(vec![0.999]);
+        for answer in passed.observed.answers.iter().filter(good) {
+            self.good.insert((answer.token.attempt, answer.token.since));
+        }
+        let (Some(State { stage: Stage::Releasing(before), .. }), Some(State { stage: Stage::Releasing(after), .. })) =
+            (&passed.before, &passed.plan.state)
+        else {
+            return Ok(());
+        };
+        let (Some(background), true) = (&before.recipe.background, before.background_runs()) else { return Ok(()) };
+        let same = before.canary.number == after.canary.number && before.recipe == after.recipe && !after.skip;
+        let strict = background.metrics.iter().all(|metric| metric.on_no_data == OnNoData::Hold);
+        law(
+            !same
+                || !strict
+                || after.goal <= before.goal
+                || self.good.contains(&(before.canary.number, before.window_start())),
+            || format!("I8: raised from {} to {} without one good answer", before.goal, after.goal),
+        )
+    }
+
+    /// I5: no step twice, none skipped but by command or a changed list, no pause shortened.
+    pub(super) fn steps_follow_one_another(&mut self, passed: &Passed, world: &World) -> Law {
+        let Some(State { stage: Stage::Releasing(release), .. }) = &world.status else { return Ok(()) };
+        let number = release.canary.number;
+        let (index, since) = self.steps.get(&number).copied().unwrap_or((0, release.step_since));
+        let commanded = release.skip
+            || passed.plan.state.as_ref().is_some_and(|state| {
+                state.last_command.as_ref().is_some_and(|command| command.executed && command.at >= since)
+            });
+        let changed = passed.before.as_ref().is_some_and(|before| match &before.stage {
+            Stage::Releasing(old) => old.recipe.steps != release.recipe.steps,
+            _ => false,
+        }) || self.faults.people
+            || self.faults.clock_steps;
+        if release.step != index && !commanded && !changed {
+            for ended in index..release.step {
+                if let Some(Step::Pause(pause)) = release.recipe.steps.get(ended) {
+                    let lasted = world.now.duration_since(since);
+                    let short = pause.is_none_or(|pause| lasted < SignedDuration::try_from(pause).unwrap());
+                    law(!short, || format!("I5: pause {ended} of {pause:?} ended after {lasted:?}"))?;
+                }
+            }
+            law(release.step > index, || format!("I5: step {index} is followed by {}", release.step))?;
+        }
+        if self.steps.get(&number).is_none_or(|(known, _)| *known != release.step) {
+            self.steps.insert(number, (release.step, release.step_since));
+        }
+        Ok(())
+    }
+
+    /// I7 and I14: a rejected hash neither runs again by itself nor has traffic at rest.
+    pub(super) fn rejected_stays_rejected(&mut self, passed: &Passed, rollout: &Rollout) -> Law {
+        let Some(state) = &passed.plan.state else { return Ok(()) };
+        for rejection in &state.rejected {
+            self.rejected.insert(rejection.revision.hash.clone(), rejection.revision.number);
+        }
+        let retried = |command: &crate::state::Acknowledged| command.executed && command.verb == Some(Verb::Retry);
+        if state.last_command.as_ref().is_some_and(retried) {
+            self.rejected.retain(|hash, _| *hash != rollout.hash);
+        }
+        if let Stage::Releasing(release) = &state.stage {
+            let again = self.rejected.get(&release.canary.hash);
+            law(again.is_none_or(|number| *number >= release.canary.number), || {
+                format!(
+                    "I7: {} was rejected as #{again:?} and runs again as #{}",
+                    release.canary.hash, release.canary.number
+                )
+            })?;
+        }
+        let bound = state.bindings.stable.decided == state.stable.hash;
+        law(bound || matches!(state.stage, Stage::Deploying), || {
+            "I14: stableService is bound to something else".to_owned()
+        })
+    }
+
+    /// I5: what is written follows from a state that had been persisted; only a rollback may run ahead of it.
+    pub(super) fn decided_before_done(passed: &Passed, world: &World) -> Law {
+        for action in passed.wrote.iter().filter(|action| !action.is_safety()) {
+            // What this process knows to be persisted; a former leader may have written in between.
+            let persisted = [world.status.as_ref(), passed.before.as_ref()];
+            let decided = |state: &State| match action {
+                Action::Split { weight, .. } => state.traffic.decided == *weight,
+                Action::Bind { side, hash } => state.bindings.of(*side).decided == *hash,
+                _ => true,
+            };
+            law(persisted.into_iter().flatten().any(decided), || {
+                let state = world.status.as_ref().map(short).unwrap_or_default();
+                format!("I5: {action:?} is written, and what is persisted is {state}")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// No big bang: what has been deployed once is never taken for a first deployment.
+    pub(super) fn a_lost_status_is_no_first_deployment(&mut self, passed: &Passed, world: &World) -> Law {
+        let Some(state) = &passed.plan.state else { return Ok(()) };
+        let deploying = matches!(state.stage, Stage::Deploying);
+        law(!(deploying && self.deployed), || "a lost status is taken for a first deployment".to_owned())?;
+        let persisted = world.status.as_ref().map(|state| &state.stage);
+        self.deployed |= persisted.is_some_and(|stage| !matches!(stage, Stage::Deploying));
+        Ok(())
+    }
+}

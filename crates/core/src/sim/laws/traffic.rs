@@ -1,0 +1,228 @@
+//! Laws of traffic: what is given is carried, what is in use stays, what others write is put back.
+
+use jiff::SignedDuration;
+
+use super::{Law, Laws, law};
+use crate::names::{Hash, Side};
+use crate::observed::Look;
+use crate::plan::{Action, Persist};
+use crate::sim::process::Passed;
+use crate::sim::world::World;
+use crate::spec::Rollout;
+use crate::split::Weight;
+use crate::state::{Stage, State};
+
+/// Writes of one route within a minute: five that put it back, one every ten seconds after that, and what the release
+/// itself goes through meanwhile.
+const MOST_WRITES: usize = 20;
+
+impl Laws {
+    /// I1: a share is given only to endpoints seen ready, of the revision that the Service is bound to.
+    pub(super) fn giving_is_carried(&self, passed: &Passed, action: &Action, world: &World, rollout: &Rollout) -> Law {
+        let (Action::Split { route, weight, .. }, Some(state)) = (action, &passed.plan.state) else { return Ok(()) };
+        let Some((_, Look::Seen(view))) = passed.observed.routes.iter().find(|(id, _)| id == route) else {
+            return Ok(());
+        };
+        if *weight > view.least {
+            let canary = &state.bindings.canary.decided;
+            let ready = passed.observed.canary_endpoints.ready_of(canary).unwrap_or(0);
+            let replicas = match &state.stage {
+                Stage::Releasing(release) => release.base_replicas.min(rollout.replicas),
+                _ => rollout.replicas,
+            };
+            law(ready >= weight.needs(replicas), || {
+                format!("I1: {route} is given {weight} of {replicas} for {canary} with {ready} ready endpoints")
+            })?;
+        }
+        let excused = self.faults.pods_fail || self.faults.people || world.now < self.excused_until;
+        let leaving = matches!(state.stage, Stage::Leaving(_)) || excused;
+        if *weight < view.most && !leaving {
+            let stable = &state.bindings.stable.decided;
+            let ready = passed.observed.stable_endpoints.ready_of(stable).unwrap_or(0);
+            // Pods follow a new size, and the same pods stand behind both Services when stable is given all of it back.
+            let size = self.sizes.iter().map(|(_, size)| *size).chain([rollout.replicas]).min().unwrap_or(0);
+            let needed = weight.rest().needs(size);
+            law(ready >= needed, || {
+                format!("I1: {route} gives stable the rest of {weight} with {ready} of {needed} ready")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// I2: nothing that a live route or Service still sends to is re-pointed, scaled down or deleted.
+    pub(super) fn nothing_in_use_is_taken_away(passed: &Passed, action: &Action, rollout: &Rollout) -> Law {
+        let observed = &passed.observed;
+        let Some(state) = &passed.plan.state else { return Ok(()) };
+        let named = |hash: &Hash| {
+            [Side::Stable, Side::Canary].iter().any(|side| {
+                let bound =
+                    observed.service_of(*side).seen().is_some_and(|service| service.bound.as_ref() == Some(hash));
+                bound || state.bindings.of(*side).in_force.as_ref() == Some(hash)
+            })
+        };
+        let most = observed.routes.iter().filter_map(|(_, route)| Some(route.seen()?.most)).max();
+        match action {
+            Action::ScaleSet { hash, from, to } if *to > 0 && to < from && *hash == state.bindings.canary.decided => {
+                let stable = *hash == state.stable.hash;
+                let needed = most.map_or(0, |most| most.needs(rollout.replicas));
+                law(stable || *to >= needed, || {
+                    format!("I2: {hash} is scaled to {to} while {most:?} of {} is sent to it", rollout.replicas)
+                })
+            }
+            Action::ScaleSet { hash, to: 0, .. } if *hash != state.stable.hash => {
+                law(!named(hash), || format!("I2: {hash} is scaled to 0 while a Service is bound to it"))
+            }
+            Action::DeleteSet { hash } => {
+                law(!named(hash), || format!("I2: {hash} is deleted while a Service is bound to it"))
+            }
+            Action::Bind { side: Side::Canary, hash } if *hash != state.stable.hash => {
+                let bound = observed.canary_service.seen().and_then(|service| service.bound.clone());
+                let moves = bound.is_some_and(|bound| bound != *hash);
+                law(!moves || most.is_none_or(|most| most == Weight::ZERO), || {
+                    format!("I2: canaryService is re-pointed to {hash} under {most:?}")
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// I1: without a ready endpoint there is no share, where stable is whole.
+    pub(super) fn a_share_needs_a_pod(&self, passed: &Passed, rollout: &Rollout) -> Law {
+        let Some(State { stage: Stage::Releasing(release), bindings, traffic, stable, .. }) = &passed.plan.state else {
+            return Ok(());
+        };
+        let canary = &release.canary.hash;
+        let gone = bindings.canary.is_in_force(canary) && passed.observed.canary_endpoints.ready_of(canary) == Some(0);
+        let whole =
+            passed.observed.stable_endpoints.ready_of(&stable.hash).is_some_and(|ready| ready >= rollout.replicas);
+        law(!gone || !whole || rollout.replicas == 0 || traffic.decided == Weight::ZERO, || {
+            format!("I1: no canary pod is ready, and {} stay decided", traffic.decided)
+        })
+    }
+
+    /// I4: once a canary leaves, its share only falls; at once where half of stable is ready, and never onto nothing.
+    pub(super) fn a_rollback_is_monotone(&mut self, passed: &Passed, rollout: &Rollout) -> Law {
+        let Some(state) = &passed.plan.state else { return Ok(()) };
+        let Stage::Leaving(leaving) = &state.stage else {
+            self.leaving = None;
+            return Ok(());
+        };
+        let decided = state.traffic.decided;
+        let before = self.leaving.filter(|(number, _)| *number == leaving.canary.number).map(|(_, before)| before);
+        self.leaving =
+            (passed.plan.persist != Persist::Now || !passed.crashed).then_some((leaving.canary.number, decided));
+        let stable = passed.observed.stable_endpoints.ready_of(&state.stable.hash);
+        let canary = passed.observed.canary_endpoints.ready_of(&leaving.canary.hash);
+        if let Some(before) = before {
+            law(decided <= before, || format!("I4: a rollback's share rises from {before} to {decided}"))?;
+            law(decided == before || stable != Some(0) || canary == Some(0) || rollout.replicas == 0, || {
+                format!("I4: the share falls from {before} to {decided} with no stable pod ready")
+            })?;
+        }
+        let half = stable.is_some_and(|ready| ready > 0 && 2 * ready >= rollout.replicas);
+        law(!half || decided == Weight::ZERO || rollout.deleted_at.is_some(), || {
+            format!("I4: stable has {stable:?} of {} ready, and the canary keeps {decided}", rollout.replicas)
+        })
+    }
+
+    /// I9: what somebody else wrote is put back within a second, where it gives the canary more than was decided.
+    fn edits_are_put_back_at_once(&mut self, world: &World) -> Law {
+        let Some(state) = &world.status else {
+            self.edits.clear();
+            return Ok(());
+        };
+        let at_rest = matches!(state.stage, Stage::Resting | Stage::Deploying);
+        let over: Vec<_> = self
+            .edits
+            .extract_if(.., |_, (at, _)| world.now.duration_since(*at) > SignedDuration::from_secs(1))
+            .collect();
+        for (index, (at, weight)) in over {
+            let stays = world.routes.get(index).is_some_and(|route| route.exists && route.weight == weight);
+            let contended = state.foreign_edits.len() > 5;
+            law(!stays || at_rest || contended || weight <= state.traffic.decided || !self.is_swift(), || {
+                format!("I9: {weight} was written at {at} instead of {}, and stays", state.traffic.decided)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// I9: and is told once.
+    pub(super) fn edits_are_put_back_once(&mut self, passed: &Passed) -> Law {
+        let told = passed.plan.events.iter().filter(|event| event.reason == "WeightsPutBack").count();
+        self.put_back += u32::try_from(told).unwrap();
+        law(self.put_back <= self.edited || !self.is_swift(), || {
+            format!("I9: {} edits are told {} times", self.edited, self.put_back)
+        })
+    }
+
+    /// I9: somebody who rewrites the weights for ever is not fought: writes become rare.
+    pub(super) fn nobody_is_fought(&mut self, passed: &Passed, world: &World) -> Law {
+        for action in &passed.wrote {
+            let Action::Split { route, .. } = action else { continue };
+            let written = self.written.entry(route.clone()).or_default();
+            written.push_back(world.now);
+            while written.front().is_some_and(|at| world.now.duration_since(*at) > SignedDuration::from_mins(1)) {
+                written.pop_front();
+            }
+            law(written.len() <= MOST_WRITES, || {
+                format!("I9: {route} is written {} times in a minute", written.len())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// I6: the first pass after a start raises nothing.
+    pub(super) fn healing_is_asymmetric(passed: &Passed) -> Law {
+        let raises = passed.wrote.iter().any(|action| match action {
+            Action::Split { route, weight, .. } => passed
+                .observed
+                .routes
+                .iter()
+                .any(|(id, view)| id == route && view.seen().is_some_and(|view| view.least < *weight)),
+            _ => false,
+        });
+        law(!(passed.first && raises), || "I6: the first pass after a start raises a share".to_owned())
+    }
+
+    /// I1 and I2 where it counts: nobody is sent to pods that are not there.
+    pub(in crate::sim) fn check_world(&mut self, world: &World, rollout: &Rollout) -> Law {
+        self.edits_are_put_back_at_once(world)?;
+        let replicas = self.least_size(world, rollout);
+        if self.faults.pods_fail || world.now < self.excused_until {
+            return Ok(());
+        }
+        for (index, weight) in world.proxies.weights.iter().enumerate() {
+            for (side, share) in [(Side::Canary, *weight), (Side::Stable, weight.rest())] {
+                let Some((hash, known)) = world.proxies.behind.get(&side) else { continue };
+                let deploying = matches!(&world.status, Some(State { stage: Stage::Deploying, .. }) | None);
+                if share == Weight::ZERO || deploying {
+                    continue;
+                }
+                let needed = share.needs(replicas);
+                // Proxies may not know all of the pods yet; they must know one, and enough must be there.
+                let ready = world.ready_of(hash);
+                law(ready >= needed && *known > 0 || replicas == 0, || {
+                    format!(
+                        "I2: proxies of route {index} send {share} to {side:?} = {hash} with {ready} of {needed} pods"
+                    )
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The least full size asked for lately: pods follow a change of it, and so do shares.
+    fn least_size(&mut self, world: &World, rollout: &Rollout) -> u32 {
+        if self.sizes.last().is_none_or(|(_, size)| *size != rollout.replicas) {
+            self.sizes.push((world.now, rollout.replicas));
+        }
+        // A size counts until three minutes after the next one was asked for.
+        let next = |index: usize| self.sizes.get(index + 1).map(|(at, _)| *at);
+        let is_recent =
+            |index: usize| next(index).is_none_or(|at| world.now.duration_since(at) < SignedDuration::from_mins(3));
+        let recent: Vec<_> =
+            (0..self.sizes.len()).filter(|index| is_recent(*index)).map(|index| self.sizes[index]).collect();
+        self.sizes = recent;
+        self.sizes.iter().map(|(_, size)| *size).min().unwrap_or(0)
+    }
+}

@@ -1,0 +1,61 @@
+//! A counterexample with as little in it as still breaks the same law: a person is to read it.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use super::faults::Faults;
+use super::mutants::Planner;
+use super::run::{Broken, Run};
+
+/// Replays that a search may take.
+const MOST_REPLAYS: usize = 800;
+
+/// Leaves out disturbances, in halves, quarters and so on down to single ones, for as long as the law stays broken (the
+/// delta debugging of Zeller and Hildebrandt, 2002). What comes before a disturbance that is left out stays as it was.
+pub(super) fn shrink(planner: Planner, seed: u64, faults: Faults, broken: Broken) -> Broken {
+    let mut best = broken;
+    let mut replays = 0;
+    let mut parts = 2;
+    while !best.struck.is_empty() && replays < MOST_REPLAYS {
+        let all: Vec<u64> = best.struck.iter().copied().collect();
+        let size = all.len().div_ceil(parts);
+        // From the end: what is left out there moves nothing before it.
+        let smaller = all.chunks(size).rev().find_map(|part| {
+            replays += 1;
+            let kept: BTreeSet<u64> = all.iter().copied().filter(|number| !part.contains(number)).collect();
+            let again = replay(planner, seed, faults, kept)?;
+            (again.struck.len() < all.len() && name(&again.law) == name(&best.law)).then_some(again)
+        });
+        match smaller {
+            Some(again) => {
+                best = again;
+                parts = parts.saturating_sub(1).max(2);
+            }
+            None if size == 1 => break,
+            None => parts = (parts * 2).min(all.len()),
+        }
+    }
+    replay(planner, seed, faults, best.struck.clone()).unwrap_or(best)
+}
+
+fn replay(planner: Planner, seed: u64, faults: Faults, kept: BTreeSet<u64>) -> Option<Broken> {
+    Run::of(planner, seed, faults, Some(Rc::new(kept))).told().play().err().map(|broken| *broken)
+}
+
+/// The law's name, without the figures of the case.
+fn name(law: &str) -> &str {
+    law.split(':').next().unwrap_or(law)
+}
+
+/// A broken law as it is printed: what, where, and what led to it.
+pub(super) fn shown(planner: Planner, seed: u64, faults: Faults, broken: Broken) -> String {
+    let before = broken.struck.len();
+    let least = shrink(planner, seed, faults, broken);
+    format!(
+        "{}\nseed {seed}, {} of {before} disturbances are enough: {:?}\n{faults:?}\n{}",
+        least.law,
+        least.struck.len(),
+        least.struck,
+        least.timeline
+    )
+}

@@ -1,0 +1,141 @@
+//! Writes as the API server takes them: each with the precondition that it was decided on, which has to hold when the
+//! write arrives.
+
+use super::process::Caches;
+use super::world::{Kind, World};
+use crate::plan::Action;
+use crate::state::State;
+
+/// A write on its way.
+#[derive(Clone, Debug)]
+pub(super) enum Write {
+    /// One of a plan's actions.
+    Act(Action, Precondition),
+    /// The status, with the version that was read.
+    Status(Option<Box<State>>, u64),
+}
+
+/// What has to be true for a write to be done.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Precondition {
+    /// There is no such set.
+    Absent,
+    /// The set is there.
+    Present,
+    /// The set has this size.
+    Size(u32),
+    /// The Service has this version; none when it must not exist.
+    Service(Option<u64>),
+    /// The route has this generation.
+    Route(u64),
+    /// The Rollout has this version.
+    Rollout(u64),
+}
+
+impl Write {
+    /// An action with the precondition that the shell sends along.
+    pub(super) fn of(action: &Action, caches: &Caches) -> Self {
+        let on = match action {
+            Action::CreateSet { .. } => Precondition::Absent,
+            Action::ScaleSet { from, .. } => Precondition::Size(*from),
+            Action::MarkSet { .. } => Precondition::Present,
+            Action::DeleteSet { .. } => Precondition::Size(0),
+            Action::Bind { side, .. } | Action::Unbind { side } => {
+                Precondition::Service(caches.services.get(side).map(|service| service.version))
+            }
+            Action::Split { route, .. } => {
+                let known = caches.routes.iter().find(|known| known.id == *route);
+                Precondition::Route(known.map_or(0, |route| route.generation))
+            }
+            Action::AddFinalizer | Action::RemoveFinalizer => {
+                Precondition::Rollout(caches.versions.get(&Kind::Status).copied().unwrap_or(0))
+            }
+        };
+        Self::Act(action.clone(), on)
+    }
+
+    /// What it changes.
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            Self::Status(..) => Kind::Status,
+            Self::Act(action, _) => match action {
+                Action::CreateSet { .. }
+                | Action::ScaleSet { .. }
+                | Action::MarkSet { .. }
+                | Action::DeleteSet { .. } => Kind::Sets,
+                Action::Bind { .. } | Action::Unbind { .. } => Kind::Services,
+                Action::Split { .. } => Kind::Routes,
+                Action::AddFinalizer | Action::RemoveFinalizer => Kind::Status,
+            },
+        }
+    }
+
+    /// Whether the API server would do it now.
+    pub(super) fn fits(&self, world: &World) -> bool {
+        // A cache is as of the whole cluster's version; the Rollout must not have changed since.
+        let rollout_is_at = |version| world.versions.get(&Kind::Status).copied().unwrap_or(0) <= version;
+        let (action, on) = match self {
+            Self::Status(_, version) => return rollout_is_at(*version),
+            Self::Act(action, on) => (action, *on),
+        };
+        let set = match action {
+            Action::CreateSet { hash, .. }
+            | Action::ScaleSet { hash, .. }
+            | Action::MarkSet { hash, .. }
+            | Action::DeleteSet { hash } => world.sets.get(hash),
+            _ => None,
+        };
+        match (on, action) {
+            (Precondition::Absent, _) => set.is_none(),
+            (Precondition::Present, _) => set.is_some(),
+            (Precondition::Size(size), _) => set.is_some_and(|set| set.wanted == size),
+            (Precondition::Service(version), Action::Bind { side, .. } | Action::Unbind { side }) => {
+                world.services.get(side).map(|service| service.version) == version
+            }
+            (Precondition::Route(generation), Action::Split { route, .. }) => {
+                world.routes.iter().any(|known| known.id == *route && known.exists && known.generation == generation)
+            }
+            (Precondition::Rollout(version), _) => rollout_is_at(version),
+            _ => false,
+        }
+    }
+
+    /// Does it. Gives the version that the API server answers with.
+    pub(super) fn land(&self, world: &mut World) -> u64 {
+        match self {
+            Self::Status(state, _) => world.status = state.as_deref().cloned(),
+            Self::Act(action, _) => apply(world, action),
+        }
+        world.changed(self.kind())
+    }
+}
+
+fn apply(world: &mut World, action: &Action) {
+    match action {
+        Action::CreateSet { hash, replicas, number } => {
+            let set = world.sets.entry(hash.clone()).or_default();
+            (set.wanted, set.number) = (*replicas, *number);
+            world.resize(hash);
+        }
+        Action::ScaleSet { hash, to, .. } => world.scale(hash, *to),
+        Action::MarkSet { hash, number, rejected } => {
+            let set = world.sets.get_mut(hash).unwrap();
+            set.number = *number;
+            set.rejected.clone_from(rejected);
+        }
+        Action::DeleteSet { hash } => {
+            world.sets.remove(hash);
+        }
+        Action::Bind { side, hash } => world.select(*side, hash, hash),
+        Action::Unbind { side } => {
+            world.services.remove(side);
+        }
+        Action::Split { route, weight, .. } => {
+            let route = world.routes.iter_mut().find(|known| known.id == *route).unwrap();
+            route.weight = *weight;
+            route.generation += 1;
+        }
+        Action::AddFinalizer => world.finalizer = true,
+        Action::RemoveFinalizer => world.finalizer = false,
+    }
+}
