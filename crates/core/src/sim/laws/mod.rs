@@ -128,7 +128,7 @@ impl Laws {
             Self::the_way_back_is_in_the_same_pass(passed)?;
         }
         self.raising_needs_evidence(passed)?;
-        self.a_share_needs_a_pod(passed, rollout)?;
+        Self::a_share_needs_a_pod(passed, rollout)?;
         self.a_rollback_is_monotone(passed, rollout)?;
         self.steps_follow_one_another(passed, world)?;
         self.rejected_stays_rejected(passed, rollout)?;

@@ -87,7 +87,7 @@ impl Laws {
     }
 
     /// I1: without a ready endpoint there is no share, where stable is whole.
-    pub(super) fn a_share_needs_a_pod(&self, passed: &Passed, rollout: &Rollout) -> Law {
+    pub(super) fn a_share_needs_a_pod(passed: &Passed, rollout: &Rollout) -> Law {
         let Some(State { stage: Stage::Releasing(release), bindings, traffic, stable, .. }) = &passed.plan.state else {
             return Ok(());
         };
