@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::analysis::metric::Metric;
 use crate::analysis::tally::Tally;
 use crate::names::{Hash, Revision, Side};
 use crate::spec::{Spec, Verb};
@@ -203,6 +204,19 @@ pub struct Leaving {
     pub since: Timestamp,
     /// The share that it had.
     pub had: Weight,
+    /// What failed, until stable has been asked the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<Box<Comparison>>,
+}
+
+/// A limit that a canary failed, to be held against stable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Comparison {
+    /// The metric.
+    pub metric: Metric,
+    /// The canary's window.
+    pub window: Duration,
 }
 
 /// Why a canary goes.
@@ -294,7 +308,7 @@ impl Binding {
 pub struct Rejection {
     /// Which.
     pub revision: Revision,
-    /// One word: `AnalysisFailed`, `ProgressDeadlineExceeded`, `NoEvidence`, `Aborted`, `CrashLooping`.
+    /// One word: `AnalysisFailed`, `SharedFailure`, `ProgressDeadlineExceeded`, `NoEvidence`, `Aborted`, `CrashLooping`.
     pub reason: String,
     /// What was measured, against what, and since when.
     pub message: String,

@@ -33,6 +33,8 @@ pub enum Scope {
     Background,
     /// In an analysis step.
     Step,
+    /// Once of stable, while a canary that failed is on its way out.
+    Comparison,
 }
 
 /// What a question was asked for. An answer counts only while this is still what is being asked.

@@ -53,6 +53,12 @@ pub fn prepare(
     })
 }
 
+/// True when another revision in the canary's place makes another query.
+pub fn names_canary(query: &str) -> bool {
+    let with = |canary: &str| complete(query, canary, "stable", Duration::ZERO);
+    with("one") != with("another")
+}
+
 /// Fills in the rest. `window` is rounded down to whole seconds and at least one.
 pub fn complete(query: &str, canary: &str, stable: &str, window: Duration) -> String {
     let window = format!("{}s", window.as_secs().max(1));

@@ -75,7 +75,10 @@ fn from_remains(rollout: &Rollout, observed: &Observed, sets: &BTreeMap<Hash, Se
     let had = observed.routes.iter().filter_map(|(_, route)| Some(route.seen()?.most)).max().unwrap_or(Weight::ZERO);
     let canary = bound(Side::Canary).filter(|hash| *hash != stable && sets.contains_key(hash));
     let stage = match &canary {
-        Some(hash) => Stage::Leaving(Leaving { canary: revision(hash), why: Why::Lost, since: observed.now, had }),
+        Some(hash) => {
+            let canary = revision(hash);
+            Stage::Leaving(Leaving { canary, why: Why::Lost, since: observed.now, had, comparison: None })
+        }
         // Both Services are bound to stable, as at the end of a promotion: only the split has to go back.
         None if had > Weight::ZERO => Stage::Promoting(Promotion { old: revision(&stable), since: observed.now }),
         None => Stage::Resting,

@@ -41,8 +41,8 @@ impl Pass<'_> {
     /// The canary leaves, for whatever reason.
     pub(super) fn begin_leaving(&mut self, why: Why) {
         let Some(release) = self.release() else { return };
-        let leaving = Leaving { canary: release.canary.clone(), why, since: self.now, had: self.most_canary() };
-        self.state.stage = Stage::Leaving(leaving);
+        let (canary, had) = (release.canary.clone(), self.most_canary());
+        self.state.stage = Stage::Leaving(Leaving { canary, why, since: self.now, had, comparison: None });
         self.hold = None;
     }
 

@@ -9,6 +9,7 @@ pub mod action;
 mod begin;
 mod clock;
 mod commands;
+mod compare;
 mod declared;
 mod effects;
 mod hold;

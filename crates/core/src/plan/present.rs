@@ -205,7 +205,7 @@ impl Pass<'_> {
     }
 }
 
-/// How urgently a state has to be persisted: counts of successes, last values and the deadline's clock can wait (a crash
+/// How urgently a state has to be persisted: that stable was asked in vain, counts of successes, last values and the deadline's clock can wait (a crash
 /// then costs the clock no more than the 10 s of [`Persist::Later`]).
 pub(super) fn urgency(before: Option<&State>, after: Option<&State>) -> Persist {
     if before == after {
@@ -219,6 +219,9 @@ pub(super) fn urgency(before: Option<&State>, after: Option<&State>) -> Persist 
 }
 
 fn without_soft_counts(mut state: State) -> State {
+    if let Stage::Leaving(leaving) = &mut state.stage {
+        leaving.comparison = None;
+    }
     if let Stage::Releasing(release) = &mut state.stage {
         let soften = |tally: &mut Tally| {
             *tally = Tally { failures: tally.failures, inconclusive: tally.inconclusive, ..Tally::default() };

@@ -34,6 +34,7 @@ impl Release {
             Scope::Preflight => self.preflight.as_ref()?.measured.get(name),
             Scope::Background => self.background.get(name),
             Scope::Step => self.measured.get(name),
+            Scope::Comparison => None,
         }
     }
 
@@ -42,6 +43,7 @@ impl Release {
             Scope::Preflight => &mut self.preflight.as_mut()?.measured,
             Scope::Background => &mut self.background,
             Scope::Step => &mut self.measured,
+            Scope::Comparison => return None,
         };
         Some(tallies.entry(name.to_owned()).or_default())
     }
@@ -108,7 +110,10 @@ impl Pass<'_> {
 
     /// The questions of the pass's last state.
     pub(super) fn ask(&mut self) {
-        let Some(release) = self.release() else { return };
+        let Some(release) = self.release() else {
+            self.questions.extend(self.question_to_stable());
+            return;
+        };
         let mut questions = Vec::new();
         for Asked { token, metric } in release.asked() {
             let tally = release.tally(token.metric.scope, &metric.name);

@@ -19,6 +19,7 @@ const CRASH_LOOP: u32 = 2;
 impl Pass<'_> {
     pub(super) fn keep_safe(&mut self) {
         self.fold_answers();
+        self.fold_comparison();
         self.heed_verdicts();
         self.heed_crashes();
         self.keep_share_within_pods();
@@ -52,7 +53,10 @@ impl Pass<'_> {
         );
         let message = format!("{}{value} ({place}): {}; {counts}", metric.name, last.judgement.because);
         match call {
-            Call::RollBack => self.reject("AnalysisFailed", message, Some(last.query)),
+            Call::RollBack => {
+                self.reject("AnalysisFailed", message, Some(last.query));
+                self.compare_with_stable(metric, since);
+            }
             Call::Ask if release.asked.is_none() => {
                 self.event(true, "Inconclusive", message.clone());
                 if let Some(release) = self.release_mut() {

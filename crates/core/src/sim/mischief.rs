@@ -30,7 +30,8 @@ impl Run {
         match self.world.dice.below(100) {
             0..7 if faults.outages => self.go_away(),
             7..14 if faults.scaling => self.autoscale(),
-            14..20 | 35..48 if faults.pods_fail => self.break_pods(),
+            14..20 if faults.pods_fail => self.weaken_stable(),
+            35..48 if faults.pods_fail => self.break_pods(),
             20..28 if faults.clock_steps => self.step_clock(),
             48..50 if faults.pods_fail => {
                 self.world.never_ready.push(self.rollout.hash.clone());
@@ -103,13 +104,24 @@ impl Run {
             return "no pod fails".to_owned();
         }
         let hash = self.world.dice.of(&hashes);
-        let now = self.world.now;
+        self.break_pods_of(&hash)
+    }
+
+    /// The worst moment for stable to lose pods is the one in which the canary fails.
+    fn weaken_stable(&mut self) -> String {
+        let Some(stable) = self.world.status.as_ref().map(|state| state.stable.hash.clone()) else {
+            return "there is no stable to weaken".to_owned();
+        };
+        self.source = Source::Bad;
+        format!("the metric source is Bad, and {}", self.break_pods_of(&stable))
+    }
+
+    fn break_pods_of(&mut self, hash: &Hash) -> String {
         let back = self.world.dice.of(&[5_000, 20_000, 60_000]);
         let most = 1 + self.world.dice.below(8);
-        let set = self.world.sets.get_mut(&hash).unwrap();
-        for pod in set.pods.iter_mut().take(usize::try_from(most).unwrap()) {
-            pod.ready_from = now.checked_add(jiff::SignedDuration::from_millis(back)).unwrap();
-        }
+        let from = self.world.now.checked_add(jiff::SignedDuration::from_millis(back)).unwrap();
+        let pods = self.world.sets.get_mut(hash).into_iter().flat_map(|set| &mut set.pods);
+        pods.take(usize::try_from(most).unwrap()).for_each(|pod| pod.ready_from = from);
         self.laws.excuse(self.world.now);
         self.world.changed(Kind::Sets);
         format!("up to {most} pods of {hash} fail for {} s", back / 1000)
@@ -123,6 +135,10 @@ impl Run {
 
     /// Writes of one kind are refused for a while, or the API server is gone.
     fn go_away(&mut self) -> String {
+        // The worst moment for that is the one in which the canary fails.
+        if self.world.dice.chance(50) {
+            self.source = Source::Bad;
+        }
         let lasts = Duration::from_secs(5) + self.world.dice.up_to(120_000);
         let seconds = lasts.as_secs();
         let all = [None, Some(Kind::Status), Some(Kind::Sets), Some(Kind::Services), Some(Kind::Routes)];
@@ -130,12 +146,12 @@ impl Run {
             None => {
                 self.world.gone = true;
                 self.schedule(lasts.min(Duration::from_mins(1)), Happening::Recover(None));
-                format!("the API server is gone for {} s", seconds.min(60))
+                format!("the API server is gone for {} s, the metric source is {:?}", seconds.min(60), self.source)
             }
             Some(kind) => {
                 self.world.refusing.insert(kind, "admission webhook \"policy\" denied the request");
                 self.schedule(lasts, Happening::Recover(Some(kind)));
-                format!("{kind:?} cannot be written for {seconds} s")
+                format!("{kind:?} cannot be written for {seconds} s, the metric source is {:?}", self.source)
             }
         }
     }

@@ -17,26 +17,52 @@ use crate::state::{Stage, State};
 /// A planner.
 pub(super) type Planner = fn(&Rollout, Option<&State>, &Observed) -> Plan;
 
-/// Name, planner, and what has to go wrong around it for the mistake to matter.
-type Mutant = (&'static str, Planner, fn(u64) -> Faults);
+/// Name, the law that it breaks, planner, and what has to go wrong around it for the mistake to matter.
+type Mutant = (&'static str, &'static str, Planner, fn(u64) -> Faults);
 
-const MUTANTS: [Mutant; 16] = [
-    ("nothing is given time to settle", missing_settle, |_| Faults::default()),
-    ("a stale cache counts as absence", stale_is_absent, everything),
-    ("endpoints of any binding count", any_slice_counts, |_| Faults { lag: true, ..Faults::default() }),
-    ("endpoints count before they are ready", unready_endpoints_count, |_| Faults { lag: true, ..Faults::default() }),
-    ("weight before scale", weight_before_scale, |_| Faults::default()),
-    ("scale before weight, going back", scale_before_weight, |_| Faults::default()),
-    ("the slot is re-bound under traffic", slot_rebound_under_traffic, |_| Faults::default()),
-    ("stable is re-bound before it is out of traffic", stable_rebound_early, |_| Faults::default()),
-    ("the first pass heals in both directions", first_pass_raises, everything),
-    ("actions precede the status", status_is_not_written_first, |_| Faults { crashes: true, ..Faults::default() }),
-    ("rejections are forgotten", rejections_are_forgotten, |_| Faults::default()),
-    ("no data is success", no_data_is_success, |_| Faults::default()),
-    ("a failing verdict is not heeded", failure_is_ignored, |_| Faults::default()),
-    ("a share without pods is kept", share_without_pods, |_| Faults { pods_fail: true, ..Faults::default() }),
-    ("the next wake is forgotten", wakes_are_lost, |_| Faults::default()),
-    ("rest keeps a timer", rest_is_restless, |_| Faults::default()),
+const MUTANTS: [Mutant; 27] = [
+    ("nothing is given time to settle", "I2", missing_settle, |_| Faults::default()),
+    ("a stale cache counts as absence", "a lost status", stale_is_absent, everything),
+    ("endpoints of any binding count", "I1", any_slice_counts, |_| Faults { lag: true, ..Faults::default() }),
+    ("endpoints count before they are ready", "I2", unready_endpoints_count, |_| Faults {
+        lag: true,
+        ..Faults::default()
+    }),
+    ("weight before scale", "I1", weight_before_scale, |_| Faults::default()),
+    ("scale before weight, going back", "I2", scale_before_weight, |_| Faults::default()),
+    ("the slot is re-bound under traffic", "I2", slot_rebound_under_traffic, |_| Faults::default()),
+    ("stable is re-bound before it is out of traffic", "I5", stable_rebound_early, |_| Faults::default()),
+    ("the first pass heals in both directions", "I6", first_pass_raises, everything),
+    ("actions precede the status", "I5", status_is_not_written_first, |_| Faults {
+        crashes: true,
+        ..Faults::default()
+    }),
+    ("rejections are forgotten", "I7", rejections_are_forgotten, |_| Faults::default()),
+    ("no data is success", "I8", no_data_is_success, |_| Faults::default()),
+    ("a failing verdict is not heeded", "I3", failure_is_ignored, |_| Faults::default()),
+    ("a share without pods is kept", "I1", share_without_pods, |_| Faults { pods_fail: true, ..Faults::default() }),
+    ("the next wake is forgotten", "liveness", wakes_are_lost, |_| Faults::default()),
+    ("rest keeps a timer", "I10", rest_is_restless, |_| Faults::default()),
+    ("a rollback is written one pass late", "I3", rollback_a_pass_late, |_| Faults::default()),
+    ("the way back waits for the status", "I3", way_back_is_no_safety, |_| Faults::default()),
+    ("a rollback lands on nothing", "I4", rollback_onto_nothing, |_| Faults { pods_fail: true, ..Faults::default() }),
+    ("a rollback waits for all of stable", "I4", rollback_waits_for_all, |_| Faults {
+        pods_fail: true,
+        ..Faults::default()
+    }),
+    ("the second way is not taken", "I4", second_way_is_not_taken, |_| Faults { outages: true, ..Faults::default() }),
+    ("whoever rewrites the weights is fought", "I9", contention_is_fought, |_| Faults {
+        people: true,
+        ..Faults::default()
+    }),
+    ("edits of the weights stay", "I9", edits_stay, |_| Faults { people: true, ..Faults::default() }),
+    ("a deletion makes things", "I12", deletion_is_not_seen, |_| Faults { people: true, ..Faults::default() }),
+    ("a deletion leaves routes as they are", "I12", deletion_leaves_routes, |_| Faults {
+        people: true,
+        ..Faults::default()
+    }),
+    ("a restart restarts the step", "I5", restart_restarts_the_step, |_| Faults { crashes: true, ..Faults::default() }),
+    ("answers about another weight count", "I8", old_answers_count, |_| Faults { lag: true, ..Faults::default() }),
 ];
 
 fn everything(seed: u64) -> Faults {
@@ -45,8 +71,8 @@ fn everything(seed: u64) -> Faults {
 
 #[test]
 fn every_mutant_is_caught() {
-    let mut survivors = Vec::new();
-    for (name, mutant, faults) in MUTANTS {
+    let (mut survivors, mut all) = (Vec::new(), 0);
+    for (name, law, mutant, faults) in MUTANTS {
         let mut events = 0;
         let caught = (0..super::RUNS).find_map(|seed| match Run::with(mutant, seed, faults(seed)).play() {
             Ok(end) => {
@@ -59,12 +85,15 @@ fn every_mutant_is_caught() {
             }
         });
         match caught {
-            Some((seed, law)) => {
-                println!("{name}: caught in run {seed} after {events} events: {}", law.lines().next().unwrap());
+            Some((seed, broken)) => {
+                all += events;
+                println!("{name}: caught in run {seed} after {events} events: {broken}");
+                assert!(broken.starts_with(law), "{name}: {law} should have caught it, not {broken}");
             }
             None => survivors.push(name),
         }
     }
+    println!("{} mutants, {} not caught; the rest in {all} events in all", MUTANTS.len(), survivors.len());
     assert!(survivors.is_empty(), "not caught: {survivors:?}");
 }
 
@@ -150,7 +179,7 @@ fn weight_before_scale(rollout: &Rollout, state: Option<&State>, observed: &Obse
     })
 }
 
-fn scale_before_weight(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
+pub(super) fn scale_before_weight(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
     let there = |hash: &crate::names::Hash| observed.sets.seen().is_some_and(|sets| sets.contains_key(hash));
     with(rollout, state, observed, |state| match &state.stage {
         Stage::Leaving(leaving) if there(&leaving.canary.hash) => {
@@ -240,4 +269,108 @@ fn wakes_are_lost(rollout: &Rollout, state: Option<&State>, observed: &Observed)
 fn rest_is_restless(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
     let plan = plan(rollout, state, observed);
     Plan { next_wake: plan.next_wake.or(observed.now.checked_add(jiff::SignedDuration::from_secs(60)).ok()), ..plan }
+}
+
+fn rollback_a_pass_late(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
+    let mut plan = plan(rollout, state, observed);
+    let turned = |state: &State| matches!(state.stage, Stage::Releasing(_));
+    if state.is_some_and(turned) && matches!(plan.state.as_ref().map(|it| &it.stage), Some(Stage::Leaving(_))) {
+        plan.actions.clear();
+    }
+    plan
+}
+
+fn way_back_is_no_safety(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
+    let mut plan = plan(rollout, state, observed);
+    for action in &mut plan.actions {
+        if let Action::Split { safety, .. } = action {
+            *safety = false;
+        }
+    }
+    plan
+}
+
+fn rollback_onto_nothing(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
+    let mut plan = plan(rollout, state, observed);
+    if let Some(State { stage: Stage::Leaving(_), traffic, .. }) = &mut plan.state
+        && traffic.decided != Weight::ZERO
+    {
+        traffic.decided = Weight::ZERO;
+        plan.persist = Persist::Now;
+        let all = observed.routes.iter().map(|(id, _)| id.clone());
+        plan.actions.extend(all.map(|route| Action::Split { route, weight: Weight::ZERO, safety: true }));
+    }
+    plan
+}
+
+fn rollback_waits_for_all(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
+    let mut observed = observed.clone();
+    let ready: u32 = observed.stable_endpoints.slices.iter().map(|slice| slice.ready).sum();
+    if matches!(state.map(|state| &state.stage), Some(Stage::Releasing(_) | Stage::Leaving(_)))
+        && ready < rollout.replicas
+    {
+        for slice in &mut observed.stable_endpoints.slices {
+            slice.ready = 0;
+        }
+        if let (Look::Seen(sets), Some(state)) = (&mut observed.sets, state) {
+            sets.entry(state.stable.hash.clone()).or_default().ready = 0;
+        }
+    }
+    plan(rollout, state, &observed)
+}
+
+fn second_way_is_not_taken(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
+    let mut plan = plan(rollout, state, observed);
+    let away = observed.routes.iter().any(|(_, route)| route.seen().is_some_and(|route| route.most > Weight::ZERO));
+    if away && matches!(plan.state.as_ref().map(|it| &it.stage), Some(Stage::Leaving(_))) {
+        plan.actions.retain(|action| !matches!(action, Action::Bind { .. }));
+    }
+    plan
+}
+
+fn contention_is_fought(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
+    let state = state.map(|state| State { foreign_edits: Vec::new(), ..state.clone() });
+    plan(rollout, state.as_ref(), observed)
+}
+
+fn edits_stay(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
+    let mut plan = plan(rollout, state, observed);
+    if state.is_some_and(|state| state.traffic.decided == state.traffic.in_force) {
+        let decided = |weight: &Weight| plan.state.as_ref().is_some_and(|it| it.traffic.in_force == *weight);
+        plan.actions.retain(|action| !matches!(action, Action::Split { weight, .. } if decided(weight)));
+    }
+    plan
+}
+
+fn deletion_is_not_seen(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
+    plan(&Rollout { deleted_at: None, ..rollout.clone() }, state, observed)
+}
+
+fn deletion_leaves_routes(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
+    let mut plan = plan(rollout, state, observed);
+    if rollout.deleted_at.is_some() {
+        plan.actions.retain(|action| !matches!(action, Action::Split { .. }));
+    }
+    plan
+}
+
+fn restart_restarts_the_step(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
+    let mut plan = plan(rollout, state, observed);
+    if let Some(State { stage: Stage::Releasing(release), .. }) = &mut plan.state
+        && observed.first_pass
+    {
+        release.step_since = observed.now;
+        plan.persist = Persist::Now;
+    }
+    plan
+}
+
+fn old_answers_count(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
+    let mut observed = observed.clone();
+    if let Some(State { stage: Stage::Releasing(release), .. }) = state {
+        for answer in &mut observed.answers {
+            answer.token.since = release.window_start();
+        }
+    }
+    plan(rollout, state, &observed)
 }

@@ -81,6 +81,8 @@ pub(super) struct Run {
     asked: HashSet<Token>,
     epoch: u64,
     pub(super) source: Source,
+    /// What is bad is bad of stable as well.
+    pub(super) stable_fails: bool,
     calm_at: Timestamp,
     pub(super) laws: Laws,
     events: u64,
@@ -131,6 +133,7 @@ impl Run {
             asked: HashSet::new(),
             epoch: 0,
             source,
+            stable_fails: false,
             calm_at,
             laws,
             events: 0,
@@ -140,7 +143,8 @@ impl Run {
         run.schedule(Duration::ZERO, Happening::Wake);
         run.process.next_wake = Some(run.world.now);
         // A second template, and then whatever else happens.
-        let mischief = 1 + run.world.dice.below(if faults.people || faults.pods_fail { 8 } else { 3 });
+        let mischief =
+            1 + run.world.dice.below(if faults.people || faults.pods_fail || faults.outages { 8 } else { 3 });
         for index in 0..mischief {
             let at = Duration::from_secs(20 + 80 * index) + run.world.dice.up_to(60_000);
             run.schedule(at, Happening::Mischief);
@@ -342,8 +346,9 @@ impl Run {
 
     fn answer(&mut self, question: &Question) {
         let Token { metric, .. } = &question.token;
+        let of_stable = matches!(metric.scope, Scope::Preflight | Scope::Comparison);
         let source =
-            if metric.scope == Scope::Preflight && self.source == Source::Bad { Source::Good } else { self.source };
+            if of_stable && self.source == Source::Bad && !self.stable_fails { Source::Good } else { self.source };
         let outcome = match source {
             Source::Good => Outcome::Samples(vec![0.999]),
             Source::Bad => Outcome::Samples(vec![0.2]),

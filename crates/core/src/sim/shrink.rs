@@ -59,3 +59,24 @@ pub(super) fn shown(planner: Planner, seed: u64, faults: Faults, broken: Broken)
         least.timeline
     )
 }
+
+mod tests {
+    use super::super::mutants::scale_before_weight;
+    use super::*;
+
+    /// A mistake that needs no more than a release that goes back, found in a run full of faults.
+    #[test]
+    fn what_is_left_of_a_counterexample_is_what_it_takes() {
+        let broken = (0..1_000).find_map(|seed| {
+            let faults = Faults { lag: true, refusals: true, crashes: true, ..Faults::default() };
+            let broken = Run::of(scale_before_weight, seed, faults, None).play().err()?;
+            (broken.struck.len() > 50).then_some((seed, faults, *broken))
+        });
+        let (seed, faults, broken) = broken.expect("a run with many disturbances");
+        let (law, before) = (name(&broken.law).to_owned(), broken.struck.len());
+        let least = shrink(scale_before_weight, seed, faults, broken);
+        assert_eq!(name(&least.law), law);
+        assert!(least.struck.len() <= 5, "{before} disturbances, and {} are left", least.struck.len());
+        assert!(least.timeline.to_string().contains("* "), "the timeline tells what somebody did:\n{}", least.timeline);
+    }
+}

@@ -31,10 +31,14 @@ pub(super) struct Laws {
     edits: BTreeMap<usize, (Timestamp, Weight)>,
     edited: u32,
     put_back: u32,
+    /// Since when a rollback has had both ways open and has taken neither.
+    stuck_since: Option<Timestamp>,
     /// When each route was written lately.
     written: BTreeMap<RouteId, VecDeque<Timestamp>>,
     steps: BTreeMap<u64, (usize, Timestamp)>,
     leaving: Option<(u64, Weight)>,
+    /// The share that a rollback has come to, and since when it could have come further.
+    standing: Option<(Weight, Timestamp)>,
     rejected: BTreeMap<Hash, u64>,
     good: HashSet<(u64, Timestamp)>,
     deployed: bool,
@@ -86,9 +90,11 @@ impl Laws {
             edits: BTreeMap::new(),
             edited: 0,
             put_back: 0,
+            stuck_since: None,
             written: BTreeMap::new(),
             steps: BTreeMap::new(),
             leaving: None,
+            standing: None,
             rejected: BTreeMap::new(),
             good: HashSet::new(),
             deployed: false,

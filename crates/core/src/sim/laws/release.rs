@@ -101,17 +101,22 @@ impl Laws {
     /// I5: no step twice, none skipped but by command or a changed list, no pause shortened.
     pub(super) fn steps_follow_one_another(&mut self, passed: &Passed, world: &World) -> Law {
         let Some(State { stage: Stage::Releasing(release), .. }) = &world.status else { return Ok(()) };
+        if release.preflight.is_some() {
+            return Ok(());
+        }
         let number = release.canary.number;
         let (index, since) = self.steps.get(&number).copied().unwrap_or((0, release.step_since));
         let commanded = release.skip
             || passed.plan.state.as_ref().is_some_and(|state| {
                 state.last_command.as_ref().is_some_and(|command| command.executed && command.at >= since)
             });
+        let clock_set = world.skew != 0;
         let changed = passed.before.as_ref().is_some_and(|before| match &before.stage {
             Stage::Releasing(old) => old.recipe.steps != release.recipe.steps,
             _ => false,
         }) || self.faults.people
-            || self.faults.clock_steps;
+            || self.faults.clock_steps
+            || clock_set;
         if release.step != index && !commanded && !changed {
             for ended in index..release.step {
                 if let Some(Step::Pause(pause)) = release.recipe.steps.get(ended) {
@@ -122,6 +127,10 @@ impl Laws {
             }
             law(release.step > index, || format!("I5: step {index} is followed by {}", release.step))?;
         }
+        let same = release.step == index && self.steps.contains_key(&number);
+        law(!same || release.step_since == since || changed || commanded, || {
+            format!("I5: step {index} began at {since} and is said to have begun at {}", release.step_since)
+        })?;
         if self.steps.get(&number).is_none_or(|(known, _)| *known != release.step) {
             self.steps.insert(number, (release.step, release.step_since));
         }

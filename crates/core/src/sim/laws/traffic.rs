@@ -7,7 +7,7 @@ use crate::names::{Hash, Side};
 use crate::observed::Look;
 use crate::plan::{Action, Persist};
 use crate::sim::process::Passed;
-use crate::sim::world::World;
+use crate::sim::world::{Kind, World};
 use crate::spec::Rollout;
 use crate::split::Weight;
 use crate::state::{Stage, State};
@@ -15,6 +15,12 @@ use crate::state::{Stage, State};
 /// Writes of one route within a minute: five that put it back, one every ten seconds after that, and what the release
 /// itself goes through meanwhile.
 const MOST_WRITES: usize = 20;
+
+/// Five seconds until the second way is taken, and time for crashes and refusals on it.
+const SECOND_WAY_WITHIN: SignedDuration = SignedDuration::from_secs(30);
+
+/// Until a share is written, seen, accepted and settled, with caches that lag.
+const NEXT_STEP_BACK_WITHIN: SignedDuration = SignedDuration::from_secs(20);
 
 impl Laws {
     /// I1: a share is given only to endpoints seen ready, of the revision that the Service is bound to.
@@ -115,13 +121,55 @@ impl Laws {
         let canary = passed.observed.canary_endpoints.ready_of(&leaving.canary.hash);
         if let Some(before) = before {
             law(decided <= before, || format!("I4: a rollback's share rises from {before} to {decided}"))?;
-            law(decided == before || stable != Some(0) || canary == Some(0) || rollout.replicas == 0, || {
+        }
+        if let Some(before) = passed.before.as_ref().map(|before| before.traffic.decided) {
+            law(decided >= before || stable != Some(0) || canary == Some(0) || rollout.replicas == 0, || {
                 format!("I4: the share falls from {before} to {decided} with no stable pod ready")
             })?;
         }
         let half = stable.is_some_and(|ready| ready > 0 && 2 * ready >= rollout.replicas);
         law(!half || decided == Weight::ZERO || rollout.deleted_at.is_some(), || {
             format!("I4: stable has {stable:?} of {} ready, and the canary keeps {decided}", rollout.replicas)
+        })
+    }
+
+    /// I4: with one stable pod ready, each settle brings it further.
+    fn a_rollback_goes_on(&mut self, world: &World) -> Law {
+        let Some(State { stage: Stage::Leaving(_), stable, traffic, .. }) = &world.status else {
+            self.standing = None;
+            return Ok(());
+        };
+        let seen =
+            world.slices.get(&Side::Stable).is_some_and(|slices| slices.label == stable.hash && slices.ready > 0);
+        if traffic.decided == Weight::ZERO || !seen || !self.is_swift() && !self.faults.lag {
+            self.standing = None;
+            return Ok(());
+        }
+        let (_, since) = *match &mut self.standing {
+            Some(standing) if standing.0 == traffic.decided => standing,
+            other => other.insert((traffic.decided, world.now)),
+        };
+        law(world.now.duration_since(since) < NEXT_STEP_BACK_WITHIN, || {
+            format!("I4: a rollback stands still at {} since {since}", traffic.decided)
+        })
+    }
+
+    /// I4: where a route cannot be set back, canaryService is bound to stable instead.
+    fn one_of_two_ways_is_taken(&mut self, world: &World) -> Law {
+        let Some(State { stage: Stage::Leaving(_), stable, traffic, .. }) = &world.status else {
+            self.stuck_since = None;
+            return Ok(());
+        };
+        let sends = world.routes.iter().any(|route| route.exists && route.weight > Weight::ZERO);
+        let bound = world.services.get(&Side::Canary).is_some_and(|service| service.selector == stable.hash);
+        let open = world.refusal(Kind::Status).is_none() && world.refusal(Kind::Services).is_none();
+        if !sends || bound || !open || traffic.decided > Weight::ZERO || world.ready_of(&stable.hash) == 0 {
+            self.stuck_since = None;
+            return Ok(());
+        }
+        let since = *self.stuck_since.get_or_insert(world.now);
+        law(world.now.duration_since(since) < SECOND_WAY_WITHIN, || {
+            format!("I4: since {since} a rollback sends to the canary and takes neither way")
         })
     }
 
@@ -187,6 +235,8 @@ impl Laws {
     /// I1 and I2 where it counts: nobody is sent to pods that are not there.
     pub(in crate::sim) fn check_world(&mut self, world: &World, rollout: &Rollout) -> Law {
         self.edits_are_put_back_at_once(world)?;
+        self.one_of_two_ways_is_taken(world)?;
+        self.a_rollback_goes_on(world)?;
         let replicas = self.least_size(world, rollout);
         if self.faults.pods_fail || world.now < self.excused_until {
             return Ok(());
