@@ -11,5 +11,7 @@ pub mod metrics;
 pub mod routers;
 mod run;
 pub mod runtime;
+#[cfg(test)]
+mod shapes;
 
 pub use run::{Error, Operator, run};

@@ -101,8 +101,11 @@ fn one_line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use proptest::prelude::*;
     use serde_json::json;
+
+    use super::*;
+    use crate::shapes::{anything, spoiled};
 
     fn answer(body: &Value) -> Result<Outcome, Failure> {
         read(StatusCode::OK, false, body.to_string().as_bytes())
@@ -176,5 +179,26 @@ mod tests {
         assert_eq!(words(true, "no org id\nmore"), "HTTP 401 Unauthorized, and not as a Prometheus answers: no org id");
         assert_eq!(words(false, "<html>"), "HTTP 401 Unauthorized, and not as a Prometheus answers");
         assert_eq!(words(true, ""), "HTTP 401 Unauthorized, and not as a Prometheus answers");
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_makes_reading_it_panic(
+            body in prop_oneof![anything(), spoiled(vector(&["0.5", "NaN"]))],
+            code in 100..1000_u16,
+            is_text: bool,
+        ) {
+            let code = StatusCode::from_u16(code).unwrap();
+            if let Ok(Outcome::Samples(samples)) = read(code, is_text, body.to_string().as_bytes()) {
+                prop_assert!(code.is_success() && !samples.is_empty() && samples.len() <= MOST_SERIES);
+            }
+        }
+
+        #[test]
+        fn nor_does_anything_that_is_no_json(body: Vec<u8>, is_text: bool) {
+            if let Err(failure) = read(StatusCode::OK, is_text, &body) {
+                prop_assert!(failure.message.len() <= 4 * MOST_WORDS + 200, "{}", failure.message);
+            }
+        }
     }
 }

@@ -90,3 +90,66 @@ pub fn label<'a>(object: &'a Value, name: &str) -> Option<&'a str> {
 fn annotation<'a>(object: &'a Value, name: &str) -> Option<&'a str> {
     object.pointer("/metadata/annotations")?.get(name)?.as_str()
 }
+
+#[cfg(test)]
+mod tests {
+    use leadsman_api::Rollout;
+    use leadsman_core::names::Hash;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::shapes::{anything, spoiled};
+
+    fn slice() -> Value {
+        json!({
+            "metadata": {"name": "shop-canary-x", "resourceVersion": "7", "uid": "u", "labels": {
+                "kubernetes.io/service-name": "shop-canary", "leadsman.dev/revision": "abc", "leadsman.dev/rollout": "shop",
+            }},
+            "addressType": "IPv4",
+            "endpoints": [{"addresses": ["10.0.0.1"], "conditions": {"ready": true, "terminating": false}}],
+            "ports": [{"port": 8080, "protocol": "TCP"}],
+        })
+    }
+
+    fn service() -> Value {
+        json!({
+            "metadata": {"name": "shop", "labels": {"leadsman.dev/rollout": "shop", "leadsman.dev/revision": "abc"}},
+            "spec": {"selector": {"app": "shop"}, "type": "ClusterIP", "ports": [
+                {"name": "http", "port": 80, "targetPort": "web", "protocol": "TCP", "appProtocol": "http"},
+            ]},
+        })
+    }
+
+    fn set() -> Value {
+        json!({
+            "metadata": {"name": "shop-abc", "labels": {"leadsman.dev/revision": "abc"}, "ownerReferences": [
+                {"kind": "Rollout", "name": "shop", "uid": "u", "controller": true},
+            ]},
+            "spec": {"replicas": 3},
+            "status": {"replicas": 3, "readyReplicas": 2, "conditions": [
+                {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota"},
+            ]},
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_object_makes_a_copy_panic(
+            object in prop_oneof![anything(), spoiled(slice()), spoiled(service()), spoiled(set())],
+        ) {
+            let copies = [SliceCopy::of(&object), SliceCopy::of(&slice())];
+            let seen = endpoints(&copies.iter());
+            // A slice that cannot be understood may take endpoints away, and never adds more than it lists.
+            let listed = object.pointer("/endpoints").and_then(Value::as_array).map_or(0, Vec::len);
+            let ready = seen.ready_of(&Hash::new("abc")).unwrap_or(0);
+            prop_assert!(usize::try_from(ready).unwrap() <= listed + 1);
+            ServiceCopy::of(&object);
+            SetCopy::of(&object);
+            TemplateCopy::of(&object);
+            let whole = WholeCopy::of(&object);
+            let _ = (whole.object(), whole.parse::<Rollout>());
+            key_of(&object);
+        }
+    }
+}

@@ -8,8 +8,13 @@ use std::collections::BTreeMap;
 use cel::{Context, Program, Value};
 use serde::{Deserialize, Serialize};
 
-/// Longest condition that is accepted, in bytes: evaluation time is bounded by length, since nothing here loops without end.
+/// Longest condition that is accepted, in bytes. Evaluation time is bounded by this, the number of samples and [`MOST_LOOPS`].
 pub const MAX_LENGTH: usize = 1024;
+
+/// CEL's loops, as they are called.
+const LOOPS: [&str; 5] = ["all(", "exists(", "exists_one(", "filter(", "map("];
+/// Loops in one condition: `result.filter(...).all(...)` is fine, and ten inside one another outlast any release.
+const MOST_LOOPS: usize = 2;
 
 /// The source of a condition that is known to compile.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +30,7 @@ impl Condition {
         if source.len() > MAX_LENGTH {
             return Err(format!("is longer than {MAX_LENGTH} characters"));
         }
+        refuse_what_takes_long(source)?;
         let condition = Self(source.to_owned());
         condition.holds(&[1.0], args)?;
         Ok(condition)
@@ -56,6 +62,20 @@ impl Condition {
             Err(error) => Err(one_line(&error.to_string())),
         }
     }
+}
+
+/// Counted in the text and not in the parsed condition, where strings that look like loops count as well: no trick of
+/// quoting hides one.
+fn refuse_what_takes_long(source: &str) -> Result<(), String> {
+    if source.contains("//") {
+        return Err("has a comment, which a condition cannot have".to_owned());
+    }
+    let dense: String = source.split_whitespace().collect();
+    let loops: usize = LOOPS.iter().map(|name| dense.matches(name).count()).sum();
+    if loops > MOST_LOOPS {
+        return Err(format!("has {loops} loops ({}...)), at most {MOST_LOOPS} are allowed", LOOPS.join("...), ")));
+    }
+    Ok(())
 }
 
 fn register(context: &mut Context<'_, '_>) -> Result<(), String> {
@@ -122,4 +142,90 @@ mod tests {
         }
         assert!(Condition::new(&"value > 1.0 || ".repeat(100), &args()).is_err());
     }
+
+    #[test]
+    fn loops_inside_loops_are_refused_however_they_are_written() {
+        assert_eq!(holds("result.filter(v, v > 0.0).all(v, v < 2.0)", &[1.0, 1.5]), Ok(true));
+        let ten = "[1,1,1,1,1,1,1,1,1,1]";
+        let nested = (0..12).fold("1 < 2".to_owned(), |inner, _| format!("{ten}.all (x, {inner})"));
+        assert!(Condition::new(&nested, &args()).unwrap_err().contains("12 loops"), "{nested}");
+        assert!(Condition::new("result.map // \n (x, x) == result", &args()).is_err());
+    }
+
+    #[test]
+    fn the_most_that_is_allowed_comes_to_an_end() {
+        let most = vec![1.0; 1000];
+        assert_eq!(holds("result.all(a, result.all(b, b > 0.0))", &most), Ok(true));
+    }
+
+    /// Deep conditions recurse in the parser and in the interpreter; a thread of the operator has two megabytes of stack.
+    #[test]
+    fn no_condition_of_the_accepted_length_overflows_the_stack() {
+        let deep =
+            [("(", "1", ")"), ("[", "1", "]"), ("!", "true", ""), ("-", "1", ""), ("{1:", "1", "}"), ("a(", "1", ")")];
+        let chained = [("1?1:", "1", ""), ("1+", "1", ""), ("a.", "a", ""), ("1&&", "1", "")];
+        for (open, inner, close) in deep.into_iter().chain(chained) {
+            let times = (MAX_LENGTH - inner.len()) / (open.len() + close.len());
+            let source = format!("{}{inner}{}", open.repeat(times), close.repeat(times));
+            let judge = move || drop(Condition::new(&source, &BTreeMap::new()));
+            std::thread::Builder::new().stack_size(2 << 20).spawn(judge).unwrap().join().unwrap();
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn nothing_written_as_a_condition_panics(
+            parts in proptest::collection::vec(proptest::sample::select(PARTS.to_vec()), 0..40),
+            samples in proptest::collection::vec(proptest::num::f64::ANY, 0..4),
+        ) {
+            let source = parts.concat();
+            if let Ok(condition) = Condition::new(&source, &args()) {
+                let _ = condition.holds(&samples, &args());
+            }
+        }
+    }
+
+    /// What conditions are made of, and what breaks them.
+    const PARTS: [&str; 40] = [
+        "value",
+        "result",
+        "args",
+        ".threshold",
+        "[0]",
+        "[-1]",
+        "[9999999999]",
+        "(",
+        ")",
+        "[",
+        "]",
+        "{",
+        "}",
+        "?",
+        ":",
+        ",",
+        " && ",
+        " || ",
+        "!",
+        "-",
+        "+",
+        "*",
+        "/",
+        "%",
+        " == ",
+        " >= ",
+        " in ",
+        "0",
+        "1.5",
+        "1e999",
+        "'x'",
+        "\"",
+        "double(",
+        "len(",
+        "isNaN(",
+        "default(",
+        ".all(v, ",
+        ".map(v, ",
+        "9223372036854775807",
+        "ä",
+    ];
 }

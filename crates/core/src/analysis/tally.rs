@@ -65,17 +65,17 @@ impl Tally {
             (verdict, _) => verdict,
         };
         if verdict == Verdict::ProviderError {
-            self.errors_in_a_row += 1;
+            count_one(&mut self.errors_in_a_row);
         } else {
             self.errors_in_a_row = 0;
         }
         match verdict {
-            Verdict::Success => self.successes += 1,
-            Verdict::Failure => self.failures += 1,
-            Verdict::Inconclusive => self.inconclusive += 1,
+            Verdict::Success => count_one(&mut self.successes),
+            Verdict::Failure => count_one(&mut self.failures),
+            Verdict::Inconclusive => count_one(&mut self.inconclusive),
             Verdict::NoData | Verdict::ProviderError => {}
         }
-        self.measurements = self.successes + self.failures + self.inconclusive;
+        self.measurements = self.successes.saturating_add(self.failures).saturating_add(self.inconclusive);
         let judgement = Judgement { verdict, ..judgement };
         self.last = Some(Last { at: answer.at, since: answer.token.since, judgement, query: answer.query.clone() });
     }
@@ -100,6 +100,11 @@ impl Tally {
             _ => Call::Measure,
         }
     }
+}
+
+/// A count that was persisted may be anything.
+fn count_one(count: &mut u32) {
+    *count = count.saturating_add(1);
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ impl Pass<'_> {
         let clock = &mut release.clock;
         if !waiting {
             if let Some(since) = clock.running_since.take() {
-                clock.accumulated += between(since, now);
+                clock.accumulated = clock.accumulated.saturating_add(between(since, now));
             }
             return false;
         }

@@ -156,7 +156,7 @@ impl<'a> Pass<'a> {
     }
 
     fn next_revision(&mut self) -> Revision {
-        self.state.attempts += 1;
+        self.state.attempts = self.state.attempts.saturating_add(1);
         Revision {
             hash: self.rollout.hash.clone(),
             number: self.state.attempts,

@@ -136,7 +136,8 @@ impl Pass<'_> {
                 )
             }
             (Stage::Releasing(release), _) if release.preflight.is_none() => {
-                let (step, of) = ((release.step + 1).min(release.recipe.steps.len()), release.recipe.steps.len());
+                let (step, of) =
+                    (release.step.saturating_add(1).min(release.recipe.steps.len()), release.recipe.steps.len());
                 let waits = waits.unwrap_or_default();
                 format!("step {step}/{of}: canary at {}; {waits}", self.state.traffic.in_force)
             }

@@ -14,6 +14,7 @@ mod process;
 mod releases;
 mod run;
 mod shrink;
+mod spoiled;
 mod stories;
 mod timeline;
 mod world;

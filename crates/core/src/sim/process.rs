@@ -136,7 +136,7 @@ impl Process {
         self.passes == 0 || !self.unsure.is_empty() || self.is_stale(Kind::Status)
     }
 
-    fn observe(&self, world: &World) -> Observed {
+    pub(super) fn observe(&self, world: &World) -> Observed {
         let look = |kind, missing| if self.is_stale(kind) { Look::Stale } else { missing };
         let service = |side| match self.caches.services.get(&side) {
             Some(service) if !self.is_stale(Kind::Services) => Look::Seen(service.view()),

@@ -184,6 +184,16 @@ impl Run {
         true
     }
 
+    /// Plays until an instant.
+    pub(super) fn until_then(&mut self, then: Timestamp) {
+        while self.queue.first_key_value().is_some_and(|((at, _), _)| *at <= then) {
+            let Some(((at, _), happening)) = self.queue.pop_first() else { return };
+            self.world.now = self.world.now.max(at);
+            self.happen(happening).unwrap();
+            self.follow_up();
+        }
+    }
+
     /// What the metric source says from now on.
     pub(super) fn source_says(&mut self, source: Source) {
         self.source = source;
