@@ -12,6 +12,7 @@ use kube::{Client, Config, ResourceExt as _};
 use leadsman_bed::{Bed, build_operator};
 use tokio::sync::OnceCell;
 
+use crate::history::Recorder;
 use crate::runtime::blocking;
 use crate::wait::wait_for;
 
@@ -32,6 +33,8 @@ pub struct Cluster {
     pub image: String,
     /// Where results go: `target/e2e`.
     pub output: PathBuf,
+    /// What becomes of everything that traffic depends on.
+    pub recorder: Recorder,
 }
 
 impl Cluster {
@@ -55,7 +58,7 @@ impl Cluster {
             Ok((bed, image))
         })
         .await?;
-        let client = client(&bed).await?;
+        let client = Client::try_from(config(&bed).await?).context("no client for the cluster")?;
         for (name, _) in leadsman_api::crds::values() {
             let api: Api<CustomResourceDefinition> = Api::all(client.clone());
             wait_for(api, name, "to be established", Duration::from_secs(30), |crd| {
@@ -64,9 +67,15 @@ impl Cluster {
             })
             .await?;
         }
-        let cluster = Self { bed, client, image, output: target().join("e2e") };
+        let recorder = Recorder::start(&client).await?;
+        let cluster = Self { bed, client, image, output: target().join("e2e"), recorder };
         cluster.remove_what_killed_runs_left().await?;
         Ok(cluster)
+    }
+
+    /// How its administrator reaches the API server.
+    pub async fn config(&self) -> Result<Config> {
+        config(&self.bed).await
     }
 
     /// Namespaces of processes that are gone.
@@ -84,10 +93,10 @@ impl Cluster {
     }
 }
 
-async fn client(bed: &Bed) -> Result<Client> {
+/// The administrator's way to the API server.
+async fn config(bed: &Bed) -> Result<Config> {
     let kubeconfig = Kubeconfig::read_from(bed.kubeconfig())?;
-    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
-    Client::try_from(config).context("no client for the cluster")
+    Ok(Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?)
 }
 
 /// The folder that the workspace's manifest is in.

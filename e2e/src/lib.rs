@@ -14,7 +14,9 @@
 //! | [`load`] | clients and their records |
 //! | [`account`], [`timeline`], [`binomial`] | no request lost, shares as the weights say |
 //! | [`audit`] | who wrote what, and when |
+//! | [`history`] | weight only where somebody answers, replayed from what watches heard |
 //! | [`proxy`] | when Prometheus said what |
+//! | [`wire`] | what lies between an operator and its API server, and can fail |
 //! | [`wait`], [`status`] | conditions, and what they look at |
 //! | [`figures`] | what was measured |
 
@@ -25,6 +27,7 @@ pub mod cluster;
 pub mod demo;
 mod dump;
 pub mod figures;
+pub mod history;
 pub mod load;
 pub mod metrics;
 pub mod namespace;
@@ -38,11 +41,13 @@ pub mod runtime;
 pub mod status;
 pub mod timeline;
 pub mod wait;
+pub mod wire;
 
 pub use cluster::Cluster;
 pub use leadsman_bed::{App, Way};
 pub use load::{Load, Record};
 pub use namespace::{Namespace, with_namespace};
-pub use operator::Operator;
+pub use operator::{Operator, Setup};
 pub use rollout::{RolloutBuilder, pause, pause_until_promoted, set_weight, step_analysis};
 pub use routes::RouteKind;
+pub use wire::Wire;

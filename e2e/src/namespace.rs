@@ -7,7 +7,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Namespace as KubernetesNamespace;
@@ -21,6 +21,7 @@ use crate::account::{Account, Seen, account, shares};
 use crate::audit::{AuditLog, Request};
 use crate::cluster::{Cluster, RUN_LABEL};
 use crate::dump::dump;
+use crate::history::{Writers, judge};
 use crate::load::Load;
 use crate::objects::{apply, cluster_ip, is_cluster_wide, remove_finalizers};
 use crate::proxy::Proxy;
@@ -193,6 +194,22 @@ impl Namespace {
     /// Every request about this namespace since it was made, or by accounts in it.
     pub fn requests(&self) -> Result<Vec<Request>> {
         self.audit.requests(&self.name)
+    }
+
+    /// Replays what happened here, and fails when the operator gave weight to what could not carry it, or took away what
+    /// had some.
+    pub async fn expect_sound_history(&self, operator: &str) -> Result<()> {
+        let changes = self.cluster.recorder.history(&self.name).await?;
+        let writers = Writers::of(&self.requests()?);
+        if let Some(change) = writers.unknown(&changes) {
+            bail!("nobody is known to have written {} {} at version {}", change.resource, change.name, change.version);
+        }
+        let verdict = judge(&changes, &writers, operator);
+        crate::figures::record(&self.scenario, "moments", verdict.moments);
+        crate::figures::record(&self.scenario, "moments short of pods", verdict.short);
+        let broken = verdict.violations;
+        ensure!(broken.is_empty(), "traffic was sent where nobody, or too few, answer:\n  {}", broken.join("\n  "));
+        Ok(())
     }
 
     /// Version of the application by revision hash, for all ReplicaSets that there are.

@@ -9,21 +9,32 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
-use kube::api::{Api, DeleteParams, LogParams};
+use kube::api::{Api, LogParams};
 use kube::runtime::{WatchStreamExt as _, watcher};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::audit::Request;
 use crate::cluster::workspace;
+use crate::metrics::with;
 use crate::namespace::Namespace;
 use crate::process;
 use crate::runtime::blocking;
 use crate::wait::wait_for;
+use crate::wire::{Victim, Wire};
 
 /// Name of its Deployment, its account, its container and its lease.
-const NAME: &str = "leadsman";
+pub(crate) const NAME: &str = "leadsman";
 /// The manifest, with `{{name}}`, `{{namespace}}`, `{{image}}` and `{{args}}` to be filled in.
 const MANIFEST: &str = "e2e/manifests/operator.yaml";
+
+/// How an operator is installed.
+#[derive(Clone, Copy, Default)]
+pub struct Setup<'a> {
+    /// Pods beside the one that leads.
+    pub standbys: i32,
+    /// The way to the API server, where that is not the pods' own.
+    pub wire: Option<&'a Wire>,
+}
 
 /// The operator of a namespace.
 #[derive(Debug)]
@@ -35,8 +46,13 @@ impl<'a> Operator<'a> {
     /// Installs it, and waits until it is ready. Metrics without an address are asked of Prometheus through the
     /// namespace's proxy.
     pub async fn install(namespace: &'a Namespace) -> Result<Self> {
+        Self::install_as(namespace, Setup::default()).await
+    }
+
+    /// The same with standbys, or with another way to the API server.
+    pub async fn install_as(namespace: &'a Namespace, setup: Setup<'_>) -> Result<Self> {
         let manifest = std::fs::read_to_string(workspace().join(MANIFEST)).with_context(|| MANIFEST.to_owned())?;
-        let arguments = serde_json::json!([
+        let arguments = json!([
             format!("--namespace={}", namespace.name),
             format!("--prometheus-address={}", namespace.proxy.url()),
         ]);
@@ -48,7 +64,16 @@ impl<'a> Operator<'a> {
         ];
         let manifest = values.iter().fold(manifest, |text, (placeholder, value)| text.replace(placeholder, value));
         ensure!(!manifest.contains("{{"), "{MANIFEST} has a placeholder that is not known here");
-        let objects: Vec<Value> = serde_saphyr::from_multiple(&manifest).context(MANIFEST)?;
+        let mut objects: Vec<Value> = serde_saphyr::from_multiple(&manifest).context(MANIFEST)?;
+        for deployment in objects.iter_mut().filter(|object| object.get("kind") == Some(&json!("Deployment"))) {
+            *deployment = with(deployment.take(), "/spec/replicas", json!(setup.standbys + 1));
+            if setup.wire.is_some() {
+                *deployment = through_wire(deployment.take());
+            }
+        }
+        if let Some(wire) = setup.wire {
+            objects.insert(0, kubeconfig(namespace, wire));
+        }
         namespace.apply_all(&objects).await?;
         let operator = Self { namespace };
         operator.until_ready().await?;
@@ -65,14 +90,15 @@ impl<'a> Operator<'a> {
         format!("system:serviceaccount:{}:{NAME}", self.namespace.name)
     }
 
-    /// Waits until the pod that there is now is ready.
+    /// Waits until the pods that there are now are ready.
     pub async fn until_ready(&self) -> Result<()> {
         let ready = |deployment: Option<&Deployment>| {
             let Some(deployment) = deployment else { return false };
             let Some(status) = &deployment.status else { return false };
+            let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
             status.observed_generation == deployment.metadata.generation
-                && status.ready_replicas == Some(1)
-                && status.replicas == Some(1)
+                && status.ready_replicas.unwrap_or_default() == wanted
+                && status.replicas.unwrap_or_default() == wanted
         };
         wait_for(self.namespace.api::<Deployment>(), NAME, "to be ready", Duration::from_mins(1), ready).await.map(drop)
     }
@@ -99,11 +125,8 @@ impl<'a> Operator<'a> {
     /// [`Operator::until_led_by_another`].
     pub async fn crash(&self) -> Result<String> {
         let pods: Api<Pod> = self.namespace.api();
-        let crashed = holder(&self.namespace.api::<Lease>().get(NAME).await?);
-        let pod = pods.get(crashed.split('_').next().unwrap_or_default()).await?;
-        let uid = pod.uid().context("no uid")?;
-        blocking(move || process::kill(process::of_pod(&uid, NAME)?)).await?;
-        pods.delete(&pod.name_any(), &DeleteParams::default().grace_period(0)).await?;
+        let (client, namespace) = (self.namespace.cluster.client.clone(), self.namespace.name.clone());
+        let crashed = Victim { client, namespace }.kill().await?;
         // The Deployment's status is still that from before.
         let next = self.pod().await?.name_any();
         let ready = |pod: Option<&Pod>| {
@@ -171,6 +194,25 @@ impl<'a> Operator<'a> {
     }
 }
 
-fn holder(lease: &Lease) -> String {
+pub(crate) fn holder(lease: &Lease) -> String {
     lease.spec.as_ref().and_then(|spec| spec.holder_identity.clone()).unwrap_or_default()
+}
+
+/// The Deployment with its pods' way to the API server in a file.
+fn through_wire(deployment: Value) -> Value {
+    let volumes = json!([{"name": "wire", "configMap": {"name": "wire"}}]);
+    let mounts = json!([{"name": "wire", "mountPath": "/etc/wire", "readOnly": true}]);
+    let env = json!([{"name": "KUBECONFIG", "value": "/etc/wire/kubeconfig"}]);
+    let deployment = with(deployment, "/spec/template/spec/volumes", volumes);
+    let deployment = with(deployment, "/spec/template/spec/containers/0/volumeMounts", mounts);
+    with(deployment, "/spec/template/spec/containers/0/env", env)
+}
+
+fn kubeconfig(namespace: &Namespace, wire: &Wire) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "wire", "namespace": namespace.name},
+        "data": {"kubeconfig": wire.kubeconfig().to_string()},
+    })
 }

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use leadsman_e2e::audit::seconds;
 use leadsman_e2e::routes::RouteName;
 use leadsman_e2e::timeline::weights;
-use leadsman_e2e::{Cluster, Namespace, Operator, account, figures, runtime, with_namespace};
+use leadsman_e2e::{Cluster, Namespace, Operator, Setup, Wire, account, figures, runtime, with_namespace};
 use libtest_mimic::{Conclusion, Trial};
 
 /// A scenario with an operator of its own.
@@ -21,13 +21,34 @@ where
     scenario_without_operator(name, |namespace| async move {
         Operator::install(&namespace).await?;
         let outcome = body(Arc::clone(&namespace)).await;
-        let operator = Operator::of(&namespace);
-        operator.expect_to_be_alone()?;
-        outcome?;
-        operator.expect_nothing_forbidden()?;
-        ensure!(operator.restarts().await? == 0, "the operator ended by itself");
+        conclude_scenario(&namespace, outcome).await?;
+        ensure!(Operator::of(&namespace).restarts().await? == 0, "the operator ended by itself");
         Ok(())
     })
+}
+
+/// A scenario whose operator, with so many standbys, reaches the API server by a wire that can fail. Its processes may
+/// end: who cannot renew its lease has to.
+pub fn scenario_on_the_wire<F, S>(name: impl Into<String>, standbys: i32, body: F) -> Trial
+where
+    F: FnOnce(Arc<Namespace>, Arc<Wire>) -> S + Send + 'static,
+    S: Future<Output = Result<()>> + Send + 'static,
+{
+    scenario_without_operator(name, move |namespace| async move {
+        let wire = Arc::new(Wire::start(namespace.cluster, &namespace.name).await?);
+        Operator::install_as(&namespace, Setup { standbys, wire: Some(&wire) }).await?;
+        let outcome = body(Arc::clone(&namespace), Arc::clone(&wire)).await;
+        conclude_scenario(&namespace, outcome).await
+    })
+}
+
+/// What every operator is held to at the end.
+async fn conclude_scenario(namespace: &Namespace, outcome: Result<()>) -> Result<()> {
+    let operator = Operator::of(namespace);
+    operator.expect_to_be_alone()?;
+    outcome?;
+    operator.expect_nothing_forbidden()?;
+    namespace.expect_sound_history(&operator.user()).await
 }
 
 /// A scenario that needs none.

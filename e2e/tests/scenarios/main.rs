@@ -4,6 +4,7 @@
 //! shares are held to the weights, and the operator may not ask the API server for what its role does not allow.
 //! `LEADSMAN_E2E_KEEP=1` leaves the namespaces behind.
 
+mod api;
 mod bad;
 mod good;
 mod harness;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
     let trials = [
         idle::trials(),
         killed::trials(),
+        api::trials(),
         sources::trials(),
         good::trials(),
         third::trials(),

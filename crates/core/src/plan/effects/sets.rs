@@ -18,28 +18,42 @@ impl Pass<'_> {
     }
 
     /// Stable at full size, canary at the larger of what it has and what the step asks for.
-    fn grow(&self, sets: &BTreeMap<Hash, SetView>, actions: &mut Vec<Action>) {
+    fn grow(&mut self, sets: &BTreeMap<Hash, SetView>, actions: &mut Vec<Action>) {
         if self.rollout.spec.is_err() && matches!(self.state.stage, Stage::Deploying) {
             return;
         }
         let full = self.rollout.replicas;
-        let stable = (&self.state.stable.hash, self.state.stable.number, full);
+        let stable = (self.state.stable.hash.clone(), self.state.stable.number, full);
         let canary = self.release().filter(|release| release.preflight.is_none()).map(|release| {
             // Never fewer than what may still reach it.
             let live = self.most_canary().needs(full);
-            (&release.canary.hash, release.canary.number, self.pods_for(self.target().max(release.goal)).max(live))
+            (
+                release.canary.hash.clone(),
+                release.canary.number,
+                self.pods_for(self.target().max(release.goal)).max(live),
+            )
         });
         for (hash, number, replicas) in [Some(stable), canary].into_iter().flatten() {
-            match sets.get(hash) {
-                None if *hash == self.rollout.hash => {
-                    actions.push(Action::CreateSet { hash: hash.clone(), replicas, number });
+            match sets.get(&hash) {
+                None if hash == self.rollout.hash => {
+                    actions.push(Action::CreateSet { hash, replicas, number });
                 }
                 Some(set) if !set.deleting && set.wanted != replicas => {
-                    actions.push(Action::ScaleSet { hash: hash.clone(), from: set.wanted, to: replicas });
+                    if hash == self.state.stable.hash || set.wanted < replicas || self.split_has_settled() {
+                        actions.push(Action::ScaleSet { hash, from: set.wanted, to: replicas });
+                    }
                 }
                 _ => {}
             }
         }
+    }
+
+    /// True once proxies have had time to know the decided split: until then they may send what somebody else wrote.
+    fn split_has_settled(&mut self) -> bool {
+        let Some(since) = self.state.traffic.seen_since else { return false };
+        let settled = after(since, self.state.timing.settle);
+        self.wake_at(settled);
+        settled <= self.now
     }
 
     /// Numbers and rejections stand on the sets as well, where they survive a lost status.

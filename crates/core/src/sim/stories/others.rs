@@ -44,6 +44,21 @@ fn a_hand_on_a_selector_is_put_back_under_traffic() {
 }
 
 #[test]
+fn pods_for_a_share_that_somebody_wrote_stay_until_proxies_know_that_it_is_gone() {
+    let mut run = deployed(spec(vec![weight(20), Step::Pause(None)]));
+    declare(&mut run, "v1");
+    assert!(run.until(LONG, in_force(20)));
+    run.edit_route(0, Weight::clamped(90));
+    run.process.sync(&run.world, Kind::Routes);
+    let wanted = |pods: u32| move |world: &World| world.sets[&Hash::new("v1")].wanted == pods;
+    assert!(run.until(Duration::from_secs(1), wanted(4)), "90% need all of them");
+    let healed = |world: &World| world.routes.iter().all(|route| route.weight == Weight::clamped(20));
+    assert!(run.until(Duration::from_secs(1), healed));
+    assert!(!run.until(Duration::from_millis(2500), wanted(1)), "settle is 3 s");
+    assert!(run.until(Duration::from_mins(1), wanted(1)));
+}
+
+#[test]
 fn scaling_in_mid_release_keeps_the_share_and_both_sets_follow() {
     let mut run = deployed(spec(vec![weight(50), Step::Pause(None)]));
     declare(&mut run, "v1");
