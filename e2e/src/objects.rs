@@ -58,8 +58,16 @@ pub fn dynamic(client: &Client, object: &Value) -> Result<(Api<DynamicObject>, S
 
 pub(crate) fn is_cluster_wide(object: &Value) -> bool {
     let kind = object.get("kind").and_then(Value::as_str).unwrap_or_default();
-    ["Namespace", "ClusterRole", "ClusterRoleBinding", "ClusterAnalysisTemplate", "CustomResourceDefinition"]
-        .contains(&kind)
+    [
+        "Namespace",
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "ClusterAnalysisTemplate",
+        "CustomResourceDefinition",
+        "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionPolicyBinding",
+    ]
+    .contains(&kind)
 }
 
 /// Rollouts that nobody looks after any more would keep their namespace from going.

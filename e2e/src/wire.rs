@@ -79,12 +79,15 @@ impl Wire {
 
     /// For an operator's pods: this way, as the account that they run as.
     pub fn kubeconfig(&self) -> Value {
-        let token = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+        let account = "/var/run/secrets/kubernetes.io/serviceaccount";
+        // Nothing is encrypted on this way, but a client without any certificate authority does not start.
+        let server =
+            json!({"server": format!("http://{}", self.address), "certificate-authority": format!("{account}/ca.crt")});
         json!({
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [{"name": "wire", "cluster": {"server": format!("http://{}", self.address)}}],
-            "users": [{"name": "pod", "user": {"tokenFile": token}}],
+            "clusters": [{"name": "wire", "cluster": server}],
+            "users": [{"name": "pod", "user": {"tokenFile": format!("{account}/token")}}],
             "contexts": [{"name": "wire", "context": {"cluster": "wire", "user": "pod", "namespace": self.namespace}}],
             "current-context": "wire",
         })

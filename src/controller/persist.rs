@@ -1,19 +1,20 @@
-//! Writing the status: with the version that was read, for at most two seconds.
+//! Writing the status: with the version that was read, and for two seconds at most where traffic waits for it.
 
 use std::time::Duration;
 
 use leadsman_api::RolloutStatus;
+use leadsman_core::plan::Action;
 use serde_json::json;
 use tokio::time::Instant;
 
 use super::context::Context;
 use super::memory::Memory;
 use super::subject::Subject;
-use crate::cluster::{Error, kinds};
+use crate::cluster::{Error, TIMEOUT, kinds};
 use crate::runtime::backoff::jittered;
 
 /// A rollback does not wait any longer for its intent to be persisted.
-const PATIENCE: Duration = Duration::from_secs(2);
+const HURRY: Duration = Duration::from_secs(2);
 /// Before the second try; twice as long before each one after it.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -30,8 +31,20 @@ pub enum Written {
     Failed(Error),
 }
 
-/// Writes the status. Errors that may pass are tried again for two seconds in all.
-pub async fn write(context: &Context, subject: &mut Subject, memory: &mut Memory, status: RolloutStatus) -> Written {
+/// How long these actions may wait for a status. Where none of them takes traffic away from harm, as long as any other
+/// request: an API server that is slow would else never get to write one.
+pub fn patience(actions: &[Action]) -> Duration {
+    if actions.iter().any(Action::is_safety) { HURRY } else { TIMEOUT }
+}
+
+/// Writes the status. Errors that may pass are tried again for as long as `patience` lasts.
+pub async fn write(
+    context: &Context,
+    subject: &mut Subject,
+    memory: &mut Memory,
+    status: RolloutStatus,
+    patience: Duration,
+) -> Written {
     let began = Instant::now();
     let name = subject.key.name.clone();
     let body = json!({
@@ -47,7 +60,7 @@ pub async fn write(context: &Context, subject: &mut Subject, memory: &mut Memory
     });
     let mut pause = PAUSE;
     loop {
-        let left = PATIENCE.saturating_sub(began.elapsed());
+        let left = patience.saturating_sub(began.elapsed());
         let cluster = context.cluster.within(left);
         match cluster.objects(&kinds::ROLLOUTS, &subject.key.namespace).replace_status(&name, &body).await {
             Ok(object) => {
@@ -66,12 +79,32 @@ pub async fn write(context: &Context, subject: &mut Subject, memory: &mut Memory
                     memory.own.lost(&name, Instant::now());
                 }
                 let wait = error.retry_after().unwrap_or_default().max(jittered(pause));
-                if !error.is_transient() || began.elapsed() + wait >= PATIENCE {
+                if !error.is_transient() || began.elapsed() + wait >= patience {
                     return Written::Failed(error);
                 }
                 pause *= 2;
                 tokio::time::sleep(wait).await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use leadsman_core::observed::RouteId;
+    use leadsman_core::split::Weight;
+
+    use super::*;
+
+    fn split(safety: bool) -> Action {
+        let route = RouteId { kind: "HTTPRoute", name: "shop".to_owned(), created_by_us: false };
+        Action::Split { route, weight: Weight::ZERO, safety }
+    }
+
+    #[test]
+    fn only_a_way_back_is_in_a_hurry_and_a_slow_server_gets_to_write_all_else() {
+        assert_eq!(patience(&[Action::AddFinalizer, split(true)]), HURRY);
+        assert_eq!(patience(&[split(false)]), TIMEOUT);
+        assert_eq!(patience(&[]), TIMEOUT);
     }
 }

@@ -134,7 +134,8 @@ async fn persist(
     if !decided && memory.held_until(target, now).is_some() {
         return Persisted::Yes { wake: None };
     }
-    match persist::write(context, subject, memory, status).await {
+    let patience = persist::patience(&plan.actions);
+    match persist::write(context, subject, memory, status, patience).await {
         Written::Done => {
             context.desk.persisted(&subject.key, latest(&snapshot.observed.answers));
             memory.succeeded(target);

@@ -23,9 +23,12 @@ pub fn trials() -> Vec<Trial> {
 /// Every call takes two seconds: a good release is promoted, and a bad one has no traffic a few calls after the verdict.
 async fn slow(namespace: &Namespace, wire: &Wire) -> Result<()> {
     let kind = RouteKind::HttpRouteGateway;
-    let rollout = RolloutBuilder::new(&namespace.name, kind)
-        .background(&[success_rate()])
-        .steps(&[set_weight(20), pause("3s"), set_weight(50), pause("3s")]);
+    let rollout = RolloutBuilder::new(&namespace.name, kind).background(&[success_rate()]).steps(&[
+        set_weight(20),
+        pause("3s"),
+        set_weight(50),
+        pause("3s"),
+    ]);
     namespace.deploy(&rollout).await?;
     let mut load = Load::through(namespace, kind, 200.0).await?;
     wire.delay(Duration::from_secs(2));
@@ -54,9 +57,12 @@ async fn slow(namespace: &Namespace, wire: &Wire) -> Result<()> {
 /// comes next goes on where the release stood.
 async fn gone(namespace: &Namespace, wire: &Wire) -> Result<()> {
     let kind = RouteKind::VirtualService;
-    let rollout = RolloutBuilder::new(&namespace.name, kind)
-        .background(&[success_rate()])
-        .steps(&[set_weight(20), pause("20s"), set_weight(50), pause("3s")]);
+    let rollout = RolloutBuilder::new(&namespace.name, kind).background(&[success_rate()]).steps(&[
+        set_weight(20),
+        pause("20s"),
+        set_weight(50),
+        pause("3s"),
+    ]);
     namespace.deploy(&rollout).await?;
     let mut load = Load::through(namespace, kind, 200.0).await?;
     let next = rollout.version("v2");
@@ -80,9 +86,12 @@ async fn gone(namespace: &Namespace, wire: &Wire) -> Result<()> {
 /// Connections of all watches stay open, and nothing comes on them any more: noticed, without harm.
 async fn silent(namespace: &Namespace, wire: &Wire) -> Result<()> {
     let kind = RouteKind::HttpRouteGateway;
-    let rollout = RolloutBuilder::new(&namespace.name, kind)
-        .background(&[success_rate()])
-        .steps(&[set_weight(20), pause("3s"), set_weight(50), pause("3s")]);
+    let rollout = RolloutBuilder::new(&namespace.name, kind).background(&[success_rate()]).steps(&[
+        set_weight(20),
+        pause("3s"),
+        set_weight(50),
+        pause("3s"),
+    ]);
     namespace.deploy(&rollout).await?;
     let mut load = Load::through(namespace, kind, 50.0).await?;
     wire.hush();

@@ -1,4 +1,4 @@
-//! Leadsman on a real cluster, under load: `cargo test -p leadsman-e2e --test scenarios [-- <filter>]`.
+//! Leadsman on a real cluster, under load: `cargo test -p leadsman-e2e --test scenarios [-- <filter>[,<filter>]]`.
 //!
 //! Each scenario has a namespace and an operator of its own. In each, every request that clients sent is accounted for,
 //! shares are held to the weights, and the operator may not ask the API server for what its role does not allow.
@@ -6,14 +6,17 @@
 
 mod api;
 mod bad;
+mod contended;
 mod good;
 mod harness;
 mod idle;
 mod input;
 mod killed;
 mod people;
+mod refused;
 mod sources;
 mod third;
+mod weak;
 
 use std::process::ExitCode;
 
@@ -29,6 +32,9 @@ fn main() -> ExitCode {
     let trials = [
         idle::trials(),
         killed::trials(),
+        weak::trials(),
+        contended::trials(),
+        refused::trials(),
         api::trials(),
         sources::trials(),
         good::trials(),
@@ -37,7 +43,11 @@ fn main() -> ExitCode {
         input::trials(),
         bad::trials(),
     ];
-    let trials = trials.into_iter().flatten().collect();
+    let mut trials: Vec<_> = trials.into_iter().flatten().collect();
+    // Several, with commas between them.
+    if let Some(filters) = arguments.filter.take() {
+        trials.retain(|trial| filters.split(',').any(|filter| trial.name().contains(filter)));
+    }
     let conclusion = libtest_mimic::run(&arguments, trials);
     if arguments.list {
         return ExitCode::SUCCESS;

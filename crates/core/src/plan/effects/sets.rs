@@ -39,7 +39,8 @@ impl Pass<'_> {
                     actions.push(Action::CreateSet { hash, replicas, number });
                 }
                 Some(set) if !set.deleting && set.wanted != replicas => {
-                    if hash == self.state.stable.hash || set.wanted < replicas || self.split_has_settled() {
+                    let grows = set.wanted < replicas;
+                    if grows || hash == self.state.stable.hash || self.split_has_settled() {
                         actions.push(Action::ScaleSet { hash, from: set.wanted, to: replicas });
                     }
                 }
