@@ -1,5 +1,6 @@
 //! The API server's audit log: who asked for what, when, and what became of it.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
 use std::path::PathBuf;
@@ -35,6 +36,8 @@ pub struct Request {
     pub object_ref: ObjectReference,
     #[serde(default)]
     response_status: ResponseStatus,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
     /// The object that came out of it, where the policy keeps it.
     #[serde(default)]
     pub response_object: Value,
@@ -46,6 +49,8 @@ pub struct Request {
 
 #[derive(Clone, Debug, Deserialize)]
 struct User {
+    /// Empty for who could not say who it was.
+    #[serde(default)]
     username: String,
 }
 
@@ -83,6 +88,12 @@ impl Request {
     /// HTTP status.
     pub fn code(&self) -> u16 {
         self.response_status.code
+    }
+
+    /// Whether who asked had no right to. What a quota or a policy refuses is allowed as such, and has the same code.
+    pub fn is_forbidden(&self) -> bool {
+        let decision = self.annotations.get("authorization.k8s.io/decision").map(String::as_str);
+        self.code() == 401 || (self.code() == 403 && decision != Some("allow"))
     }
 
     /// Whether it changed something.

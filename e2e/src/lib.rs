@@ -10,6 +10,7 @@
 //! | [`cluster`] | the cluster, once per process |
 //! | [`namespace`] | a namespace for one scenario, with everything in it removed, or dumped, at the end |
 //! | [`operator`] | an operator of a namespace's own: installed, killed, weighed |
+//! | [`leaders`] | who led when |
 //! | [`rollout`], [`routes`], [`metrics`] | manifests by builders; [`objects`] brings them in |
 //! | [`load`] | clients and their records |
 //! | [`account`], [`timeline`], [`binomial`] | no request lost, shares as the weights say |
@@ -28,6 +29,7 @@ pub mod demo;
 mod dump;
 pub mod figures;
 pub mod history;
+pub mod leaders;
 pub mod load;
 pub mod metrics;
 pub mod namespace;

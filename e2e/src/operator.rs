@@ -9,7 +9,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
-use kube::api::{Api, LogParams};
+use kube::api::{Api, LogParams, Patch, PatchParams};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use serde_json::{Value, json};
 
@@ -32,6 +32,8 @@ const MANIFEST: &str = "e2e/manifests/operator.yaml";
 pub struct Setup<'a> {
     /// Pods beside the one that leads.
     pub standbys: i32,
+    /// The namespace that it works for, where that is not its own.
+    pub watches: Option<&'a str>,
     /// The way to the API server, where that is not the pods' own.
     pub wire: Option<&'a Wire>,
 }
@@ -53,7 +55,7 @@ impl<'a> Operator<'a> {
     pub async fn install_as(namespace: &'a Namespace, setup: Setup<'_>) -> Result<Self> {
         let manifest = std::fs::read_to_string(workspace().join(MANIFEST)).with_context(|| MANIFEST.to_owned())?;
         let arguments = json!([
-            format!("--namespace={}", namespace.name),
+            format!("--namespace={}", setup.watches.unwrap_or(&namespace.name)),
             format!("--prometheus-address={}", namespace.proxy.url()),
         ]);
         let values = [
@@ -88,6 +90,13 @@ impl<'a> Operator<'a> {
     /// The account that it asks the API server as.
     pub fn user(&self) -> String {
         format!("system:serviceaccount:{}:{NAME}", self.namespace.name)
+    }
+
+    /// As many pods of it as this, from none on.
+    pub async fn scale(&self, replicas: i32) -> Result<()> {
+        let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
+        self.namespace.api::<Deployment>().patch(NAME, &PatchParams::default(), &patch).await?;
+        self.until_ready().await
     }
 
     /// Waits until the pods that there are now are ready.
@@ -178,6 +187,7 @@ impl<'a> Operator<'a> {
             it.is_done_write()
                 && it.object_ref.resource == "rollouts"
                 && it.object_ref.subresource == "status"
+                && it.user().starts_with("system:serviceaccount:")
                 && it.user() != user
         };
         let foreign = self.namespace.requests()?.iter().find(is_foreign).map(Request::describe);
@@ -187,8 +197,7 @@ impl<'a> Operator<'a> {
 
     /// Fails when it asked for anything that its role does not allow.
     pub fn expect_nothing_forbidden(&self) -> Result<()> {
-        let forbidden: Vec<_> =
-            self.requests()?.iter().filter(|it| [401, 403].contains(&it.code())).map(Request::describe).collect();
+        let forbidden: Vec<_> = self.requests()?.iter().filter(|it| it.is_forbidden()).map(Request::describe).collect();
         ensure!(forbidden.is_empty(), "the operator's role lacks what it asks for:\n{}", forbidden.join("\n"));
         Ok(())
     }

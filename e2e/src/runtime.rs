@@ -6,11 +6,14 @@ use std::sync::OnceLock;
 use anyhow::{Context as _, Result};
 use tokio::runtime::{Builder, Runtime};
 
+/// More than there are processors: a scenario that reads a long audit log must not hold up the proxies of all others.
+const THREADS: usize = 16;
+
 static RUNTIME: OnceLock<std::io::Result<Runtime>> = OnceLock::new();
 
 /// Runs a future to its end, from any thread that is not in the runtime.
 pub fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
-    let runtime = RUNTIME.get_or_init(|| Builder::new_multi_thread().enable_all().build());
+    let runtime = RUNTIME.get_or_init(|| Builder::new_multi_thread().worker_threads(THREADS).enable_all().build());
     match runtime {
         Ok(runtime) => runtime.block_on(future),
         Err(error) => anyhow::bail!("no runtime: {error}"),

@@ -70,6 +70,11 @@ pub fn bindings(requests: &[Request], service: &str) -> Vec<Change<String>> {
     })
 }
 
+/// The sizes of a `ReplicaSet`; only changes.
+pub fn sizes(requests: &[Request], set: &str) -> Vec<Change<u64>> {
+    changes(requests, "replicasets", set, |object| object.get("spec")?.get("replicas")?.as_u64())
+}
+
 /// Every time without a change, from the first instant at which all is known.
 pub fn plateaus(requests: &[Request], entry: &Entry, names: &RouteName, margins: Margins, end: f64) -> Vec<Plateau> {
     let service = if let Entry::Service(service) = entry { service } else { &names.stable };

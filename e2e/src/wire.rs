@@ -136,7 +136,9 @@ impl Drop for Wire {
 }
 
 async fn pass_on(State(faults): State<Arc<Faults>>, request: Request) -> Response {
-    match faults.pass_on(request).await {
+    // In a task of its own: what is on its way arrives, also when nobody waits for the answer any more.
+    let passed = tokio::spawn(async move { faults.pass_on(request).await }).await;
+    match passed.map_err(anyhow::Error::from).flatten() {
         Ok(response) => response,
         Err(error) => (StatusCode::BAD_GATEWAY, format!("{error:#}")).into_response(),
     }

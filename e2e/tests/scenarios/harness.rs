@@ -36,7 +36,7 @@ where
 {
     scenario_without_operator(name, move |namespace| async move {
         let wire = Arc::new(Wire::start(namespace.cluster, &namespace.name).await?);
-        Operator::install_as(&namespace, Setup { standbys, wire: Some(&wire) }).await?;
+        Operator::install_as(&namespace, Setup { standbys, wire: Some(&wire), ..Setup::default() }).await?;
         let outcome = body(Arc::clone(&namespace), Arc::clone(&wire)).await;
         conclude_scenario(&namespace, outcome).await
     })
@@ -77,6 +77,14 @@ pub fn zero_after(namespace: &Namespace, route: &RouteName, instant: f64) -> Res
     ensure!(last.to == 0.0, "the canary's last weight is {}", last.to);
     ensure!(weights.iter().any(|it| it.to > 0.0), "the canary never had a weight");
     Ok(last.done - instant)
+}
+
+/// Set to anything but 0: scenarios that take many minutes take them.
+const FULL_VARIABLE: &str = "LEADSMAN_E2E_FULL";
+
+/// Whether there is time for everything.
+pub fn full() -> bool {
+    std::env::var(FULL_VARIABLE).is_ok_and(|value| !value.is_empty() && value != "0")
 }
 
 /// Now, as records count.

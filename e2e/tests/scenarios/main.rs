@@ -7,14 +7,18 @@
 mod api;
 mod bad;
 mod contended;
+mod deleted;
+mod effects;
 mod good;
 mod harness;
 mod idle;
 mod input;
 mod killed;
+mod lost;
 mod people;
 mod refused;
 mod sources;
+mod table;
 mod third;
 mod weak;
 
@@ -32,7 +36,11 @@ fn main() -> ExitCode {
     let trials = [
         idle::trials(),
         killed::trials(),
+        effects::trials(),
         weak::trials(),
+        table::trials(),
+        deleted::trials(),
+        lost::trials(),
         contended::trials(),
         refused::trials(),
         api::trials(),

@@ -34,11 +34,17 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// Writes the command as the plugin does.
+/// Writes the command as the plugin does, and expects that it is carried out.
 pub async fn command(namespace: &Namespace, verb: &str, rollout: &RolloutBuilder) -> Result<Rollout> {
+    let (seen, outcome, message) = answered(namespace, verb, &rollout.hash()).await?;
+    ensure!(outcome == CommandOutcome::Executed, "{verb} was refused: {message}");
+    Ok(seen)
+}
+
+/// Writes a command about a revision, and gives the answer.
+pub async fn answered(namespace: &Namespace, verb: &str, hash: &str) -> Result<(Rollout, CommandOutcome, String)> {
     let id = format!("{verb}-{}", Timestamp::now().as_millisecond());
-    let value = format!("{verb}/{}/{id}", rollout.hash());
-    let patch = json!({"metadata": {"annotations": {COMMAND_ANNOTATION: value}}});
+    let patch = json!({"metadata": {"annotations": {COMMAND_ANNOTATION: format!("{verb}/{hash}/{id}")}}});
     let api: Api<Rollout> = namespace.api();
     api.patch(
         APP,
@@ -51,9 +57,8 @@ pub async fn command(namespace: &Namespace, verb: &str, rollout: &RolloutBuilder
             seen.status.as_ref().and_then(|status| status.last_command.as_ref()).is_some_and(|last| last.id == id)
         })
         .await?;
-    let last = seen.status.as_ref().and_then(|status| status.last_command.as_ref()).context("no answer")?;
-    ensure!(last.outcome == CommandOutcome::Executed, "{verb} was refused: {}", last.message);
-    Ok(seen)
+    let last = seen.status.as_ref().and_then(|status| status.last_command.clone()).context("no answer")?;
+    Ok((seen, last.outcome, last.message))
 }
 
 async fn promoted_by_command(namespace: &Namespace) -> Result<()> {
