@@ -12,9 +12,9 @@ use crate::spec::Rollout;
 use crate::split::Weight;
 use crate::state::{Stage, State};
 
-/// Writes of one route within a minute: five that put it back, one every ten seconds after that, and what the release
+/// Writes of one route within a minute: twelve that put it back, one every ten seconds after that, and what the release
 /// itself goes through meanwhile.
-const MOST_WRITES: usize = 20;
+const MOST_WRITES: usize = 27;
 
 /// Five seconds until the second way is taken, and time for crashes and refusals on it.
 const SECOND_WAY_WITHIN: SignedDuration = SignedDuration::from_secs(30);
@@ -186,7 +186,7 @@ impl Laws {
             .collect();
         for (index, (at, weight)) in over {
             let stays = world.routes.get(index).is_some_and(|route| route.exists && route.weight == weight);
-            let contended = state.foreign_edits.len() > 5;
+            let contended = state.foreign_edits.len() > 12;
             law(!stays || at_rest || contended || weight <= state.traffic.decided || !self.is_swift(), || {
                 format!("I9: {weight} was written at {at} instead of {}, and stays", state.traffic.decided)
             })?;

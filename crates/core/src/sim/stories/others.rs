@@ -112,6 +112,22 @@ fn stalled_for(run: &mut Run) -> Option<String> {
 }
 
 #[test]
+fn a_tool_that_applies_git_every_ten_seconds_is_put_back_each_time_and_holds_nothing_up() {
+    let mut run = deployed(spec(vec![weight(20), Step::Pause(Some(Duration::from_mins(5))), weight(40)]));
+    declare(&mut run, "v1");
+    assert!(run.until(LONG, in_force(20)));
+    for sync in 0..28 {
+        contend(&mut run, 0, Duration::from_secs(1));
+        let reset = |world: &World| world.routes[0].weight == Weight::ZERO;
+        assert!(run.until(Duration::from_secs(1), reset));
+        let healed = |world: &World| world.routes.iter().all(|route| route.weight == Weight::clamped(20));
+        assert!(run.until(Duration::from_secs(1), healed), "sync {sync}");
+        run.until(Duration::from_secs(10), |_| false);
+    }
+    assert!(run.until(LONG, resting_on("v1")), "and the release goes on");
+}
+
+#[test]
 fn whoever_rewrites_the_weights_for_ever_is_not_fought_and_gets_the_pods_that_the_weights_need() {
     let mut run = deployed(spec(vec![weight(20), Step::Pause(Some(Duration::from_mins(1)))]));
     declare(&mut run, "v1");
