@@ -99,7 +99,9 @@ impl Request {
     /// Whether it changed something.
     pub fn is_done_write(&self) -> bool {
         let writes = ["create", "update", "patch", "delete", "deletecollection"];
-        self.stage == "ResponseComplete" && self.code() < 300 && writes.contains(&self.verb.as_str())
+        // Flux asks what an apply would do before it does it.
+        let is_tried = self.uri.contains("dryRun=");
+        self.stage == "ResponseComplete" && self.code() < 300 && writes.contains(&self.verb.as_str()) && !is_tried
     }
 
     /// For messages: verb, object, outcome.

@@ -18,6 +18,7 @@
 //! | [`history`] | weight only where somebody answers, replayed from what watches heard |
 //! | [`proxy`] | when Prometheus said what |
 //! | [`wire`] | what lies between an operator and its API server, and can fail |
+//! | [`git`], [`flux`] | commits pushed to the cluster, and what Flux makes of them |
 //! | [`wait`], [`status`] | conditions, and what they look at |
 //! | [`figures`] | what was measured |
 
@@ -28,6 +29,8 @@ pub mod cluster;
 pub mod demo;
 mod dump;
 pub mod figures;
+pub mod flux;
+pub mod git;
 pub mod history;
 pub mod leaders;
 pub mod load;

@@ -34,4 +34,5 @@ pub use health::{Check, Health};
 pub use image::{Content, Image};
 pub use manifests::{App, LoadClient, Way, prometheus_manifest};
 pub use network::{DNS_IP, HOST_IP, NODE_IP};
+pub use node::SPARE_NODE;
 pub use operator::build_operator;

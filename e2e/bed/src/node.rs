@@ -41,9 +41,11 @@ pub(crate) const MAIN: Node = Node {
     taints: "[]",
     folder: None,
 };
+/// Name of the node for scenarios that drain or lose one.
+pub const SPARE_NODE: &str = "leadsman-spare";
 /// A node for scenarios that drain or lose one. Nothing is placed on it that does not tolerate its taint.
 pub(crate) const SPARE: Node = Node {
-    name: "leadsman-spare",
+    name: SPARE_NODE,
     netns: "leadsman-spare",
     ip: "192.168.77.2",
     pod_net: "10.244.1.0/24",

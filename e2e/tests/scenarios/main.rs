@@ -8,7 +8,9 @@ mod api;
 mod bad;
 mod contended;
 mod deleted;
+mod drain;
 mod effects;
+mod gitops;
 mod good;
 mod harness;
 mod idle;
@@ -37,6 +39,8 @@ fn main() -> ExitCode {
         idle::trials(),
         killed::trials(),
         effects::trials(),
+        gitops::trials(),
+        drain::trials(),
         weak::trials(),
         table::trials(),
         deleted::trials(),
