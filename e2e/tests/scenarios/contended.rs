@@ -31,7 +31,7 @@ async fn contended(namespace: &Namespace) -> Result<()> {
     let rollout = RolloutBuilder::new(&namespace.name, kind)
         .background(&[success_rate()])
         .replicas(4)
-        .steps(&[set_weight(50), pause("8s")]);
+        .steps(&[set_weight(50), pause("25s")]);
     namespace.deploy(&rollout).await?;
     let mut load = Load::through(namespace, kind, 100.0).await?;
     let next = rollout.version("v2");
@@ -70,9 +70,8 @@ async fn contended(namespace: &Namespace) -> Result<()> {
     leadsman_e2e::wait::wait_for(namespace.api(), CANARY, "to be bound to stable", Duration::from_secs(15), re_bound)
         .await?;
     let out_at = bindings(&namespace.requests()?, CANARY).last().context("no binding")?.done + 3.0;
-    tokio::time::sleep(Duration::from_secs(5)).await;
-    let seen = namespace.until("to be there", Duration::from_secs(5), |_| true).await?;
-    ensure!(phase(&seen) == Some(Phase::RollingBack) && is_contended(&seen), "{:?}", seen.status);
+    let is_against_it = |seen: &Rollout| phase(seen) == Some(Phase::RollingBack) && is_contended(seen);
+    namespace.until("to go back against somebody", Duration::from_secs(30), is_against_it).await?;
     drop(loop_of_halves);
     namespace.until_rolled_back(Duration::from_secs(30)).await?;
     namespace.close(&mut load, &[]).await?;
