@@ -4,7 +4,6 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use kube::client::ClientBuilder;
 use kube::{Client, Config};
 use tokio_util::sync::CancellationToken;
@@ -17,7 +16,8 @@ use crate::controller::events::Events;
 use crate::controller::interest::Interest;
 use crate::controller::queue::Queue;
 use crate::controller::{watches, work};
-use crate::metrics::Desk;
+use crate::metrics::{Desk, Prometheus, Source};
+use crate::runtime::clock::Clock;
 use crate::runtime::leadership::Leadership;
 use crate::runtime::lease::{Ended, Lease};
 use crate::runtime::meters::Meters;
@@ -89,25 +89,30 @@ impl Operator {
     /// # Errors
     /// When no HTTP client for metric sources can be made.
     pub fn new(args: &Args, client: Client, namespace: String) -> Result<Self, Error> {
+        let prometheus = Prometheus::new(client.clone(), args.prometheus_address.clone()).map_err(Error::Http)?;
+        Ok(Self::with(args, client, namespace, Box::new(prometheus), Clock::system()))
+    }
+
+    /// The same with another metric source and another clock.
+    pub fn with(args: &Args, client: Client, namespace: String, source: Box<dyn Source>, clock: Clock) -> Self {
         let leadership = if args.no_leader_election { Leadership::always() } else { Leadership::none() };
         let meters = Arc::new(Meters::new());
-        let cluster = Cluster::new(client.clone(), leadership.clone(), Arc::clone(&meters));
+        let cluster = Cluster::new(client, leadership.clone(), Arc::clone(&meters));
         let queue = Arc::new(Queue::default());
-        let woken = Arc::clone(&queue);
+        let (woken, desk_clock) = (Arc::clone(&queue), clock.clone());
         let identity = identity();
         let context = Context {
             events: Events::start(cluster.clone(), Arc::clone(&meters), identity.clone()),
-            desk: Desk::new(client, args.prometheus_address.clone(), move |key| woken.now(&key))
-                .map_err(Error::Http)?,
+            desk: Desk::new(source, move || desk_clock.now(), move |key| woken.now(&key)),
             cluster,
             caches: Caches::default(),
             interest: Interest::default(),
             queue,
             meters,
             operator_namespace: namespace.clone(),
-            clock: Timestamp::now,
+            clock,
         };
-        Ok(Self { context: Arc::new(context), leadership, namespace, identity })
+        Self { context: Arc::new(context), leadership, namespace, identity }
     }
 
     /// Watches, leads when it can, and works until told to stop.
@@ -168,6 +173,11 @@ impl Operator {
         }
     }
 
+    /// The text of `/metrics`.
+    pub fn metrics(&self) -> String {
+        metrics(&self.context)
+    }
+
     /// Serves for as long as the process runs; gives why it cannot.
     async fn serve_admin(&self, args: &Args) -> Error {
         let (ready, refreshed) = (Arc::clone(&self.context), Arc::clone(&self.context));
@@ -175,15 +185,17 @@ impl Operator {
             unsynced if unsynced.is_empty() => Ok(()),
             unsynced => Err(format!("not listed yet: {}", unsynced.join(", "))),
         };
-        let metrics = move || {
-            refreshed.meters.queue_depth(refreshed.queue.depth());
-            refreshed.meters.text()
-        };
+        let metrics = move || metrics(&refreshed);
         match admin::serve(args.admin_address, Arc::new(readiness), Arc::new(metrics)).await {
             Err(error) => Error::Admin(error),
             Ok(()) => std::future::pending().await,
         }
     }
+}
+
+fn metrics(context: &Context) -> String {
+    context.meters.queue_depth(context.queue.depth());
+    context.meters.text()
 }
 
 /// A name that no other instance has, and no earlier one of the same pod had.

@@ -10,6 +10,7 @@ use super::interest::Interest;
 use super::queue::Queue;
 use crate::cluster::Cluster;
 use crate::metrics::Desk;
+use crate::runtime::clock::Clock;
 use crate::runtime::meters::Meters;
 
 /// What every pass has at hand.
@@ -31,12 +32,12 @@ pub struct Context {
     /// The operator's own namespace.
     pub operator_namespace: String,
     /// The wall clock.
-    pub clock: fn() -> Timestamp,
+    pub clock: Clock,
 }
 
 impl Context {
     /// The present moment.
     pub fn now(&self) -> Timestamp {
-        (self.clock)()
+        self.clock.now()
     }
 }

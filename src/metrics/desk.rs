@@ -14,7 +14,6 @@ use leadsman_core::analysis::{Answer, Outcome, Question, Token};
 use tokio::task::AbortHandle;
 
 use super::lines::Lines;
-use super::prometheus::Prometheus;
 use super::{Failure, Source};
 use crate::controller::key::Key;
 
@@ -98,26 +97,14 @@ impl Book {
 }
 
 impl Desk {
-    /// An empty desk. `prometheus_address` is asked where a metric names none; `wake` is called for a Rollout whenever one
-    /// of its questions has been answered.
-    ///
-    /// # Errors
-    /// When no HTTP client can be built.
+    /// An empty desk. `wake` is called for a Rollout whenever one of its questions has been answered.
     pub fn new(
-        client: kube::Client,
-        prometheus_address: Option<String>,
-        wake: impl Fn(Key) + Send + Sync + 'static,
-    ) -> Result<Self, reqwest::Error> {
-        Ok(Self::with(Prometheus::new(client, prometheus_address)?, Timestamp::now, wake))
-    }
-
-    pub(super) fn with(
-        source: impl Source,
+        source: Box<dyn Source>,
         clock: impl Fn() -> Timestamp + Send + Sync + 'static,
         wake: impl Fn(Key) + Send + Sync + 'static,
     ) -> Self {
         Self(Arc::new(Inner {
-            source: Box::new(source),
+            source,
             wake: Box::new(wake),
             clock: Box::new(clock),
             lines: Lines::default(),

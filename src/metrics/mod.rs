@@ -16,9 +16,10 @@ use futures::future::BoxFuture;
 use leadsman_core::analysis::{Outcome, Question};
 
 pub use self::desk::Desk;
+pub use self::prometheus::Prometheus;
 
 /// Somebody who answers questions.
-trait Source: Send + Sync + 'static {
+pub trait Source: Send + Sync + 'static {
     /// Where a question goes: questions to one place wait for each other.
     fn place(&self, question: &Question) -> String;
 

@@ -26,7 +26,7 @@ const LARGE_BYTES: usize = 256 * 1024;
 const LARGE_AT_ONCE: usize = 8;
 
 /// The HTTP side of metric sources.
-pub(super) struct Prometheus {
+pub struct Prometheus {
     http: reqwest::Client,
     default_address: Option<String>,
     credentials: Credentials,
@@ -34,6 +34,10 @@ pub(super) struct Prometheus {
 }
 
 impl Prometheus {
+    /// Asks `default_address` where a metric names none; reads Secrets through `client`.
+    ///
+    /// # Errors
+    /// When no HTTP client can be built.
     pub fn new(client: kube::Client, default_address: Option<String>) -> Result<Self, reqwest::Error> {
         // Does nothing where the program has chosen its provider already.
         let _ = rustls::crypto::ring::default_provider().install_default();

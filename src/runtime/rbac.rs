@@ -26,7 +26,7 @@ pub const RULES: &[Rule] = &[
 ];
 
 /// What is needed in the operator's own namespace only.
-pub const LEASE_RULES: &[Rule] = &[("coordination.k8s.io", "leases", &["get", "create", "update"])];
+pub const LEASE_RULES: &[Rule] = &[("coordination.k8s.io", "leases", &["get", "list", "watch", "create", "update"])];
 
 #[cfg(test)]
 mod tests {

@@ -13,21 +13,27 @@ use leadsman_bed::{Bed, build_operator};
 #[derive(Args)]
 pub struct Test {
     /// Leave out the scenarios on the cluster
-    #[arg(long)]
+    #[arg(long, conflicts_with = "full")]
     fast: bool,
+    /// Every case of what is tried only in part otherwise
+    #[arg(long)]
+    full: bool,
 }
 
 /// The stages that are over, and how long they took.
 #[derive(Default)]
-struct Stages(Vec<(&'static str, Duration)>);
+struct Stages {
+    over: Vec<(&'static str, Duration)>,
+    full: bool,
+}
 
 impl Test {
     /// Runs every stage; the first that fails ends it.
     pub fn run(self) -> Result<()> {
-        let mut stages = Stages::default();
+        let mut stages = Stages { full: self.full, ..Stages::default() };
         let outcome = self.stages(&mut stages);
         eprintln!();
-        for (name, took) in &stages.0 {
+        for (name, took) in &stages.over {
             eprintln!("{:>7.1} s  {name}", took.as_secs_f64());
         }
         outcome
@@ -58,14 +64,19 @@ impl Stages {
         eprintln!("\n== {name}");
         let began = Instant::now();
         let outcome = work();
-        self.0.push((name, began.elapsed()));
+        self.over.push((name, began.elapsed()));
         outcome.with_context(|| name.to_owned())
     }
 
     fn cargo(&mut self, name: &'static str, arguments: &[&str]) -> Result<()> {
+        let full = self.full;
         self.stage(name, || {
             let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-            let status = Command::new(cargo).args(arguments).status()?;
+            let mut command = Command::new(cargo);
+            if full {
+                command.env("LEADSMAN_FULL", "1");
+            }
+            let status = command.args(arguments).status()?;
             if !status.success() {
                 bail!("cargo {}: {status}", arguments.join(" "));
             }

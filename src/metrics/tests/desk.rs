@@ -47,8 +47,8 @@ struct Bed {
 fn bed_with(clock: impl Fn(Duration) -> Timestamp + Send + Sync + 'static) -> Bed {
     let (began, asked, woken) = (Instant::now(), Log::default(), Log::default());
     let wakes = Arc::clone(&woken);
-    let desk = Desk::with(
-        Slow { asked: Arc::clone(&asked), began },
+    let desk = Desk::new(
+        Box::new(Slow { asked: Arc::clone(&asked), began }),
         move || clock(began.elapsed()),
         move |key| wakes.lock().unwrap().push((began.elapsed().as_millis(), key.to_string())),
     );

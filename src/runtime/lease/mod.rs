@@ -7,7 +7,12 @@ pub mod elector;
 
 use std::time::Duration;
 
+use futures::StreamExt;
+use futures::stream::BoxStream;
 use jiff::Timestamp;
+use kube::api::{Api, DynamicObject};
+use kube::core::ApiResource;
+use kube::runtime::{WatchStreamExt, watcher};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -53,6 +58,7 @@ impl Lease {
     /// Waits until the lease is ours. False when told to stop before.
     pub async fn acquire(&mut self, stop: &CancellationToken) -> bool {
         let mut told = false;
+        let mut changes = self.changes();
         loop {
             match self.look().await {
                 Ok(true) => {
@@ -67,10 +73,18 @@ impl Lease {
                 Err(error) if error.is_moved() || error.is_already_exists() => {}
                 Err(error) => tracing::warn!(lease = %self.name, %error, "the lease cannot be reached"),
             }
-            if sleep(jittered(RETRY_EVERY), stop).await {
-                return false;
+            tokio::select! {
+                stopped = sleep(jittered(RETRY_EVERY), stop) => if stopped { return false },
+                () = given_back(&mut changes) => {}
             }
         }
+    }
+
+    /// The lease as it changes: so that one that is given back is taken at once. Nothing but that depends on it.
+    fn changes(&self) -> BoxStream<'static, watcher::Result<Option<DynamicObject>>> {
+        let (client, kind): (_, &ApiResource) = (self.cluster.client().clone(), &kinds::LEASES);
+        let leases: Api<DynamicObject> = Api::namespaced_with(client, &self.namespace, kind);
+        watcher::watch_object(leases, &self.name).default_backoff().boxed()
     }
 
     /// Renews the lease for as long as that succeeds.
@@ -196,6 +210,17 @@ fn record(lease: &Value) -> Record {
         version: text("/metadata/resourceVersion"),
         duration: Duration::from_secs(number("/spec/leaseDurationSeconds")),
     }
+}
+
+/// Waits until the lease has no holder; for ever, where it cannot be watched.
+async fn given_back(changes: &mut BoxStream<'static, watcher::Result<Option<DynamicObject>>>) {
+    while let Some(change) = changes.next().await {
+        let holder = |lease: &DynamicObject| record(&lease.data).holder;
+        if change.is_ok_and(|lease| lease.is_some_and(|lease| holder(&lease).is_empty())) {
+            return;
+        }
+    }
+    std::future::pending::<()>().await;
 }
 
 /// Sleeps. True when told to stop meanwhile.

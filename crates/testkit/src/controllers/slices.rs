@@ -1,0 +1,68 @@
+//! EndpointSlices: a Service's pods, with the Service's labels, both as of one moment.
+
+use serde_json::{Map, Value, json};
+
+use super::sets::is_ready;
+use crate::kind;
+use crate::object::{Name, Selector, text};
+use crate::server::ApiServer;
+
+/// Computes the slice of a Service.
+pub(super) fn sync(server: &ApiServer, name: &Name) {
+    let Some(service) = server.get(name.kind, &name.namespace, &name.name) else { return };
+    let Some(selector) = service.pointer("/spec/selector").and_then(Value::as_object).filter(|it| !it.is_empty())
+    else {
+        return;
+    };
+    let pods = server.list(&kind::POD, &name.namespace, &selector_text(selector));
+    let endpoints: Vec<_> = pods
+        .iter()
+        .enumerate()
+        .map(|(index, pod)| {
+            let ready = is_ready(pod);
+            json!({
+                "addresses": [format!("10.0.0.{}", index + 1)],
+                "conditions": {"ready": ready, "serving": ready, "terminating": false},
+                "targetRef": {"kind": "Pod", "name": text(pod, "/metadata/name")},
+            })
+        })
+        .collect();
+    let mut labels = service.pointer("/metadata/labels").cloned().unwrap_or_else(|| json!({}));
+    crate::object::set(&mut labels, "/kubernetes.io~1service-name", json!(name.name));
+    let slice_name = Name::new(&kind::SLICE, &name.namespace, &format!("{}-1", name.name));
+    let hand = server.hand("endpoint-slice-controller");
+    let changed = hand.edit(&slice_name, |slice| {
+        crate::object::set(slice, "/metadata/labels", labels.clone());
+        crate::object::set(slice, "/endpoints", json!(endpoints));
+    });
+    if !changed {
+        let uid = text(&service, "/metadata/uid");
+        let owner = json!({"apiVersion": "v1", "kind": "Service", "name": name.name, "uid": uid, "controller": true});
+        let created = hand.create(&json!({
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {
+                "name": slice_name.name, "namespace": name.namespace, "labels": labels, "ownerReferences": [owner],
+            },
+            "addressType": "IPv4",
+            "endpoints": endpoints,
+        }));
+        debug_assert!(created.is_ok());
+    }
+}
+
+/// The names of the Services that select a pod.
+pub(super) fn that_select(server: &ApiServer, pod: &Value) -> impl Iterator<Item = String> {
+    let services = server.list(&kind::SERVICE, text(pod, "/metadata/namespace"), "");
+    let selecting = services.into_iter().filter_map(|service| {
+        let selector = service.pointer("/spec/selector").and_then(Value::as_object).filter(|it| !it.is_empty())?;
+        let selects = Selector::parse(&selector_text(selector)).selects(pod);
+        selects.then(|| text(&service, "/metadata/name").to_owned())
+    });
+    selecting.collect::<Vec<_>>().into_iter()
+}
+
+fn selector_text(selector: &Map<String, Value>) -> String {
+    let terms = selector.iter().map(|(label, value)| format!("{label}={}", value.as_str().unwrap_or_default()));
+    terms.collect::<Vec<_>>().join(",")
+}

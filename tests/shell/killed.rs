@@ -1,0 +1,240 @@
+//! The leader is stopped right before and right after each of its writes, while another instance stands by.
+//!
+//! Whatever the write was (a status, a set, a Service, a route, the lease, an event), the other leads within [`TAKEN_OVER`],
+//! goes on where it stopped, and what comes of it is the same: the same end, every object through the same states in the
+//! same order as in a run that nobody disturbed, no step twice, no pause shortened or begun anew, and traffic with
+//! somewhere to go at every moment.
+//!
+//! By default some of the writes are tried; with `LEADSMAN_FULL=1`, which `cargo xtask test --full` sets, all of them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use leadsman_testkit::object::{list, number, text};
+use leadsman_testkit::{Application, Change, Moment, Route, kind};
+use serde_json::{Value, json};
+
+use crate::bed::{Bed, NAMESPACE, canary_weight, is_at_rest, seconds};
+
+/// In this time the other instance leads.
+const TAKEN_OVER: Duration = Duration::from_secs(20);
+/// The pauses of the application.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// What happens to the application.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Story {
+    Good,
+    Bad,
+    Deleted,
+}
+
+/// What came of it.
+struct Played {
+    /// Object: the states that it went through.
+    states: BTreeMap<String, Vec<String>>,
+    /// Writes of the leader from the beginning of the story.
+    writes: u32,
+    /// Whether the leader was stopped.
+    killed: bool,
+}
+
+fn application(route: Route) -> Application {
+    Application::new(NAMESPACE, "podinfo").route(route).watched_by("errors{revision=\"{{canary.hash}}\"}")
+}
+
+async fn play(route: Route, story: Story, kill: Option<(u32, Moment)>) -> Played {
+    let bed = Bed::new();
+    let mut old = application(route);
+    if story == Story::Deleted {
+        old = old.steps(&json!([{"setWeight": 25}, {"pause": {}}]));
+    }
+    let new = old.version("v2");
+    bed.prometheus.says_value(&old.hash(), 0.0);
+    bed.prometheus.says_value(&new.hash(), 0.0);
+    let first = bed.operator("first");
+    bed.declare(&old);
+    bed.until_at_rest(&old).await;
+    let _second = bed.operator("second");
+    seconds(4).await;
+    let (from, since, before) = (bed.server.history().len(), bed.version(), first.connection.writes());
+
+    if story == Story::Deleted {
+        bed.release(&new);
+        bed.until(&new, |rollout| step(rollout) == Some(1)).await;
+        seconds(3).await;
+    }
+    let already = first.connection.writes() - before;
+    if let Some((nth, moment)) = kill {
+        first.connection.cut_at_write(nth, moment);
+    }
+    match story {
+        Story::Good => bed.release(&new),
+        Story::Bad => {
+            bed.release(&new);
+            bed.until_weight(&new, 50).await;
+            bed.prometheus.says_value(&new.hash(), 0.3);
+        }
+        Story::Deleted => assert!(bed.server.hand("person").delete(&new.name(), "Background")),
+    }
+    end(&bed, story, &old, &new).await;
+    let writes = first.connection.writes() - before - already;
+    // An event, or a renewal of the lease, may be the last that it writes.
+    seconds(2).await;
+
+    let history = bed.server.history_from(from);
+    let what = format!("{story:?} behind {route:?}, stopped at {kill:?}");
+    assert_eq!(bed.breaches_until_deleted(since), [], "{what}");
+    let killed = first.connection.is_cut();
+    if killed {
+        taken_over(&history, &what);
+    }
+    if story == Story::Good {
+        pauses(&history, &what);
+    }
+    Played { states: states(&history), writes, killed }
+}
+
+/// Waits for the end of the story, and checks that it is the right one.
+async fn end(bed: &Bed, story: Story, old: &Application, new: &Application) {
+    let bound = |side: &str| {
+        let service = bed.server.get(&kind::SERVICE, NAMESPACE, &format!("podinfo-{side}")).unwrap();
+        text(&service, "/spec/selector/leadsman.dev~1revision").to_owned()
+    };
+    let (stable, other) = match story {
+        Story::Good => (new, old),
+        Story::Bad | Story::Deleted => (old, new),
+    };
+    match story {
+        Story::Good => drop(bed.until_at_rest(new).await),
+        Story::Bad => {
+            let rollout = bed.until(new, |it| text(it, "/status/phase") == "RolledBack" && is_at_rest(it)).await;
+            assert_eq!(list(&rollout, "/status/rejected").len(), 1);
+        }
+        Story::Deleted => bed.until_gone(&new.name()).await,
+    }
+    assert_eq!(bed.weight(new), 0);
+    if story == Story::Deleted {
+        bed.until_gone(&old.set_name()).await;
+        bed.until_gone(&new.set_name()).await;
+        return;
+    }
+    bed.until_pods(stable, (4, 4)).await;
+    bed.until_pods(other, (0, 0)).await;
+    assert_eq!((bound("stable"), bound("canary")), (stable.hash(), stable.hash()));
+}
+
+/// The other instance leads soon after the last sign of the first.
+fn taken_over(history: &[Change], what: &str) {
+    let last = history.iter().filter(|change| &*change.by == "first").map(|change| change.at).max();
+    let leases = history.iter().filter(|change| change.name.kind == &kind::LEASE && &*change.by == "second");
+    let taken = leases.map(|change| change.at).next();
+    let Some(taken) = taken else { return };
+    let took = last.map_or(Duration::ZERO, |last| taken.duration_since(last));
+    assert!(took <= TAKEN_OVER, "{what}: taken over after {took:?}");
+}
+
+/// The present step, while a release is under way.
+fn step(rollout: &Value) -> Option<u64> {
+    rollout.pointer("/status/progress/stage/releasing/step")?.as_u64()
+}
+
+/// Every pause lasted as long as it was meant to, and no longer than it took another instance to lead.
+fn pauses(history: &[Change], what: &str) {
+    for pause in [1, 3] {
+        let during = |change: &&Change| step(change.object()) == Some(pause);
+        let rollouts: Vec<_> = history.iter().filter(|change| change.name.kind == &kind::ROLLOUT).collect();
+        let began = rollouts.iter().copied().find(during).map(|change| change.at).expect(what);
+        let ended =
+            rollouts.iter().find(|change| step(change.object()).is_none_or(|step| step > pause) && change.at > began);
+        let lasted = ended.expect(what).at.duration_since(began);
+        assert!(lasted >= PAUSE, "{what}: the pause of step {pause} lasted {lasted:?}");
+        assert!(lasted < PAUSE + TAKEN_OVER, "{what}: the pause of step {pause} lasted {lasted:?}");
+    }
+}
+
+/// What each object went through: only what matters of it, and no state twice in a row.
+fn states(history: &[Change]) -> BTreeMap<String, Vec<String>> {
+    let mut states: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for change in history {
+        let state = match (&change.after, change.name.kind.kind) {
+            (_, "Lease" | "Event" | "Pod" | "EndpointSlice") => continue,
+            (None, _) => "gone".to_owned(),
+            (Some(rollout), "Rollout") => stage(rollout),
+            (Some(set), "ReplicaSet") => {
+                let annotation =
+                    |name: &str| text(set, &format!("/metadata/annotations/leadsman.dev~1{name}")).to_owned();
+                let rejected = if annotation("rejected").is_empty() { "" } else { ", rejected" };
+                format!("{} pods, attempt {}{rejected}", number(set, "/spec/replicas"), annotation("revision-number"))
+            }
+            (Some(service), "Service") => text(service, "/spec/selector/leadsman.dev~1revision").to_owned(),
+            (Some(route), _) => format!("{}%", canary_weight(route)),
+        };
+        let seen = states.entry(change.name.to_string()).or_default();
+        if seen.last() != Some(&state) {
+            seen.push(state);
+        }
+    }
+    states
+}
+
+fn stage(rollout: &Value) -> String {
+    let progress = rollout.pointer("/status/progress").unwrap_or(&Value::Null);
+    let split = number(progress, "/traffic/decided");
+    let bound = |side: &str| text(progress, &format!("/bindings/{side}/decided")).to_owned();
+    let stage = match progress.get("stage") {
+        Some(Value::Object(stage)) => {
+            let step = number(progress, "/stage/releasing/step");
+            format!("{} step {step}", stage.keys().next().map_or("", String::as_str))
+        }
+        Some(Value::String(stage)) => stage.clone(),
+        _ => String::new(),
+    };
+    format!("{stage}, {split}%, {} and {}", bound("stable"), bound("canary"))
+}
+
+/// Stops the leader at every `every`th write, before and after it. Gives how often.
+async fn matrix(route: Route, story: Story, every: usize) -> u32 {
+    let undisturbed = play(route, story, None).await;
+    assert!(!undisturbed.killed && undisturbed.writes > 0);
+    let mut kills = 0;
+    for nth in (1..=undisturbed.writes).step_by(every) {
+        for moment in [Moment::Before, Moment::After] {
+            let played = play(route, story, Some((nth, moment))).await;
+            let what = format!("{story:?} behind {route:?}, stopped at {nth} {moment:?}");
+            for (object, states) in &undisturbed.states {
+                assert_eq!(played.states.get(object), Some(states), "{what}: {object}");
+            }
+            assert_eq!(played.states.len(), undisturbed.states.len(), "{what}");
+            kills += u32::from(played.killed);
+        }
+    }
+    kills
+}
+
+fn is_full() -> bool {
+    std::env::var_os("LEADSMAN_FULL").is_some()
+}
+
+async fn all(story: Story) {
+    let began = std::time::Instant::now();
+    let every = if is_full() { [1, 1] } else { [5, 17] };
+    let kills = [matrix(Route::HttpRoute, story, every[0]).await, matrix(Route::VirtualService, story, every[1]).await];
+    println!("{story:?}: stopped {kills:?} times (HTTPRoute, VirtualService), in {:?}", began.elapsed());
+    assert!(kills.into_iter().all(|kills| kills > 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_every_write_of_a_good_release() {
+    all(Story::Good).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_every_write_of_a_rollback() {
+    all(Story::Bad).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_every_write_of_a_deletion() {
+    all(Story::Deleted).await;
+}

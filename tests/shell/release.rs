@@ -1,0 +1,65 @@
+//! A whole release and a whole rollback, end to end.
+
+use std::time::Duration;
+
+use leadsman_testkit::{Application, Route};
+use tokio::time::Instant;
+
+use crate::bed::{Bed, NAMESPACE, condition, is_at_rest};
+
+fn podinfo() -> Application {
+    Application::new(NAMESPACE, "podinfo")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_goes_through_its_steps_and_comes_to_rest_behind_every_kind_of_route() {
+    let routes = [Route::HttpRoute, Route::GrpcRoute, Route::VirtualService];
+    for application in routes.map(|route| podinfo().route(route)).into_iter().chain([podinfo().owning_its_route()]) {
+        let bed = Bed::new();
+        let operator = bed.operator("a");
+        bed.declare(&application);
+        bed.until_at_rest(&application).await;
+        let (since, before, began) = (bed.version(), operator.connection.writes(), Instant::now());
+
+        let new = application.version("v2");
+        bed.release(&new);
+        bed.until_at_rest(&new).await;
+
+        assert_eq!(bed.weights(&application), [0, 25, 50, 100, 0]);
+        assert_eq!(bed.breaches(since), []);
+        bed.until_pods(&application, (0, 0)).await;
+        assert_eq!(bed.pods(&new), (4, 4));
+        assert_eq!(bed.events("Promoted").len(), 1);
+        let took = began.elapsed();
+        assert!(took < Duration::from_mins(1), "{took:?}");
+        let writes = operator.connection.writes() - before;
+        assert!(writes < 50, "{writes} writes");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_that_fails_its_analysis_goes_back_at_once_and_does_not_come_again() {
+    let bed = Bed::new();
+    let _operator = bed.operator("a");
+    let application = podinfo().watched_by("errors{revision=\"{{canary.hash}}\"}");
+    bed.prometheus.says_value(&application.hash(), 0.0);
+    bed.declare(&application);
+    bed.until_at_rest(&application).await;
+    let since = bed.version();
+
+    let bad = application.version("v2");
+    bed.prometheus.says_value(&bad.hash(), 0.0);
+    bed.release(&bad);
+    bed.until_weight(&bad, 50).await;
+    bed.prometheus.says_value(&bad.hash(), 0.3);
+    bed.until_weight(&bad, 0).await;
+    let rollout = bed.until(&bad, is_at_rest).await;
+
+    assert_eq!(condition(&rollout, "Stalled").unwrap().1, "RolledBack");
+    assert_eq!(rollout["status"]["rejected"][0]["hash"], bad.hash());
+    assert_eq!(bed.breaches(since), []);
+    bed.until_pods(&bad, (0, 0)).await;
+    assert_eq!(bed.pods(&application), (4, 4));
+    tokio::time::sleep(Duration::from_mins(30)).await;
+    assert_eq!(bed.weights(&bad), [0, 25, 50, 0]);
+}
