@@ -78,7 +78,7 @@ pub async fn reconcile(context: &Context, key: &Key, memory: &mut Memory) -> Out
             Persisted::No => {
                 let wakes = [None, act(context, &mut subject, memory, &snapshot, &plan, true).await];
                 // Measurements go on: a verdict must not wait for a status that can be written.
-                context.desk.set(key, plan.questions.clone());
+                context.desk.set(key, plan.questions_of(subject.state.as_ref()));
                 let outcome = settled(context, memory, &plan, wakes);
                 return Outcome { word: "not-persisted", ..outcome };
             }

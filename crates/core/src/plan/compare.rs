@@ -50,6 +50,11 @@ impl Pass<'_> {
     }
 }
 
+/// What stable is being asked while this canary leaves.
+pub(super) fn asked(leaving: &Leaving) -> Option<Token> {
+    leaving.comparison.as_deref().map(|comparison| token(leaving, &comparison.metric))
+}
+
 fn token(leaving: &Leaving, metric: &Metric) -> Token {
     Token {
         attempt: leaving.canary.number,

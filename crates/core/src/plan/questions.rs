@@ -3,13 +3,13 @@
 use jiff::Timestamp;
 
 use super::preflight::metrics;
-use super::{Pass, after, between};
+use super::{Pass, Plan, after, between};
 use crate::analysis::metric::{Metric, OnNoData};
 use crate::analysis::tally::Tally;
 use crate::analysis::{Answer, MetricId, Outcome, Question, Scope, Token, query};
 use crate::spec::Step;
 use crate::split::Weight;
-use crate::state::Release;
+use crate::state::{Release, Stage, State};
 
 /// A metric that is measured now.
 pub(super) struct Asked {
@@ -139,6 +139,24 @@ impl Pass<'_> {
             questions.push(Question { token, due, query, source: metric.source });
         }
         self.questions = questions;
+    }
+}
+
+impl Plan {
+    /// The questions to ask where the plan's state could not be persisted: those that the persisted state asks as well. The
+    /// next pass decides the others anew and would drop every answer to them, only to ask again at once.
+    pub fn questions_of(&self, persisted: Option<&State>) -> Vec<Question> {
+        let asked = persisted.map(tokens).unwrap_or_default();
+        self.questions.iter().filter(|question| asked.contains(&question.token)).cloned().collect()
+    }
+}
+
+/// What a state asks.
+fn tokens(state: &State) -> Vec<Token> {
+    match &state.stage {
+        Stage::Releasing(release) => release.asked().into_iter().map(|asked| asked.token).collect(),
+        Stage::Leaving(leaving) => super::compare::asked(leaving).into_iter().collect(),
+        Stage::Deploying | Stage::Resting | Stage::Promoting(_) => Vec::new(),
     }
 }
 

@@ -56,3 +56,16 @@ fn a_silent_source_kept_releases_from_starting_where_no_data_is_failure() {
     declare(&mut run, "v1");
     assert!(run.until(LONG, in_force(20)), "the gate decides, not the preflight");
 }
+
+/// A release that began anew in every pass, since its beginning could not be persisted, asked its metric source anew at each
+/// answer: as fast as both could.
+#[test]
+fn a_release_that_could_not_be_begun_asked_without_end() {
+    let mut run = deployed(gated(vec![weight(20)]));
+    run.world.refusing.insert(Kind::Status, "denied by policy");
+    declare(&mut run, "v1");
+    run.until(Duration::from_mins(1), |_| false);
+    assert!(run.process.answers.is_empty(), "{} answers", run.process.answers.len());
+    run.world.refusing.clear();
+    assert!(run.until(LONG, resting_on("v1")));
+}

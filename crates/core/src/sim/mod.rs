@@ -39,7 +39,10 @@ fn explore(name: &str, faults: fn(u64) -> Faults) {
                 events += end.events;
                 *ends.entry(end.phase).or_default() += 1;
             }
-            Err(broken) => panic!("{}", shrink::shown(crate::plan::plan, seed, faults(seed), *broken)),
+            Err(broken) => {
+                eprintln!("{name}: seed {seed} breaks {}", broken.law);
+                panic!("{}", shrink::shown(crate::plan::plan, seed, faults(seed), *broken))
+            }
         }
     }
     println!("{name}: {events} events in {} runs; they ended {ends:?}", runs());

@@ -191,7 +191,8 @@ impl Process {
         if !passed.crashed {
             self.act(world, &mut passed, may_act, fate);
         }
-        self.questions = passed.plan.questions.clone();
+        let persisted = passed.before.as_ref();
+        self.questions = if may_act { passed.plan.questions.clone() } else { passed.plan.questions_of(persisted) };
         self.next_wake = passed.plan.next_wake.map(|wake| world.true_time(wake));
         self.wants_words_of.clone_from(&passed.plan.wants_words_of);
         if self.write_later {

@@ -61,6 +61,8 @@ pub(super) enum Happening {
     Rewrite(usize, Weight, u32),
 }
 
+/// A run has a few hundred events, one in which everything goes wrong a few thousand.
+const MOST_EVENTS: u64 = 30_000;
 /// Virtual time after which nothing goes wrong any more.
 const CALM_AFTER: Duration = Duration::from_mins(12);
 /// Virtual time within which everything must have come to rest after that.
@@ -226,6 +228,9 @@ impl Run {
             }
             self.world.now = self.world.now.max(at);
             self.events += 1;
+            if self.events > MOST_EVENTS {
+                return Err(format!("storm: {MOST_EVENTS} events and no end"));
+            }
             self.happen(happening)?;
             self.follow_up();
             self.laws.check_world(&self.world, &self.rollout)?;

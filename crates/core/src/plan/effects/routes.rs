@@ -45,6 +45,13 @@ impl Pass<'_> {
                 }
             }
         }
+        // Whoever is faster than the watch is never seen to change what we wrote: the pause runs from our own write.
+        if self.is_contended()
+            && actions.iter().any(|action| matches!(action, Action::Split { .. }))
+            && let Some(last) = self.state.foreign_edits.last_mut()
+        {
+            *last = self.now;
+        }
     }
 
     /// True for a split that takes traffic from a canary that failed or is not there.
