@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::key::Key;
-use super::subject::Subject;
 use crate::cluster::{Cluster, kinds};
 use crate::runtime::meters::Meters;
 
@@ -48,24 +47,24 @@ impl Events {
         Self { sender, meters, instance }
     }
 
-    /// Hands an event over.
-    pub fn publish(&self, subject: &Subject, event: &Event, now: Timestamp) {
-        let object = object(subject, event, now, &self.instance);
-        if self.sender.try_send((subject.key.clone(), object)).is_err() {
+    /// Hands an event about a Rollout over.
+    pub fn publish(&self, key: &Key, uid: &str, event: &Event, now: Timestamp) {
+        let object = object(key, uid, event, now, &self.instance);
+        if self.sender.try_send((key.clone(), object)).is_err() {
             self.meters.event_lost();
         }
     }
 }
 
-fn object(subject: &Subject, event: &Event, now: Timestamp, instance: &str) -> Value {
+fn object(key: &Key, uid: &str, event: &Event, now: Timestamp, instance: &str) -> Value {
     let mut hasher = DefaultHasher::new();
-    (&subject.uid, event.reason, &event.message).hash(&mut hasher);
+    (uid, event.reason, &event.message).hash(&mut hasher);
     let words = u32::try_from(hasher.finish() & 0xffff_ffff).unwrap_or_default();
-    let name = format!("{}.{:x}.{words:08x}", subject.key.name, now.as_microsecond());
+    let name = format!("{}.{:x}.{words:08x}", key.name, now.as_microsecond());
     json!({
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
-        "metadata": {"name": name, "namespace": &*subject.key.namespace},
+        "metadata": {"name": name, "namespace": &*key.namespace},
         "eventTime": format!("{now:.6}"),
         "type": if event.warning { "Warning" } else { "Normal" },
         "reason": event.reason,
@@ -76,9 +75,9 @@ fn object(subject: &Subject, event: &Event, now: Timestamp, instance: &str) -> V
         "regarding": {
             "apiVersion": format!("{}/{}", leadsman_api::names::GROUP, leadsman_api::names::VERSION),
             "kind": "Rollout",
-            "namespace": &*subject.key.namespace,
-            "name": &*subject.key.name,
-            "uid": &*subject.uid,
+            "namespace": &*key.namespace,
+            "name": &*key.name,
+            "uid": uid,
         },
     })
 }

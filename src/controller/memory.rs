@@ -2,6 +2,7 @@
 //! here, only what spares reads, repetitions and lines in the log.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use leadsman_core::names::Hash;
 use leadsman_core::observed::ContainerWords;
@@ -13,7 +14,7 @@ use super::copies::{ServiceCopy, SetCopy, WholeCopy};
 use super::overlay::Overlay;
 use crate::cluster::Error;
 use crate::routers::RouteKind;
-use crate::runtime::backoff::Backoff;
+use crate::runtime::backoff::{Backoff, jittered};
 
 /// Conflicts in a row that are not yet a failure.
 const MOST_CONFLICTS: u32 = 5;
@@ -45,9 +46,24 @@ pub struct Memory {
     failing: BTreeMap<String, Failing>,
     /// Writes that met with a conflict, and how often in a row.
     moving: BTreeMap<String, u32>,
-    /// True once it was said that the Rollout cannot be read.
-    pub unreadable: bool,
+    /// The generation of which it was said that it cannot be read.
+    pub unreadable: Option<i64>,
+    /// Reads that failed in a row.
+    unread: Option<Backoff>,
+    /// Looks at what is waited for, see [`Memory::look_again`].
+    looks: Looks,
 }
+
+#[derive(Default)]
+struct Looks {
+    made: u32,
+    next: Option<Instant>,
+}
+
+/// After so long a wait for others is looked into without a watch; twice as long before each look after it.
+const LOOK_AFTER: Duration = Duration::from_secs(5);
+/// A watch that says nothing any more has been replaced by then.
+const MOST_LOOKS: u32 = 3;
 
 /// What the pods of a set said, and when.
 pub struct Words {
@@ -70,6 +86,41 @@ impl Memory {
     /// Nothing is remembered of the Rollout with this uid but what is known of the object itself.
     pub fn of(uid: Box<str>, own: Overlay<WholeCopy>) -> Self {
         Self { uid, own, ..Self::default() }
+    }
+
+    /// When to come back after something could not be read: later and later.
+    pub fn unread(&mut self) -> Instant {
+        Instant::now() + self.unread.get_or_insert(Backoff::READ).fail()
+    }
+
+    /// Everything could be read.
+    pub fn read(&mut self) {
+        self.unread = None;
+    }
+
+    /// The pass waits for what others do, which a watch tells: unless it died without a word. So it is looked at live a few
+    /// times, until the watch must have been replaced. Gives when to look next.
+    pub fn look_again(&mut self) -> Option<Instant> {
+        let Looks { made, next } = &mut self.looks;
+        if *made < MOST_LOOKS && next.is_none() {
+            *next = Some(Instant::now() + jittered(LOOK_AFTER * 2_u32.pow(*made)));
+        }
+        *next
+    }
+
+    /// Something moved, or nothing is waited for.
+    pub fn looks_no_more(&mut self) -> Option<Instant> {
+        self.looks = Looks::default();
+        None
+    }
+
+    /// Whether this pass is to look at everything live. Once for each look.
+    pub fn takes_a_look(&mut self) -> bool {
+        let due = self.looks.next.is_some_and(|at| at <= Instant::now());
+        if due {
+            self.looks = Looks { made: self.looks.made + 1, next: None };
+        }
+        due
     }
 
     /// Until when a write should not be tried again; `None` when it may be.
@@ -132,8 +183,6 @@ impl Memory {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[tokio::test(start_paused = true)]

@@ -17,6 +17,7 @@ pub mod status;
 pub mod store;
 pub mod subject;
 mod telling;
+mod unreadable;
 pub mod watch;
 pub mod watches;
 

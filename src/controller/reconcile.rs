@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use leadsman_core::analysis::Answer;
 use leadsman_core::plan::report::Phase;
 use leadsman_core::plan::{Persist, Plan, plan};
+use leadsman_core::state::Stage;
 use tokio::time::Instant;
 
 use super::apply::{Applying, adopt, apply, target};
@@ -18,7 +19,7 @@ use super::observe::{Snapshot, observe};
 use super::persist::{self, Written};
 use super::status::{Difference, difference, render};
 use super::subject::{self, Reading, Subject};
-use super::telling;
+use super::{telling, unreadable};
 use crate::runtime::backoff::jittered;
 
 /// How often a pass starts over because somebody else changed the Rollout.
@@ -60,11 +61,11 @@ pub async fn reconcile(context: &Context, key: &Key, memory: &mut Memory) -> Out
             Reading::Doubtful(mut subject) => {
                 let (snapshot, plan) = decide(context, &subject, memory).await;
                 act(context, &mut subject, memory, &snapshot, &plan, true).await;
-                return Outcome::again("doubtful", LATER);
+                return Outcome { word: "doubtful", wake: Some(memory.unread()), gone: false };
             }
             Reading::Gone => return Outcome::GONE,
-            Reading::Unknown => return Outcome::again("unread", LATER),
-            Reading::Unreadable(error) => return telling::unreadable(key, memory, &error),
+            Reading::Unknown => return Outcome { word: "unread", wake: Some(memory.unread()), gone: false },
+            Reading::Unreadable(copy, error) => return unreadable::tell(context, key, memory, &copy, &error).await,
         };
         let (snapshot, plan) = decide(context, &subject, memory).await;
         match persist(context, &mut subject, memory, &snapshot, &plan).await {
@@ -89,7 +90,12 @@ pub async fn reconcile(context: &Context, key: &Key, memory: &mut Memory) -> Out
 
 /// Observes and plans; once more on what the API server has, where the core wants that.
 async fn decide(context: &Context, subject: &Subject, memory: &mut Memory) -> (Snapshot, Plan) {
-    let snapshot = observe(context, subject, memory, false).await;
+    let looks = memory.takes_a_look();
+    let mut snapshot = observe(context, subject, memory, looks).await;
+    if looks && !snapshot.observed.live {
+        // What is known is better than nothing.
+        snapshot = observe(context, subject, memory, false).await;
+    }
     let first = plan(&subject.declared.core, subject.state.as_ref(), &snapshot.observed);
     if !first.wants_live {
         return (snapshot, first);
@@ -201,7 +207,7 @@ async fn act(
 fn tell(context: &Context, subject: &Subject, memory: &mut Memory, snapshot: &Snapshot, plan: &Plan) {
     for event in &plan.events {
         telling::decided(subject, event);
-        context.events.publish(subject, event, snapshot.observed.now);
+        context.events.publish(&subject.key, &subject.uid, event, snapshot.observed.now);
     }
     telling::phase(context, subject, memory, plan);
     context.desk.set(&subject.key, plan.questions.clone());
@@ -210,7 +216,7 @@ fn tell(context: &Context, subject: &Subject, memory: &mut Memory, snapshot: &Sn
 }
 
 /// When to come back: what the plan says, what was put off, and what has to be looked at in any case.
-fn settled(context: &Context, memory: &Memory, plan: &Plan, wakes: [Option<Instant>; 2]) -> Outcome {
+fn settled(context: &Context, memory: &mut Memory, plan: &Plan, wakes: [Option<Instant>; 2]) -> Outcome {
     let now = context.now();
     let planned = plan.next_wake.map(|at| {
         let after = Duration::try_from(at.duration_since(now)).unwrap_or_default();
@@ -220,6 +226,26 @@ fn settled(context: &Context, memory: &Memory, plan: &Plan, wakes: [Option<Insta
     let unread = (plan.state.is_none() && plan.wants_live).then(|| Instant::now() + jittered(LATER));
     let settled = matches!(plan.report.phase, Phase::Healthy | Phase::RolledBack);
     let unwatched = (!settled && context.caches.are_doubtful()).then(|| Instant::now() + jittered(UNWATCHED));
-    let wake = wakes.into_iter().chain([planned, unread, unwatched, memory.next_look()]).flatten().min();
+    let look = memory.next_look().map(|at| {
+        // Still due after the pass: it could not be read, or nothing was done about it.
+        if at <= Instant::now() {
+            memory.unread()
+        } else {
+            memory.read();
+            at
+        }
+    });
+    let moved = plan.persist == Persist::Now || !waits_for_others(plan);
+    let live = if moved { memory.looks_no_more() } else { memory.look_again() };
+    let wake = wakes.into_iter().chain([planned, unread, unwatched, look, live]).flatten().min();
     Outcome { word: "ok", wake, gone: false }
+}
+
+/// Whether it goes on only when pods, endpoints, routes or data have changed.
+fn waits_for_others(plan: &Plan) -> bool {
+    match plan.state.as_ref().map(|state| &state.stage) {
+        None | Some(Stage::Resting) => false,
+        Some(Stage::Releasing(release)) => release.clock.running_since.is_some(),
+        Some(Stage::Deploying | Stage::Promoting(_) | Stage::Leaving(_)) => true,
+    }
 }

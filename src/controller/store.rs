@@ -115,11 +115,14 @@ impl<T: Copy> Store<T> {
         gone.into_iter().filter_map(|key| inner.take(&key).map(|object| (key, object))).collect()
     }
 
-    /// An object was delivered. Gives what was known of it before.
+    /// An object was delivered. Gives what was known of it before. What was read meanwhile in a newer version stays.
     pub fn put(&self, key: Key, object: Arc<T>) -> Option<Arc<T>> {
         let mut inner = self.write();
         if let Some(listed) = &mut inner.listed {
             listed.insert(key.clone());
+        }
+        if let Some(newer) = inner.objects.get(&key).filter(|held| is_newer(&***held, &*object)) {
+            return Some(Arc::clone(newer));
         }
         let before = inner.take(&key);
         if let Some(rollout) = object.rollout() {
@@ -128,6 +131,14 @@ impl<T: Copy> Store<T> {
         }
         inner.objects.insert(key, object);
         before
+    }
+
+    /// An object was read past the watch. One that the watch does not know yet is left to it, as is what is gone: only it
+    /// can tell later that these are gone, or there again.
+    pub fn learn(&self, key: &Key, object: &Arc<T>) {
+        if matches!(self.get(key), Cached::Holds(held) if is_newer(&**object, &*held)) {
+            self.put(key.clone(), Arc::clone(object));
+        }
     }
 
     /// An object was deleted. Gives what was known of it.
@@ -143,6 +154,12 @@ impl<T: Copy> Store<T> {
         inner.by_rollout.clear();
         inner.objects.drain().collect()
     }
+}
+
+/// Whether one version of an object is newer than another of the same object.
+fn is_newer<T: Copy>(one: &T, other: &T) -> bool {
+    let (one, other) = (one.identity(), other.identity());
+    one.uid == other.uid && one.version > other.version
 }
 
 impl<T: Copy> Inner<T> {
@@ -206,6 +223,26 @@ mod tests {
         let gone = store.end_list();
         assert_eq!(gone.len(), 1);
         assert_eq!(names(&store, "shop"), ["b"]);
+    }
+
+    #[test]
+    fn what_was_read_past_a_watch_that_lags_is_not_forgotten_when_it_delivers_what_is_older() {
+        let store: Store<SetCopy> = Store::default();
+        let version = |version: u32, replicas: u32| {
+            let metadata = json!({"namespace": "n", "name": "a", "uid": "u", "resourceVersion": version.to_string()});
+            Arc::new(SetCopy::of(&json!({"metadata": metadata, "spec": {"replicas": replicas}})))
+        };
+        let key = Key::new("n", "a");
+        let held = || if let Cached::Holds(set) = store.get(&key) { Some(set.view.wanted) } else { None };
+        store.learn(&key, &version(5, 50));
+        assert_eq!(held(), None, "the watch has yet to say that it is there");
+        store.put(key.clone(), version(1, 10));
+        store.learn(&key, &version(5, 50));
+        assert_eq!(held(), Some(50));
+        store.put(key.clone(), version(3, 30));
+        assert_eq!(held(), Some(50));
+        store.put(key.clone(), version(7, 70));
+        assert_eq!(held(), Some(70));
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub enum Reading {
     /// Nothing is known of it at present.
     Unknown,
     /// It is there, but is no Rollout that this version understands.
-    Unreadable(String),
+    Unreadable(Arc<WholeCopy>, String),
 }
 
 /// Reads the Rollout: the newest version that is known, or, with `live`, what the API server has now.
@@ -73,7 +73,7 @@ pub async fn read(context: &Context, key: &Key, memory: &mut Memory, live: bool)
         *memory = Memory::of(copy.identity().uid.clone(), own);
     }
     match parse(context, key, &copy).await {
-        Err(error) => Reading::Unreadable(error.to_string()),
+        Err(error) => Reading::Unreadable(copy, error.to_string()),
         Ok((subject, true)) if !doubtful => Reading::Subject(subject),
         Ok((subject, _)) => Reading::Doubtful(subject),
     }

@@ -10,7 +10,6 @@ use leadsman_core::state::{Stage, State, Why};
 use super::context::Context;
 use super::key::Key;
 use super::memory::Memory;
-use super::reconcile::Outcome;
 use super::subject::Subject;
 use crate::cluster::Error;
 
@@ -33,18 +32,10 @@ pub fn failed(subject: &Subject, what: &str, error: &Error) {
     }
 }
 
-/// A Rollout that this version cannot read: said once. It is looked at again when it changes.
-pub fn unreadable(key: &Key, memory: &mut Memory, error: &str) -> Outcome {
-    if !std::mem::replace(&mut memory.unreadable, true) {
-        tracing::error!(rollout = %key, error, "skipping a Rollout that cannot be read");
-    }
-    Outcome { word: "unreadable", wake: None, gone: false }
-}
-
 /// The phase, when it changed.
 pub fn phase(context: &Context, subject: &Subject, memory: &mut Memory, plan: &Plan) {
     let (phase, before) = (plan.report.phase, memory.phase);
-    memory.unreadable = false;
+    memory.unreadable = None;
     let Key { namespace, name } = &subject.key;
     context.meters.rollout(namespace, name, phase, before, plan.report.weight.desired);
     if before != Some(phase) {

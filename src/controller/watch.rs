@@ -67,7 +67,7 @@ impl<T: Copy> Watch<T> {
                     if !matches!(event, Event::Init) {
                         backoff.reset();
                     }
-                    self.take(event, &changed);
+                    self.take(event, meters, &changed);
                 }
                 Err(error) if is_not_served(&error) => {
                     tracing::info!(kind = %self.kind.kind, "the kind is not served (any more)");
@@ -91,7 +91,7 @@ impl<T: Copy> Watch<T> {
         }
     }
 
-    fn take(&self, event: Event<DynamicObject>, changed: &impl Fn(&Change<'_, T>)) {
+    fn take(&self, event: Event<DynamicObject>, meters: &Meters, changed: &impl Fn(&Change<'_, T>)) {
         match event {
             Event::Init => self.store.begin_list(),
             Event::InitDone => {
@@ -101,6 +101,9 @@ impl<T: Copy> Watch<T> {
             }
             Event::Apply(object) | Event::InitApply(object) => {
                 let (key, after) = copy::<T>(object);
+                if !after.is_sound() {
+                    meters.skipped(&self.kind.kind);
+                }
                 let after = Arc::new(after);
                 let before = self.store.put(key.clone(), Arc::clone(&after));
                 if before.as_ref().is_none_or(|before| !before.same(&after)) {

@@ -14,6 +14,8 @@ pub struct Backoff {
 impl Backoff {
     /// For one object: from half a second to a minute.
     pub const OBJECT: Self = Self::new(Duration::from_millis(500), Duration::from_mins(1));
+    /// For what a pass could not read: from half a second to five seconds, since a rollback may wait for it.
+    pub const READ: Self = Self::new(Duration::from_millis(500), Duration::from_secs(5));
     /// For one watch: from half a second to half a minute.
     pub const WATCH: Self = Self::new(Duration::from_millis(500), Duration::from_secs(30));
 

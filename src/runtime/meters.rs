@@ -24,6 +24,7 @@ pub struct Meters {
     verdicts: Family<[Label; 1], Counter>,
     rollbacks: Family<[Label; 1], Counter>,
     watch_errors: Family<[Label; 1], Counter>,
+    skipped: Family<[Label; 1], Counter>,
     events_lost: Counter,
     leader: Gauge,
     queue: Gauge<i64, AtomicI64>,
@@ -48,6 +49,7 @@ impl Meters {
             verdicts: Family::default(),
             rollbacks: Family::default(),
             watch_errors: Family::default(),
+            skipped: Family::default(),
             events_lost: Counter::default(),
             leader: Gauge::default(),
             queue: Gauge::default(),
@@ -61,6 +63,7 @@ impl Meters {
         to.register("verdicts", "Measurements, by what they said", meters.verdicts.clone());
         to.register("rollbacks", "Releases that were rolled back, by reason", meters.rollbacks.clone());
         to.register("watch_errors", "Failures of a watch, by kind", meters.watch_errors.clone());
+        to.register("objects_skipped", "Versions of objects that could not be read, by kind", meters.skipped.clone());
         to.register("events_lost", "Events that could not be written", meters.events_lost.clone());
         to.register("leader", "1 while this instance leads", meters.leader.clone());
         to.register("queue_depth", "Rollouts that are due", meters.queue.clone());
@@ -121,6 +124,11 @@ impl Meters {
     /// A watch failed.
     pub fn watch_failed(&self, kind: &str) {
         self.watch_errors.get_or_create(&[("kind", kind.to_owned())]).inc();
+    }
+
+    /// An object cannot be read and is skipped.
+    pub fn skipped(&self, kind: &str) {
+        self.skipped.get_or_create(&[("kind", kind.to_owned())]).inc();
     }
 
     /// An event could not be written.

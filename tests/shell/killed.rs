@@ -218,7 +218,7 @@ fn is_full() -> bool {
 
 async fn all(story: Story) {
     let began = std::time::Instant::now();
-    let every = if is_full() { [1, 1] } else { [5, 17] };
+    let every = if is_full() { [1, 1] } else { [3, 17] };
     let kills = [matrix(Route::HttpRoute, story, every[0]).await, matrix(Route::VirtualService, story, every[1]).await];
     println!("{story:?}: stopped {kills:?} times (HTTPRoute, VirtualService), in {:?}", began.elapsed());
     assert!(kills.into_iter().all(|kills| kills > 0));

@@ -8,8 +8,10 @@
     reason = "all of it is tests"
 )]
 
-#[allow(dead_code, reason = "faults to come use the rest")]
 mod bed;
 mod election;
+mod faults;
 mod killed;
+mod malformed;
 mod release;
+mod watches;

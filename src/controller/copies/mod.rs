@@ -24,6 +24,10 @@ pub trait Copy: Send + Sync + Sized + 'static {
     fn rollout(&self) -> Option<&str> {
         None
     }
+    /// False for an object that cannot be used as it is.
+    fn is_sound(&self) -> bool {
+        true
+    }
     /// True when no pass would see a difference. Versions may differ.
     fn same(&self, other: &Self) -> bool;
 }

@@ -74,6 +74,10 @@ impl Copy for TemplateCopy {
         &self.identity
     }
 
+    fn is_sound(&self) -> bool {
+        self.spec.is_some()
+    }
+
     fn same(&self, other: &Self) -> bool {
         self.identity.uid == other.identity.uid && self.spec == other.spec
     }

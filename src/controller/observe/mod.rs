@@ -17,7 +17,7 @@ use leadsman_core::observed::{Endpoints, Look, Observed};
 use serde_json::Value;
 
 use super::context::Context;
-use super::copies::{Copy, Port, ServiceCopy, SetCopy, SliceCopy, endpoints};
+use super::copies::{Copy, Port, ServiceCopy, SetCopy, SliceCopy, endpoints, key_of};
 use super::memory::Memory;
 use super::subject::Subject;
 use crate::cluster::kinds;
@@ -93,7 +93,7 @@ pub async fn observe(context: &Context, subject: &Subject, memory: &mut Memory, 
     let everything_read = !matches!(sets, Look::Stale)
         && ![&stable, &canary].into_iter().any(|service| matches!(service, Look::Stale))
         && !routes.iter().any(|(_, route)| matches!(route, Look::Stale));
-    let slices = slices(context, subject).await;
+    let slices = slices(context, subject, live).await;
     let answers = context.desk.answers(&subject.key);
     let observed = Observed {
         // After everything that it dates.
@@ -120,13 +120,18 @@ pub async fn observe(context: &Context, subject: &Subject, memory: &mut Memory, 
 }
 
 /// The slices of both Services; none while they are not known, which never counts as endpoints.
-async fn slices(context: &Context, subject: &Subject) -> Vec<Arc<SliceCopy>> {
+async fn slices(context: &Context, subject: &Subject, live: bool) -> Vec<Arc<SliceCopy>> {
     let store = &context.caches.slices;
-    if store.is_doubtful() {
+    if live || store.is_doubtful() {
         let cluster = context.cluster.within(reading::PATIENCE);
         let slices = cluster.objects(&kinds::ENDPOINT_SLICES, &subject.key.namespace);
         if let Ok(listed) = slices.list(&format!("{ROLLOUT_LABEL}={}", subject.key.name)).await {
-            return listed.iter().map(|slice| Arc::new(SliceCopy::of(slice))).collect();
+            let read = |slice| (key_of(slice), Arc::new(SliceCopy::of(slice)));
+            let listed: Vec<_> = listed.iter().map(read).collect();
+            for (key, slice) in &listed {
+                store.learn(key, slice);
+            }
+            return listed.into_iter().map(|(_, slice)| slice).collect();
         }
     }
     if store.is_synced() {
