@@ -80,9 +80,14 @@ pub fn kustomization(namespace: &str, name: &str, spec: Value) -> Value {
 
 /// `spec.ignore` with which the weights of a route are left to whoever writes them.
 pub fn weights_left_alone(kind: RouteKind) -> Value {
+    let (object, list) = match kind {
+        RouteKind::VirtualService => ("VirtualService", "/spec/http/0/route"),
+        RouteKind::GrpcRouteGateway => ("GRPCRoute", "/spec/rules/0/backendRefs"),
+        RouteKind::HttpRouteGateway | RouteKind::HttpRouteService => ("HTTPRoute", "/spec/rules/0/backendRefs"),
+    };
     json!({"ignore": [{
-        "target": {"kind": "HTTPRoute", "name": kind.route_name().name},
-        "paths": ["/spec/rules/0/backendRefs/0/weight", "/spec/rules/0/backendRefs/1/weight"],
+        "target": {"kind": object, "name": kind.route_name().name},
+        "paths": [format!("{list}/0/weight"), format!("{list}/1/weight")],
     }]})
 }
 

@@ -1,25 +1,29 @@
 //! The spare node is drained while a bad release goes back: stable loses pods, and others take a quarter of a minute to be
-//! ready in their place.
+//! ready in their place. With `--full`, the node is lost without a word.
 
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::api::ListParams;
+use kube::api::{Api, ListParams};
 use leadsman_api::names::REVISION_LABEL;
-use leadsman_bed::SPARE_NODE;
+use leadsman_bed::{Bed, SPARE_NODE};
+use leadsman_e2e::account::account;
 use leadsman_e2e::metrics::success_rate;
+use leadsman_e2e::rollout::SETTLE;
 use leadsman_e2e::routes::{APP, STABLE};
 use leadsman_e2e::runtime::blocking;
 use leadsman_e2e::timeline::{Change, weights};
-use leadsman_e2e::{App, Load, Namespace, RolloutBuilder, RouteKind, figures, pause, set_weight};
+use leadsman_e2e::wait::wait_for;
+use leadsman_e2e::{App, Load, Namespace, RolloutBuilder, RouteKind, figures, pause, pause_until_promoted, set_weight};
 use libtest_mimic::Trial;
 use serde_json::json;
 use tokio::sync::Mutex;
 
-use crate::harness::{now, scenario};
+use crate::harness::{full, now, scenario};
+use crate::people::command;
 
 const KIND: RouteKind = RouteKind::HttpRouteGateway;
 const REPLICAS: u32 = 4;
@@ -29,10 +33,14 @@ const TEMPLATE: &str = "/spec/template/spec";
 static NODE: Mutex<()> = Mutex::const_new(());
 
 pub fn trials() -> Vec<Trial> {
-    vec![
+    let mut trials = vec![
         scenario("rollback-while-a-node-drains-half-of-stable", |ns| async move { drained(&ns, 2).await }),
         scenario("rollback-while-a-node-drains-most-of-stable", |ns| async move { drained(&ns, 3).await }),
-    ]
+    ];
+    if full() {
+        trials.push(scenario("rollback-after-a-node-was-lost", |ns| async move { lost(&ns).await }));
+    }
+    trials
 }
 
 /// Pods that may be on the spare node, and take 15 s to be ready. Of four of a revision, `on_spare` come to be there.
@@ -92,9 +100,9 @@ async fn drained(namespace: &Namespace, on_spare: u32) -> Result<()> {
 
 async fn goes_back(namespace: &Namespace, drained_at: f64) -> Result<()> {
     let ready = ready_of_stable(namespace).await?;
-    figures::record(&namespace.scenario, "stable ready after the drain", ready);
+    figures::record(&namespace.scenario, "stable ready when it goes back", ready);
     namespace.until_rolled_back(Duration::from_mins(2)).await?;
-    figures::record(&namespace.scenario, "drain to rolled back s", figures::rounded(now() - drained_at));
+    figures::record(&namespace.scenario, "drained to rolled back s", figures::rounded(now() - drained_at));
     Ok(())
 }
 
@@ -132,6 +140,56 @@ async fn node(namespace: &Namespace, verb: &str) -> Result<()> {
         Ok(())
     })
     .await
+}
+
+/// Half of stable is on a node that loses its power. Until Kubernetes knows, requests to it are lost, whoever sends them;
+/// from then on none is, and the way back is as after a drain.
+async fn lost(namespace: &Namespace) -> Result<()> {
+    let _alone = NODE.lock().await;
+    let rollout = RolloutBuilder::new(&namespace.name, KIND)
+        .replicas(REPLICAS)
+        .steps(&[set_weight(WEIGHT), pause_until_promoted()]);
+    let next = rollout.version("v2");
+    node(namespace, "uncordon").await?;
+    let rollout = spread(&rollout, 2);
+    namespace.deploy(&rollout).await?;
+    ensure!(pods_on_spare(namespace, &rollout.hash()).await? == 2, "half of stable is to be on the spare node");
+    let mut load = Load::through(namespace, KIND, 100.0).await?;
+    namespace.declare(&next).await?;
+    namespace.until_weight(&next, i32::try_from(WEIGHT)?).await?;
+
+    let bed = namespace.cluster.bed.clone();
+    blocking(move || bed.lose_spare_node()).await?;
+    let lost_at = now();
+    let after = goes_back_after_the_loss(namespace, &next, lost_at).await;
+    blocking(|| Bed::up().map(drop)).await?;
+    let known_at = after?;
+    load.until_more(200).await?;
+    let account = account(load.finish().await?, &[]);
+    let late = account.lost.iter().filter(|it| !(lost_at - 1.0..known_at).contains(&it.sent)).count();
+    ensure!(late == 0, "{late} requests were lost while the node was there, or after it was known to be gone");
+    figures::record(&namespace.scenario, "lost with the node", account.lost.len());
+    judge(namespace, 2, lost_at)
+}
+
+/// Gives the instant from which nothing is sent to the node any more.
+async fn goes_back_after_the_loss(namespace: &Namespace, next: &RolloutBuilder, lost_at: f64) -> Result<f64> {
+    let nodes: Api<Node> = Api::all(namespace.cluster.client.clone());
+    let unready = |node: Option<&Node>| {
+        let conditions = node.and_then(|it| it.status.as_ref()?.conditions.as_ref());
+        conditions.is_some_and(|all| all.iter().any(|it| it.type_ == "Ready" && it.status != "True"))
+    };
+    wait_for(nodes, SPARE_NODE, "to be known to be gone", Duration::from_secs(90), unready).await?;
+    let mut look = tokio::time::interval(Duration::from_millis(200));
+    while ready_of_stable(namespace).await? > 2 {
+        look.tick().await;
+    }
+    // As long as a change is given to reach every proxy.
+    let known_at = now() + SETTLE;
+    figures::record(&namespace.scenario, "lost to known s", figures::rounded(known_at - lost_at));
+    command(namespace, "abort", next).await?;
+    goes_back(namespace, lost_at).await?;
+    Ok(known_at)
 }
 
 async fn pods_on_spare(namespace: &Namespace, hash: &str) -> Result<usize> {

@@ -24,7 +24,6 @@ use serde_json::{Value, json};
 use crate::harness::{now, scenario};
 use crate::people::command;
 
-const KIND: RouteKind = RouteKind::HttpRouteGateway;
 const FLUX: &str = "system:serviceaccount:flux-system:kustomize-controller";
 /// Two intervals, and the time that a release's first steps take.
 const SOON: Duration = Duration::from_mins(1);
@@ -40,14 +39,15 @@ pub fn trials() -> Vec<Trial> {
 /// What is in Git: a file for each object that belongs to the Rollout.
 struct Declared<'a> {
     namespace: &'a Namespace,
+    kind: RouteKind,
     repository: Repository,
 }
 
 impl<'a> Declared<'a> {
     /// A repository with the first version, and Flux on it.
-    async fn start(namespace: &'a Namespace, first: &RolloutBuilder, delivery: Value) -> Result<Self> {
+    async fn start(namespace: &'a Namespace, kind: RouteKind, first: &RolloutBuilder, delivery: Value) -> Result<Self> {
         let name = &namespace.name;
-        let declared = Self { namespace, repository: Repository::create(namespace).await? };
+        let declared = Self { namespace, kind, repository: Repository::create(namespace).await? };
         let service = |it: &str, selector: &[(&str, &str)]| App::service(name, it, selector);
         let note = json!({
             "apiVersion": "v1",
@@ -58,7 +58,7 @@ impl<'a> Declared<'a> {
             ("delivery/service.yaml", service(APP, &[("app", APP)])),
             ("delivery/stable.yaml", service(STABLE, &[])),
             ("delivery/canary.yaml", service(CANARY, &[])),
-            ("delivery/route.yaml", KIND.manifest(name)),
+            ("delivery/route.yaml", kind.manifest(name)),
             ("delivery/analysis.yaml", template(name, "success-rate", &[success_rate()])),
             ("delivery/autoscaler.yaml", autoscaler(name, 2)),
             ("delivery/rollout.yaml", manifest(first)),
@@ -148,54 +148,71 @@ async fn until_selected(namespace: &Namespace) -> Result<()> {
     wait_for(namespace.api::<HorizontalPodAutoscaler>(), APP, "to ask for metrics", SOON, asked).await.map(drop)
 }
 
-/// How often Flux looked at the route between two instants: each time it asks what applying it would change.
-fn syncs(namespace: &Namespace, from: f64, to: f64) -> Result<usize> {
-    let is_look = |uri: &str| uri.contains("/httproutes/") && uri.contains("dryRun=All");
-    let requests = namespace.requests()?;
-    let looks = requests.iter().filter(|it| it.user() == FLUX && it.verb == "patch" && is_look(&it.uri));
-    Ok(looks.filter(|it| (from..to).contains(&seconds(it.request_received_timestamp))).count())
-}
+impl Declared<'_> {
+    /// How often Flux looked at the route since an instant: each time it asks what applying it would change.
+    fn syncs(&self, from: f64) -> Result<usize> {
+        let place = format!("/{}/", self.kind.route_name().resource());
+        let requests = self.namespace.requests()?;
+        let looks = requests.iter().filter(|it| it.user() == FLUX && it.verb == "patch" && it.uri.contains(&place));
+        let tried = looks.filter(|it| it.uri.contains("dryRun=All"));
+        Ok(tried.filter(|it| seconds(it.request_received_timestamp) >= from).count())
+    }
 
-/// Waits for more of Flux's syncs, which nobody announces but the audit log.
-async fn until_synced(namespace: &Namespace, from: f64, times: usize) -> Result<()> {
-    let mut look = tokio::time::interval(Duration::from_secs(1));
-    let looking = async {
-        while syncs(namespace, from, f64::MAX)? < times {
-            look.tick().await;
+    /// Waits for more of Flux's syncs, which nobody announces but the audit log.
+    async fn until_synced(&self, times: usize) -> Result<()> {
+        let from = now();
+        let mut look = tokio::time::interval(Duration::from_secs(1));
+        let looking = async {
+            while self.syncs(from)? < times {
+                look.tick().await;
+            }
+            anyhow::Ok(())
+        };
+        let limit = Duration::from_secs(20) * u32::try_from(times)?;
+        tokio::time::timeout(limit, looking).await.with_context(|| format!("not {times} syncs within {limit:?}"))?
+    }
+
+    fn weights(&self) -> Result<Vec<Change<f64>>> {
+        Ok(weights(&self.namespace.requests()?, &self.kind.route_name()))
+    }
+
+    /// The changes of the weights by Flux, other than the first, which is the route's making.
+    fn resets(&self) -> Result<Vec<Change<f64>>> {
+        Ok(self.weights()?.into_iter().skip(1).filter(|it| it.by == FLUX).collect())
+    }
+
+    /// Fails when Flux wrote a weight or a selector.
+    fn expect_left_alone(&self) -> Result<()> {
+        let resets = self.resets()?;
+        ensure!(resets.is_empty(), "Flux wrote weights that it is to leave alone: {resets:?}");
+        for service in [STABLE, CANARY] {
+            let bindings = bindings(&self.namespace.requests()?, service);
+            ensure!(bindings.iter().all(|it| it.by != FLUX), "Flux wrote a selector of {service}: {bindings:?}");
         }
-        anyhow::Ok(())
-    };
-    let limit = Duration::from_secs(15) * u32::try_from(times)?;
-    tokio::time::timeout(limit, looking).await.with_context(|| format!("not {times} syncs within {limit:?}"))?
-}
-
-/// The changes of the weights by Flux; none are wanted where it leaves them alone.
-fn resets(namespace: &Namespace) -> Result<Vec<Change<f64>>> {
-    let all = weights(&namespace.requests()?, &KIND.route_name());
-    // The first is the route's making.
-    Ok(all.into_iter().skip(1).filter(|it| it.by == FLUX).collect())
+        figures::record(&self.namespace.scenario, "syncs", self.syncs(0.0)?);
+        Ok(())
+    }
 }
 
 /// A release under an autoscaler, then another that Git takes back in its middle. Weights are left to us by `spec.ignore`.
 async fn release(namespace: &Namespace) -> Result<()> {
-    let steps = [set_weight(50), pause_until_promoted()];
-    let rollout = RolloutBuilder::new(&namespace.name, KIND).steps(&steps);
-    let git = Declared::start(namespace, &rollout, weights_left_alone(KIND)).await?;
+    let kind = RouteKind::HttpRouteGateway;
+    let rollout = RolloutBuilder::new(&namespace.name, kind).steps(&[set_weight(50), pause_until_promoted()]);
+    let git = Declared::start(namespace, kind, &rollout, weights_left_alone(kind)).await?;
     let health = flux::kustomization(&namespace.name, HEALTH, health_of_rollout(&namespace.name));
     namespace.until("to be of the autoscaler's size", SOON, scaled_to(2)).await?;
     namespace.apply(&health).await?;
     git.note_health("at rest", HEALTH, Kstatus::Current).await?;
-    let mut load = Load::through(namespace, KIND, 60.0).await?;
+    let mut load = Load::through(namespace, kind, 60.0).await?;
 
     let next = rollout.version("v2");
     git.commit(&next).await?;
     namespace.until_weight(&next, 50).await?;
-    let in_force = now();
     git.note_health("in a release", HEALTH, Kstatus::InProgress).await?;
     git.repository.commit("scale", &[("delivery/autoscaler.yaml", autoscaler(&namespace.name, 4))]).await?;
     until_ready(namespace, &next.hash(), 2).await?;
     until_ready(namespace, &rollout.hash(), 4).await?;
-    until_synced(namespace, in_force, 3).await?;
+    git.until_synced(2).await?;
     let seen = namespace.until("to keep its share", Duration::from_secs(5), |it| weight_in_force(it) == 50).await?;
     ensure!(seen.spec.replicas == 4, "Flux took the size back: {}", seen.spec.replicas);
     until_selected(namespace).await?;
@@ -217,27 +234,21 @@ async fn release(namespace: &Namespace) -> Result<()> {
 
     load.until_more(60).await?;
     namespace.close(&mut load, &[]).await?;
-    let resets = resets(namespace)?;
-    ensure!(resets.is_empty(), "Flux wrote weights that it is to leave alone: {resets:?}");
-    let foreign = |service: &str| -> Result<_> {
-        Ok(bindings(&namespace.requests()?, service).into_iter().filter(|it| it.by == FLUX).count())
-    };
-    ensure!(foreign(STABLE)? + foreign(CANARY)? == 0, "Flux wrote a selector");
-    figures::record(&namespace.scenario, "syncs", syncs(namespace, 0.0, f64::MAX)?);
-    Ok(())
+    git.expect_left_alone()
 }
 
 /// A bad release, its revert in Git, and a good one, as seen by a Kustomization that waits for what it applied.
 async fn rollback(namespace: &Namespace) -> Result<()> {
-    let rollout = RolloutBuilder::new(&namespace.name, KIND).steps(&[set_weight(30), pause("12s")]);
-    let mut delivery = weights_left_alone(KIND);
+    let kind = RouteKind::VirtualService;
+    let rollout = RolloutBuilder::new(&namespace.name, kind).steps(&[set_weight(30), pause("12s")]);
+    let mut delivery = weights_left_alone(kind);
     if let Some(spec) = delivery.as_object_mut() {
         spec.extend([("wait".to_owned(), json!(true)), ("timeout".to_owned(), json!("5m"))]);
     }
-    let git = Declared::start(namespace, &rollout, delivery).await?;
+    let git = Declared::start(namespace, kind, &rollout, delivery).await?;
     namespace.until("to be of the autoscaler's size", SOON, scaled_to(2)).await?;
     git.note_health("at rest", DELIVERY, Kstatus::Current).await?;
-    let mut load = Load::through(namespace, KIND, 60.0).await?;
+    let mut load = Load::through(namespace, kind, 60.0).await?;
 
     let bad = rollout.app(App { error_rate: 0.3, ..App::new("v2") });
     git.commit(&bad).await?;
@@ -249,16 +260,15 @@ async fn rollback(namespace: &Namespace) -> Result<()> {
     ensure!(stalled.2.contains("success-rate is"), "the reason is in the condition: {}", stalled.2);
     git.note_health("rolled back", DELIVERY, Kstatus::Failed).await?;
     // Applied again and again, it is not tried again.
-    until_synced(namespace, now(), 2).await?;
+    git.until_synced(2).await?;
     namespace.until_rolled_back(Duration::from_secs(5)).await?;
 
-    let before = weights(&namespace.requests()?, &KIND.route_name()).len();
+    let before = git.weights()?.len();
     git.repository.revert().await?;
     let back = namespace.until("to be Healthy", SOON, |it| is_current(it) && phase(it) == Some(Phase::Healthy)).await?;
     ensure!(stable_hash(&back) == Some(&rollout.hash()), "{:?}", back.status);
     git.note_health("reverted", DELIVERY, Kstatus::Current).await?;
-    let after = weights(&namespace.requests()?, &KIND.route_name()).len();
-    ensure!(before == after, "a revert after a rollback moves nothing");
+    ensure!(before == git.weights()?.len(), "a revert after a rollback moves nothing");
 
     let good = rollout.version("v3");
     git.commit(&good).await?;
@@ -269,17 +279,16 @@ async fn rollback(namespace: &Namespace) -> Result<()> {
     load.until_more(60).await?;
     let account = namespace.close(&mut load, &["v2"]).await?;
     ensure!(account.own_failures > 0, "the bad release failed nothing");
-    let resets = resets(namespace)?;
-    ensure!(resets.is_empty(), "Flux wrote weights that it is to leave alone: {resets:?}");
-    Ok(())
+    git.expect_left_alone()
 }
 
 /// Flux as it is without `spec.ignore`: each sync writes Git's 100/0. Put back within a second, and no contention.
 async fn resets_weights(namespace: &Namespace) -> Result<()> {
-    let rollout = RolloutBuilder::new(&namespace.name, KIND).steps(&[set_weight(40), pause("75s")]);
-    let git = Declared::start(namespace, &rollout, json!({})).await?;
+    let kind = RouteKind::HttpRouteGateway;
+    let rollout = RolloutBuilder::new(&namespace.name, kind).steps(&[set_weight(40), pause("75s")]);
+    let git = Declared::start(namespace, kind, &rollout, json!({})).await?;
     namespace.until("to be of the autoscaler's size", SOON, scaled_to(2)).await?;
-    let mut load = Load::through(namespace, KIND, 60.0).await?;
+    let mut load = Load::through(namespace, kind, 60.0).await?;
     let next = rollout.version("v2");
     git.commit(&next).await?;
     let promoted = namespace
@@ -296,8 +305,7 @@ async fn resets_weights(namespace: &Namespace) -> Result<()> {
     namespace.until_promoted(&next).await?;
     load.until_more(60).await?;
 
-    let all = weights(&namespace.requests()?, &KIND.route_name());
-    let resets = resets(namespace)?;
+    let (all, resets) = (git.weights()?, git.resets()?);
     // The last may have come when the release was over.
     let healed: Vec<_> = resets
         .iter()
