@@ -12,7 +12,7 @@ use leadsman_e2e::flux::{
     self, DELIVERY, HEALTH, Kstatus, Said, health_of_rollout, kstatus, until_delivered, until_said, weights_left_alone,
 };
 use leadsman_e2e::git::Repository;
-use leadsman_e2e::metrics::{success_rate, template};
+use leadsman_e2e::metrics::{success_rate, template, with};
 use leadsman_e2e::routes::{APP, CANARY, STABLE};
 use leadsman_e2e::status::{condition, is_current, message, phase, stable_hash, weight_in_force};
 use leadsman_e2e::timeline::{Change, bindings, weights};
@@ -194,7 +194,8 @@ impl Declared<'_> {
     }
 }
 
-/// A release under an autoscaler, then another that Git takes back in its middle. Weights are left to us by `spec.ignore`.
+/// A release under an autoscaler, in which Git also changes the route and a Service in other ways; then another that Git
+/// takes back in its middle. Weights are left to us by `spec.ignore`.
 async fn release(namespace: &Namespace) -> Result<()> {
     let kind = RouteKind::HttpRouteGateway;
     let rollout = RolloutBuilder::new(&namespace.name, kind).steps(&[set_weight(50), pause_until_promoted()]);
@@ -209,7 +210,14 @@ async fn release(namespace: &Namespace) -> Result<()> {
     git.commit(&next).await?;
     namespace.until_weight(&next, 50).await?;
     git.note_health("in a release", HEALTH, Kstatus::InProgress).await?;
-    git.repository.commit("scale", &[("delivery/autoscaler.yaml", autoscaler(&namespace.name, 4))]).await?;
+    let touched = with(App::service(&namespace.name, STABLE, &[]), "/metadata/annotations", json!({"team": "shop"}));
+    let timeouts = with(kind.manifest(&namespace.name), "/spec/rules/0/timeouts", json!({"request": "10s"}));
+    let changes = [
+        ("delivery/autoscaler.yaml", autoscaler(&namespace.name, 4)),
+        ("delivery/stable.yaml", touched),
+        ("delivery/route.yaml", timeouts),
+    ];
+    until_delivered(namespace, &git.repository.commit("scale, and touch what we write to", &changes).await?).await?;
     until_ready(namespace, &next.hash(), 2).await?;
     until_ready(namespace, &rollout.hash(), 4).await?;
     git.until_synced(2).await?;
