@@ -200,6 +200,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn what_is_waited_for_is_looked_at_three_times_and_again_once_something_has_moved() {
+        let (mut memory, began) = (Memory::default(), Instant::now());
+        let mut looked = Vec::new();
+        while let Some(at) = memory.look_again() {
+            assert!(!memory.takes_a_look(), "not before it is due");
+            assert_eq!(memory.look_again(), Some(at), "passes in between do not put it off");
+            tokio::time::advance(at.duration_since(Instant::now())).await;
+            assert!(memory.takes_a_look());
+            looked.push(began.elapsed().as_secs());
+        }
+        assert!(matches!(looked[..], [4..=6, 12..=18, 28..=42]), "{looked:?}");
+        memory.looks_no_more();
+        assert!(memory.look_again().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn the_server_may_ask_for_more_time() {
         let (mut memory, now) = (Memory::default(), Instant::now());
         let status = kube::core::Status::failure("slow down", "TooManyRequests").with_code(429).boxed();

@@ -188,7 +188,10 @@ async fn a_server_that_is_gone_for_a_minute_delays_and_does_not_corrupt() {
         for kind in kind::ALL {
             bed.server.close_watches(kind);
         }
+        let before = bed.server.requests().len();
         seconds(60).await;
+        let tries = bed.server.requests().len() - before;
+        assert!(tries < 2_000, "{tries} requests of two instances in a minute");
         bed.server.heal();
         // Who led has lost the lease, and ends to be started anew; whoever is left goes on.
         assert!(operator.has_ended());

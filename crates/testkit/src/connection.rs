@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::Body;
 use futures::stream::{StreamExt, unfold};
@@ -139,6 +140,8 @@ impl Connection {
             tokio::time::sleep(*delay).await;
         }
         if let Some(Fault::Gone) = &fault {
+            // Time passes, so that a client that tries again without a pause is one that a test can count.
+            tokio::time::sleep(Duration::from_millis(1)).await;
             return Err(NoAnswer("connection refused"));
         }
         let response = match &fault {
