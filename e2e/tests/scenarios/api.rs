@@ -30,7 +30,7 @@ async fn slow(namespace: &Namespace, wire: &Wire) -> Result<()> {
         pause("3s"),
     ]);
     namespace.deploy(&rollout).await?;
-    let mut load = Load::through(namespace, kind, 200.0).await?;
+    let mut load = Load::through(namespace, kind, 100.0).await?;
     wire.delay(Duration::from_secs(2));
     let good = rollout.version("v2");
     let began = Instant::now();

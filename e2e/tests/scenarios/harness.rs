@@ -79,8 +79,8 @@ pub fn zero_after(namespace: &Namespace, route: &RouteName, instant: f64) -> Res
     Ok(last.done - instant)
 }
 
-/// Set to anything but 0: scenarios that take many minutes take them.
-const FULL_VARIABLE: &str = "LEADSMAN_E2E_FULL";
+/// Set by `cargo xtask test --full`: scenarios that take many minutes take them.
+const FULL_VARIABLE: &str = "LEADSMAN_FULL";
 
 /// Whether there is time for everything.
 pub fn full() -> bool {

@@ -29,7 +29,7 @@ use std::process::ExitCode;
 use libtest_mimic::Arguments;
 
 /// Scenarios mostly wait: for pods, for pauses, for windows to fill.
-const SIDE_BY_SIDE: usize = 8;
+const SIDE_BY_SIDE: usize = 10;
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();

@@ -165,7 +165,7 @@ async fn pods(namespace: &Namespace) -> Result<()> {
     let rollout =
         RolloutBuilder::new(&namespace.name, kind).replicas(4).steps(&[set_weight(50), pause_until_promoted()]);
     namespace.deploy(&rollout).await?;
-    let mut load = Load::through(namespace, kind, 200.0).await?;
+    let mut load = Load::through(namespace, kind, 100.0).await?;
     let slow = App { env: vec![("READY_AFTER_S".to_owned(), "6".to_owned())], ..App::new("v2") };
     let next = rollout.app(slow);
     namespace.declare(&next).await?;

@@ -54,7 +54,7 @@ async fn weak(namespace: &Namespace, loss: Loss, kind: RouteKind) -> Result<()> 
         .app(slow_start)
         .steps(&[set_weight(40), pause_until_promoted()]);
     namespace.deploy(&rollout).await?;
-    let mut load = Load::through(namespace, kind, 200.0).await?;
+    let mut load = Load::through(namespace, kind, if loss == Loss::Deleted { 200.0 } else { 100.0 }).await?;
     let mut crashes = Vec::new();
     // What is lost, and the way back: at once where half is left, else by a quarter of the canary's share at a time.
     let cases = [(1, vec![0.0]), (2, vec![0.0]), (3, vec![30.0, 20.0, 10.0, 0.0])];

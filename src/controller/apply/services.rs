@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use leadsman_api::names::{REVISION_LABEL, ROLLOUT_LABEL};
+use leadsman_api::names::{FIELD_MANAGER, MANAGED_BY_LABEL, REVISION_LABEL, ROLLOUT_LABEL};
 use leadsman_core::names::{Hash, Side};
 use leadsman_core::observed::Look;
 use serde_json::{Value, json};
@@ -23,18 +23,16 @@ pub async fn bind(applying: &mut Applying<'_>, side: Side, hash: &Hash) -> Resul
     let mut fragment = fragment(applying, &name, service.as_deref());
     let mut selector = applying.subject.declared.match_labels.clone();
     selector.insert(REVISION_LABEL.to_owned(), hash.to_string());
-    set(
-        &mut fragment,
-        "metadata",
-        "labels",
-        json!({
-            ROLLOUT_LABEL: &*applying.subject.key.name,
-            REVISION_LABEL: hash.as_str(),
-        }),
-    );
+    let mut labels = json!({
+        ROLLOUT_LABEL: &*applying.subject.key.name,
+        REVISION_LABEL: hash.as_str(),
+    });
     set(&mut fragment, "spec", "selector", json!(selector));
     let ours = service.as_ref().is_none_or(|service| is_created_by(applying.subject, service));
     if ours {
+        if let Some(labels) = labels.as_object_mut() {
+            labels.insert(MANAGED_BY_LABEL.to_owned(), json!(FIELD_MANAGER));
+        }
         let ports = applying.around.ports(side).filter(|ports| !ports.is_empty());
         let Some(ports) = ports else {
             return Err(Error::Unsendable(format!(
@@ -45,6 +43,7 @@ pub async fn bind(applying: &mut Applying<'_>, side: Side, hash: &Hash) -> Resul
         set(&mut fragment, "spec", "type", json!("ClusterIP"));
         set(&mut fragment, "metadata", "ownerReferences", json!([applying.subject.owner_reference()]));
     }
+    set(&mut fragment, "metadata", "labels", labels);
     // One that was not there is created without force: should somebody have been faster, that is a conflict.
     let force = service.is_some();
     let services = applying.context.cluster.objects(&kinds::SERVICES, &applying.subject.key.namespace);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use leadsman_api::names::{REVISION_LABEL, ROLLOUT_LABEL};
+use leadsman_api::names::{FIELD_MANAGER, MANAGED_BY_LABEL, REVISION_LABEL, ROLLOUT_LABEL};
 use serde_json::{Value, json};
 
 use super::{Controller, Copy, Identity, label, text};
@@ -15,6 +15,8 @@ pub struct ServiceCopy {
     pub rollout: Option<Box<str>>,
     /// Its label `leadsman.dev/revision`.
     pub revision: Option<Box<str>>,
+    /// The operator made it, by its label.
+    pub is_made_by_us: bool,
     /// `spec.selector`.
     pub selector: BTreeMap<String, String>,
     /// `spec.type` is `ExternalName`.
@@ -88,6 +90,7 @@ impl Copy for ServiceCopy {
             identity: Identity::of(object),
             rollout: label(object, ROLLOUT_LABEL).map(Into::into),
             revision: label(object, REVISION_LABEL).map(Into::into),
+            is_made_by_us: label(object, MANAGED_BY_LABEL) == Some(FIELD_MANAGER),
             selector: selector.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect(),
             is_external: text(object, "/spec/type") == Some("ExternalName"),
             publishes_not_ready: object.pointer("/spec/publishNotReadyAddresses") == Some(&Value::Bool(true)),
@@ -108,6 +111,7 @@ impl Copy for ServiceCopy {
         self.identity.uid == other.identity.uid
             && self.rollout == other.rollout
             && self.revision == other.revision
+            && self.is_made_by_us == other.is_made_by_us
             && self.selector == other.selector
             && self.is_external == other.is_external
             && self.publishes_not_ready == other.publishes_not_ready

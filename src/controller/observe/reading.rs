@@ -13,8 +13,9 @@ use crate::controller::key::Key;
 use crate::controller::overlay::{Overlay, Sight};
 use crate::controller::store::{Cached, Store};
 
-/// How long a pass waits for one read: it has decisions to take.
-pub const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a pass waits for one read. It is made only where nothing else will do, so that a server which is slow must be
+/// given the time: a pass that gave up each time would never get any further.
+pub const PATIENCE: Duration = crate::cluster::TIMEOUT;
 
 /// Looks at one object. With `live` it is read from the API server whatever the cache says.
 ///

@@ -57,13 +57,23 @@ pub fn judge(
         bound: bound(&subject.key.name, service).map(Hash::new),
         created_by_us,
         conflict: conflict(subject, service).map(|what| format!("Service {name} cannot be used: {what}")),
-        ports_differ: created_by_us && ports.is_some_and(|ports| !same_ports(ports, &service.ports)),
+        // An orphan is written once more, which gives it its owner.
+        ports_differ: created_by_us
+            && (service.controller.is_none() || ports.is_some_and(|ports| !same_ports(ports, &service.ports))),
     })
 }
 
-/// Whether the Rollout is the Service's controller.
+/// Whether we made the Service for this Rollout: it is its controller, or will be again. A Rollout that was deleted without
+/// what belongs to it leaves Services behind that nobody controls; they are no Service of Git's.
 pub fn is_created_by(subject: &Subject, service: &ServiceCopy) -> bool {
-    service.controller.as_ref().is_some_and(|owner| *owner.uid == *subject.uid)
+    match &service.controller {
+        Some(owner) => *owner.uid == *subject.uid,
+        None => is_orphan_of(&subject.key.name, service),
+    }
+}
+
+fn is_orphan_of(rollout: &str, service: &ServiceCopy) -> bool {
+    service.controller.is_none() && service.is_made_by_us && service.rollout.as_deref() == Some(rollout)
 }
 
 fn is_marked(rollout: &str, service: &ServiceCopy) -> bool {
@@ -218,6 +228,20 @@ mod tests {
         };
         assert_eq!(of("abc", "abc").as_deref(), Some("abc"));
         assert_eq!(of("abc", "def"), None);
+    }
+
+    #[test]
+    fn a_service_that_we_made_and_nobody_owns_is_ours_again_and_one_of_gits_is_not() {
+        let of = |labels: Value, owners: Value| {
+            is_orphan_of("shop", &ServiceCopy::of(&json!({"metadata": {"labels": labels, "ownerReferences": owners}})))
+        };
+        let made = json!({ROLLOUT_LABEL: "shop", REVISION_LABEL: "abc", "app.kubernetes.io/managed-by": "leadsman"});
+        let declared = json!({ROLLOUT_LABEL: "shop", REVISION_LABEL: "abc", "app.kubernetes.io/managed-by": "Helm"});
+        let owner = json!([{"kind": "Rollout", "name": "shop", "uid": "1", "controller": true}]);
+        assert!(of(made.clone(), json!([])));
+        assert!(!of(made, owner));
+        assert!(!of(declared, json!([])));
+        assert!(!of(json!({"app.kubernetes.io/managed-by": "leadsman"}), json!([])));
     }
 
     #[test]
