@@ -84,9 +84,9 @@ impl Cluster {
         for namespace in api.list(&ListParams::default().labels(RUN_LABEL)).await? {
             let run = namespace.labels().get(RUN_LABEL).cloned().unwrap_or_default();
             let kept = namespace.annotations().contains_key(crate::namespace::KEEP_ANNOTATION);
-            if !kept && namespace.metadata.deletion_timestamp.is_none() && !Path::new("/proc").join(&run).exists() {
-                crate::objects::remove_finalizers(&self.client, &namespace.name_any()).await?;
+            if !kept && !Path::new("/proc").join(&run).exists() {
                 let _ = api.delete(&namespace.name_any(), &DeleteParams::background()).await;
+                crate::objects::remove_finalizers(&self.client, &namespace.name_any()).await?;
             }
         }
         Ok(())

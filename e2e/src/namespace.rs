@@ -101,10 +101,10 @@ impl Namespace {
             println!("{}: kept: namespace {}", self.scenario, self.name);
             return Ok(());
         }
-        remove_finalizers(&self.cluster.client, &self.name).await?;
         let api: Api<KubernetesNamespace> = Api::all(self.cluster.client.clone());
         api.delete(&self.name, &DeleteParams::background()).await?;
-        Ok(())
+        // Only now: in a namespace that is on its way out nobody, such as Flux, can make a Rollout anew.
+        remove_finalizers(&self.cluster.client, &self.name).await
     }
 
     /// The routes of a kind in it.

@@ -75,11 +75,15 @@ pub(crate) async fn remove_finalizers(client: &Client, namespace: &str) -> Resul
     let rollouts: Api<Rollout> = Api::namespaced(client.clone(), namespace);
     for rollout in rollouts.list(&ListParams::default()).await? {
         let name = rollout.name_any();
-        rollouts.delete(&name, &DeleteParams::background()).await?;
         let none = json!({"metadata": {"finalizers": null}});
-        match rollouts.patch(&name, &PatchParams::default(), &Patch::Merge(none)).await {
+        let removed = async {
+            rollouts.delete(&name, &DeleteParams::background()).await?;
+            rollouts.patch(&name, &PatchParams::default(), &Patch::Merge(none)).await.map(drop)
+        };
+        match removed.await {
+            // Somebody else was faster.
             Err(kube::Error::Api(status)) if status.code == 404 => {}
-            other => drop(other?),
+            other => other?,
         }
     }
     Ok(())
