@@ -7,42 +7,52 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 
-/// Any JSON, with texts that mean something to one parser or another among its leaves.
+/// Texts that mean something to one parser or another.
+const TEXTS: [&str; 19] = [
+    "",
+    " ",
+    "0",
+    "-1s",
+    "99999999999999999999h",
+    "1m30s",
+    "2026-11-23T12:00:00Z",
+    "+999999-13-45",
+    "{{",
+    "{{window}}",
+    "{{args.threshold}}",
+    "promote/abc/1",
+    "value >",
+    "result.all(v, v > 0.0)",
+    "http://[::1",
+    "a/b~c",
+    "ä\u{0}\u{202e}",
+    "True",
+    "podinfo-canary",
+];
+
+/// Any JSON.
 pub fn anything() -> impl Strategy<Value = Value> {
-    let texts = [
-        "",
-        " ",
-        "0",
-        "-1s",
-        "99999999999999999999h",
-        "1m30s",
-        "2026-11-23T12:00:00Z",
-        "+999999-13-45",
-        "{{",
-        "{{window}}",
-        "{{args.threshold}}",
-        "promote/abc/1",
-        "value >",
-        "result.all(v, v > 0.0)",
-        "http://[::1",
-        "a/b~c",
-        "ä\u{0}\u{202e}",
-        "True",
-        "podinfo-canary",
-    ];
+    let texts = prop_oneof![prop::sample::select(TEXTS.to_vec()).prop_map(str::to_owned), "\\PC{0,20}"];
+    json(texts, "[a-zA-Z./~]{0,8}")
+}
+
+/// Any JSON with these texts and these keys.
+pub fn json(
+    texts: impl Strategy<Value = String> + 'static,
+    keys: impl Strategy<Value = String> + Clone + 'static,
+) -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::from),
-        any::<i64>().prop_map(Value::from),
-        any::<u64>().prop_map(Value::from),
-        any::<f64>().prop_map(Value::from),
-        prop::sample::select(texts.to_vec()).prop_map(Value::from),
-        "\\PC{0,20}".prop_map(Value::from),
+        1 => Just(Value::Null),
+        1 => any::<bool>().prop_map(Value::from),
+        1 => any::<i64>().prop_map(Value::from),
+        1 => any::<u64>().prop_map(Value::from),
+        1 => any::<f64>().prop_map(Value::from),
+        2 => texts.prop_map(Value::from),
     ];
-    leaf.prop_recursive(4, 32, 4, |inner| {
+    leaf.prop_recursive(8, 96, 4, move |inner| {
         prop_oneof![
             vec(inner.clone(), 0..4).prop_map(Value::Array),
-            vec(("[a-zA-Z./~]{0,8}", inner), 0..4).prop_map(|members| Value::Object(members.into_iter().collect())),
+            vec((keys.clone(), inner), 0..5).prop_map(|members| Value::Object(members.into_iter().collect())),
         ]
     })
 }

@@ -3,64 +3,52 @@
 use leadsman_core::split::Weight;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::super::{RouteKind, RouteRef, declared, patch, view};
 use super::{BACKENDS, patched};
 
-/// Any JSON, with keys and texts that the code looks for among others.
+/// Texts that the code looks for.
+const TEXTS: [&str; 10] = [
+    "podinfo-stable",
+    "podinfo-canary",
+    "podinfo-canary.shop",
+    "Service",
+    "Gateway",
+    "True",
+    "False",
+    "Accepted",
+    "shop",
+    "ä.",
+];
+/// Keys that it looks for.
+const KEYS: [&str; 21] = [
+    "metadata",
+    "spec",
+    "status",
+    "rules",
+    "http",
+    "route",
+    "backendRefs",
+    "destination",
+    "host",
+    "name",
+    "weight",
+    "parentRefs",
+    "parents",
+    "parentRef",
+    "conditions",
+    "type",
+    "status",
+    "generation",
+    "resourceVersion",
+    "port",
+    "a/b~c",
+];
+
 fn anything() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::from),
-        any::<i64>().prop_map(Value::from),
-        any::<u64>().prop_map(Value::from),
-        any::<f64>().prop_map(Value::from),
-        prop::sample::select(vec![
-            "podinfo-stable",
-            "podinfo-canary",
-            "podinfo-canary.shop",
-            "Service",
-            "Gateway",
-            "True",
-            "False",
-            "Accepted",
-            "shop",
-            "ä.",
-        ])
-        .prop_map(Value::from),
-    ];
-    leaf.prop_recursive(8, 96, 4, |inner| {
-        let keys = vec![
-            "metadata",
-            "spec",
-            "status",
-            "rules",
-            "http",
-            "route",
-            "backendRefs",
-            "destination",
-            "host",
-            "name",
-            "weight",
-            "parentRefs",
-            "parents",
-            "parentRef",
-            "conditions",
-            "type",
-            "status",
-            "generation",
-            "resourceVersion",
-            "port",
-            "a/b~c",
-        ];
-        prop_oneof![
-            vec(inner.clone(), 0..4).prop_map(Value::Array),
-            vec((prop::sample::select(keys), inner), 0..5).prop_map(|members| {
-                Value::Object(members.into_iter().map(|(key, value)| (key.to_owned(), value)).collect::<Map<_, _>>())
-            }),
-        ]
-    })
+    let one_of = |words: &[&'static str]| prop::sample::select(words.to_vec()).prop_map(str::to_owned);
+    crate::shapes::json(one_of(&TEXTS), one_of(&KEYS))
 }
 
 /// A weight as people and machines might write it.

@@ -69,3 +69,18 @@ fn a_release_that_could_not_be_begun_asked_without_end() {
     run.world.refusing.clear();
     assert!(run.until(LONG, resting_on("v1")));
 }
+
+/// A set that was found idle while the status could not be written was looked at again a millisecond later, for as long as
+/// that lasted.
+#[test]
+fn a_set_on_its_way_out_was_looked_at_without_end_while_the_status_could_not_be_written() {
+    let mut immediate = spec(vec![weight(50)]);
+    immediate.drain = Duration::ZERO;
+    let mut run = deployed(immediate);
+    declare(&mut run, "v1");
+    assert!(run.until(LONG, |world| matches!(state(world).stage, Stage::Promoting(_))));
+    run.world.refusing.insert(Kind::Status, "denied by policy");
+    let before = run.events();
+    run.until(Duration::from_mins(1), |_| false);
+    assert!(run.events() - before < 1_000, "{} events in a minute", run.events() - before);
+}

@@ -23,11 +23,15 @@ mod writes;
 use faults::Faults;
 use run::Run;
 
-/// Runs by default; `LEADSMAN_SIM_RUNS` asks for more.
+/// Runs by default.
 const RUNS: u64 = 1000;
+/// Runs of `cargo xtask test --full`, which sets `LEADSMAN_FULL`.
+const FULL_RUNS: u64 = 10_000;
 
+/// `LEADSMAN_SIM_RUNS` asks for any other number.
 fn runs() -> u64 {
-    std::env::var("LEADSMAN_SIM_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(RUNS)
+    let wanted = std::env::var("LEADSMAN_SIM_RUNS").ok().and_then(|runs| runs.parse().ok());
+    wanted.unwrap_or(if std::env::var_os("LEADSMAN_FULL").is_some() { FULL_RUNS } else { RUNS })
 }
 
 fn explore(name: &str, faults: fn(u64) -> Faults) {

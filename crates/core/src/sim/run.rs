@@ -179,11 +179,17 @@ impl Run {
             }
             let Some(((at, _), happening)) = self.queue.pop_first() else { return false };
             self.world.now = self.world.now.max(at);
+            self.events += 1;
             self.happen(happening).unwrap();
             self.follow_up();
             self.laws.check_world(&self.world, &self.rollout).unwrap();
         }
         true
+    }
+
+    /// Events so far.
+    pub(super) fn events(&self) -> u64 {
+        self.events
     }
 
     /// Plays until an instant.

@@ -8,6 +8,10 @@ use crate::observed::{Look, SetView};
 use crate::plan::{Action, Pass, after};
 use crate::state::Stage;
 
+/// When a set that was only found idle in this pass is looked at again. Not at once: where the status cannot be written it is
+/// found idle in every pass.
+const ONCE_PERSISTED: std::time::Duration = std::time::Duration::from_millis(500);
+
 impl Pass<'_> {
     pub(super) fn sizes(&mut self, actions: &mut Vec<Action>) {
         let Look::Seen(sets) = &self.observed.sets else { return };
@@ -88,7 +92,7 @@ impl Pass<'_> {
             if drained <= self.now && self.state.idle.contains_key(hash) {
                 actions.push(Action::ScaleSet { hash: hash.clone(), from: set.wanted, to: 0 });
             } else {
-                self.wake_at(drained.max(after(self.now, std::time::Duration::from_millis(1))));
+                self.wake_at(drained.max(after(self.now, ONCE_PERSISTED)));
             }
         }
         self.state.idle = idle;
