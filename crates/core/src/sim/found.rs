@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::run::Source;
 use super::stories::{LONG, declare, deployed, gated, in_force, resting_on, spec, state, weight};
-use super::world::Kind;
+use super::world::{Kind, World};
 use crate::analysis::metric::{Metric, OnNoData};
 use crate::spec::{Background, Step};
 use crate::split::Weight;
@@ -16,7 +16,7 @@ use crate::state::Stage;
 fn a_status_lost_in_the_middle_of_a_promotion_left_the_split_away_from_rest() {
     let mut run = deployed(spec(vec![weight(50)]));
     declare(&mut run, "v1");
-    let both_bound = |world: &super::world::World| {
+    let both_bound = |world: &World| {
         matches!(state(world).stage, Stage::Promoting(_)) && state(world).bindings.stable.in_force == Some("v1".into())
     };
     assert!(run.until(LONG, both_bound));
@@ -78,7 +78,11 @@ fn a_set_on_its_way_out_was_looked_at_without_end_while_the_status_could_not_be_
     immediate.drain = Duration::ZERO;
     let mut run = deployed(immediate);
     declare(&mut run, "v1");
-    assert!(run.until(LONG, |world| matches!(state(world).stage, Stage::Promoting(_))));
+    // Once stableService is bound to the new revision nothing needs the old one any more.
+    let almost_bound = |world: &World| {
+        matches!(state(world).stage, Stage::Promoting(_)) && state(world).bindings.stable.seen_since.is_some()
+    };
+    assert!(run.until(LONG, almost_bound));
     run.world.refusing.insert(Kind::Status, "denied by policy");
     let before = run.events();
     run.until(Duration::from_mins(1), |_| false);
