@@ -14,4 +14,5 @@ mod faults;
 mod killed;
 mod malformed;
 mod release;
+mod removed;
 mod watches;
