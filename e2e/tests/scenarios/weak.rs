@@ -62,8 +62,10 @@ async fn weak(namespace: &Namespace, loss: Loss, kind: RouteKind) -> Result<()> 
         let bad = rollout.version(&format!("v{}", number + 2));
         namespace.declare(&bad).await?;
         namespace.until_weight(&bad, SHARE).await?;
+        // A busy machine takes its time from the first process to the last.
+        let from = now();
         lose(namespace, &rollout.hash(), loss, lost).await?;
-        crashes.push(now());
+        crashes.push((from, now()));
         until_ready(namespace, &rollout.hash(), REPLICAS - lost).await?;
         let aborted_at = now();
         command(namespace, "abort", &bad).await?;
@@ -83,7 +85,7 @@ async fn weak(namespace: &Namespace, loss: Loss, kind: RouteKind) -> Result<()> 
     }
     // Nobody can answer for a process that was killed while it worked, before anybody could know.
     let records = load.finish().await?;
-    let in_time = |sent: f64| crashes.iter().any(|at| sent > at - 1.0 && sent < at + UNNOTICED);
+    let in_time = |sent: f64| crashes.iter().any(|(from, to)| sent > from - 1.0 && sent < to + UNNOTICED);
     let excused: Vec<_> = records.iter().filter(|it| it.failed() && !it.is_answered() && in_time(it.sent)).collect();
     figures::record(&namespace.scenario, "requests that died with the processes", excused.len());
     ensure!(!excused.is_empty(), "processes that serve were killed, and no request noticed: were they?");
