@@ -160,7 +160,7 @@ impl Namespace {
     pub async fn until_promoted(&self, rollout: &RolloutBuilder) -> Result<Rollout> {
         let hash = rollout.hash();
         let what = format!("to be Healthy on {} ({hash})", rollout.version_name());
-        self.until(&what, Duration::from_mins(2), |seen| {
+        self.until(&what, Duration::from_mins(4), |seen| {
             is_current(seen) && phase(seen) == Some(Phase::Healthy) && stable_hash(seen) == Some(&hash)
         })
         .await

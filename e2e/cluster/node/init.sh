@@ -54,5 +54,6 @@ mkfifo commands.new
 exec 3<> commands.new
 mv commands.new commands
 while read -r -u 3 command; do
-  bash -c "$command" 3<&- < /dev/null &
+  # Each thread of the control plane would weigh half as much as all pods together.
+  nice -n 5 bash -c "$command" 3<&- < /dev/null &
 done
