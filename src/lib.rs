@@ -7,7 +7,7 @@ pub mod args;
 pub mod cluster;
 pub mod controller;
 pub mod declare;
-pub mod metrics;
+pub mod measure;
 pub mod routers;
 mod run;
 pub mod runtime;

@@ -10,17 +10,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::args::Args;
 use crate::cluster::Cluster;
-use crate::controller::caches::Caches;
+use crate::controller::cache::Caches;
 use crate::controller::context::Context;
 use crate::controller::events::Events;
-use crate::controller::interest::Interest;
 use crate::controller::queue::Queue;
+use crate::controller::references::ReferenceIndex;
 use crate::controller::{watches, work};
-use crate::metrics::{Desk, Prometheus, Source};
+use crate::measure::{Measurer, Prometheus, Provider};
 use crate::runtime::clock::Clock;
 use crate::runtime::leadership::Leadership;
 use crate::runtime::lease::{Ended, Lease};
-use crate::runtime::meters::Meters;
+use crate::runtime::metrics::Metrics;
 use crate::runtime::{admin, shutdown};
 
 /// How long passes may take to end once told to stop.
@@ -94,21 +94,21 @@ impl Operator {
     }
 
     /// The same with another metric source and another clock.
-    pub fn with(args: &Args, client: Client, namespace: String, source: Box<dyn Source>, clock: Clock) -> Self {
+    pub fn with(args: &Args, client: Client, namespace: String, source: Box<dyn Provider>, clock: Clock) -> Self {
         let leadership = if args.no_leader_election { Leadership::always() } else { Leadership::none() };
-        let meters = Arc::new(Meters::new());
-        let cluster = Cluster::new(client, leadership.clone(), Arc::clone(&meters));
+        let metrics = Arc::new(Metrics::new());
+        let cluster = Cluster::new(client, leadership.clone(), Arc::clone(&metrics));
         let queue = Arc::new(Queue::default());
-        let (woken, desk_clock) = (Arc::clone(&queue), clock.clone());
+        let (woken, measurer_clock) = (Arc::clone(&queue), clock.clone());
         let identity = identity();
         let context = Context {
-            events: Events::start(cluster.clone(), Arc::clone(&meters), identity.clone()),
-            desk: Desk::new(source, move || desk_clock.now(), move |key| woken.now(&key)),
+            events: Events::start(cluster.clone(), Arc::clone(&metrics), identity.clone()),
+            measurer: Measurer::new(source, move || measurer_clock.now(), move |key| woken.now(&key)),
             cluster,
             caches: Caches::default(),
-            interest: Interest::default(),
+            references: ReferenceIndex::default(),
             queue,
-            meters,
+            metrics,
             operator_namespace: namespace.clone(),
             clock,
         };
@@ -124,7 +124,7 @@ impl Operator {
         let _ends_watches = watching.clone().drop_guard();
         watches::start(&self.context, args.namespace.as_deref(), &watching);
         if args.no_leader_election {
-            self.context.meters.leads(true);
+            self.context.metrics.leads(true);
             self.finish(work(&self.context, args.workers, stop), stop).await;
             return Ok(());
         }
@@ -134,7 +134,7 @@ impl Operator {
         if !lease.acquire(stop).await {
             return Ok(());
         }
-        self.context.meters.leads(true);
+        self.context.metrics.leads(true);
         let working = stop.child_token();
         let outcome = {
             let work = self.finish(work(&self.context, args.workers, &working), &working);
@@ -149,7 +149,7 @@ impl Operator {
                 finished = &mut work => Ok(finished),
             }
         };
-        self.context.meters.leads(false);
+        self.context.metrics.leads(false);
         let finished = outcome?;
         if finished {
             lease.release().await;
@@ -194,8 +194,8 @@ impl Operator {
 }
 
 fn metrics(context: &Context) -> String {
-    context.meters.queue_depth(context.queue.depth());
-    context.meters.text()
+    context.metrics.queue_depth(context.queue.depth());
+    context.metrics.text()
 }
 
 /// A name that no other instance has, and no earlier one of the same pod had.

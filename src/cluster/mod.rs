@@ -20,7 +20,7 @@ use serde_json::Value;
 pub use error::Error;
 
 use crate::runtime::leadership::Leadership;
-use crate::runtime::meters::Meters;
+use crate::runtime::metrics::Metrics;
 
 /// What a request gives.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -34,12 +34,12 @@ pub const TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Cluster {
     client: Client,
     leadership: Leadership,
-    meters: Arc<Meters>,
+    metrics: Arc<Metrics>,
     timeout: Duration,
 }
 
 /// The objects of one kind in one namespace.
-pub struct Objects<'a> {
+pub struct Api<'a> {
     cluster: &'a Cluster,
     kind: &'a ApiResource,
     builder: Builder,
@@ -47,8 +47,8 @@ pub struct Objects<'a> {
 
 impl Cluster {
     /// Requests through `client`; writes only while `leadership` lasts.
-    pub fn new(client: Client, leadership: Leadership, meters: Arc<Meters>) -> Self {
-        Self { client, leadership, meters, timeout: TIMEOUT }
+    pub fn new(client: Client, leadership: Leadership, metrics: Arc<Metrics>) -> Self {
+        Self { client, leadership, metrics, timeout: TIMEOUT }
     }
 
     /// The same with another timeout.
@@ -69,13 +69,13 @@ impl Cluster {
     }
 
     /// The objects of a kind in a namespace.
-    pub fn objects<'a>(&'a self, kind: &'a ApiResource, namespace: &str) -> Objects<'a> {
-        Objects { cluster: self, kind, builder: Builder::new(DynamicObject::url_path(kind, Some(namespace))) }
+    pub fn objects<'a>(&'a self, kind: &'a ApiResource, namespace: &str) -> Api<'a> {
+        Api { cluster: self, kind, builder: Builder::new(DynamicObject::url_path(kind, Some(namespace))) }
     }
 
     /// The objects of a kind that has no namespaces.
-    pub fn cluster_objects<'a>(&'a self, kind: &'a ApiResource) -> Objects<'a> {
-        Objects { cluster: self, kind, builder: Builder::new(DynamicObject::url_path(kind, None)) }
+    pub fn cluster_objects<'a>(&'a self, kind: &'a ApiResource) -> Api<'a> {
+        Api { cluster: self, kind, builder: Builder::new(DynamicObject::url_path(kind, None)) }
     }
 
     /// What a group version serves: an `APIResourceList`, or `None` where it is not served.
@@ -100,7 +100,7 @@ impl Cluster {
         let answer = tokio::time::timeout(self.timeout, self.exchange(request)).await;
         let (code, result) =
             answer.unwrap_or_else(|_| (None, Err(Error::Lost(format!("none within {} ms", self.timeout.as_millis())))));
-        self.meters.request(verb, kind, code);
+        self.metrics.request(verb, kind, code);
         result
     }
 
@@ -131,7 +131,7 @@ impl Cluster {
 
 type Built = std::result::Result<Request<Vec<u8>>, kube::core::request::Error>;
 
-impl Objects<'_> {
+impl Api<'_> {
     /// One object, or `None` where there is none of that name. Never from a cache of the API server.
     pub async fn get(&self, name: &str) -> Result<Option<Value>> {
         let request = self.builder.get(name, &GetParams::default());

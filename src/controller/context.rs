@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::caches::Caches;
+use super::cache::Caches;
 use super::events::Events;
-use super::interest::Interest;
 use super::queue::Queue;
+use super::references::ReferenceIndex;
 use crate::cluster::Cluster;
-use crate::metrics::Desk;
+use crate::measure::Measurer;
 use crate::runtime::clock::Clock;
-use crate::runtime::meters::Meters;
+use crate::runtime::metrics::Metrics;
 
 /// What every pass has at hand.
 pub struct Context {
@@ -20,13 +20,13 @@ pub struct Context {
     /// What the watches have delivered.
     pub caches: Caches,
     /// Who refers to what.
-    pub interest: Interest,
+    pub references: ReferenceIndex,
     /// Who is due.
     pub queue: Arc<Queue>,
     /// Questions to metric sources that are under way.
-    pub desk: Desk,
+    pub measurer: Measurer,
     /// What we say about ourselves.
-    pub meters: Arc<Meters>,
+    pub metrics: Arc<Metrics>,
     /// Events for people.
     pub events: Events,
     /// The operator's own namespace.

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use super::key::Key;
 use crate::cluster::{Cluster, kinds};
-use crate::runtime::meters::Meters;
+use crate::runtime::metrics::Metrics;
 
 const CONTROLLER: &str = "leadsman.dev/leadsman";
 /// Longest note that the API server takes, in bytes.
@@ -23,15 +23,15 @@ const MOST_WAITING: usize = 1000;
 /// Takes events; a task of its own writes them.
 pub struct Events {
     sender: mpsc::Sender<(Key, Value)>,
-    meters: Arc<Meters>,
+    metrics: Arc<Metrics>,
     instance: String,
 }
 
 impl Events {
     /// Starts the task. It ends when this is dropped.
-    pub fn start(cluster: Cluster, meters: Arc<Meters>, instance: String) -> Self {
+    pub fn start(cluster: Cluster, metrics: Arc<Metrics>, instance: String) -> Self {
         let (sender, mut receiver) = mpsc::channel::<(Key, Value)>(MOST_WAITING);
-        let counting = Arc::clone(&meters);
+        let counting = Arc::clone(&metrics);
         tokio::spawn(async move {
             while let Some((key, event)) = receiver.recv().await {
                 let written = cluster.objects(&kinds::EVENTS, &key.namespace).create(&event).await;
@@ -44,14 +44,14 @@ impl Events {
                 }
             }
         });
-        Self { sender, meters, instance }
+        Self { sender, metrics, instance }
     }
 
     /// Hands an event about a Rollout over.
     pub fn publish(&self, key: &Key, uid: &str, event: &Event, now: Timestamp) {
         let object = object(key, uid, event, now, &self.instance);
         if self.sender.try_send((key.clone(), object)).is_err() {
-            self.meters.event_lost();
+            self.metrics.event_lost();
         }
     }
 }

@@ -10,8 +10,8 @@ use leadsman_core::plan::Action;
 use leadsman_core::plan::report::Phase;
 use tokio::time::Instant;
 
-use super::copies::{ServiceCopy, SetCopy, WholeCopy};
-use super::overlay::Overlay;
+use super::cache::{RawEntry, ReplicaSetEntry, ServiceEntry};
+use super::expectations::Expectations;
 use crate::cluster::Error;
 use crate::routers::RouteKind;
 use crate::runtime::backoff::{Backoff, jittered};
@@ -27,13 +27,13 @@ pub struct Memory {
     /// True once a pass has been made.
     pub has_passed: bool,
     /// What is known of the Rollout itself: our own status, before the watch delivers it.
-    pub own: Overlay<WholeCopy>,
+    pub own: Expectations<RawEntry>,
     /// What is known of its ReplicaSets.
-    pub sets: Overlay<SetCopy>,
+    pub sets: Expectations<ReplicaSetEntry>,
     /// What is known of its Services.
-    pub services: Overlay<ServiceCopy>,
+    pub services: Expectations<ServiceEntry>,
     /// What is known of its routes.
-    pub routes: BTreeMap<RouteKind, Overlay<WholeCopy>>,
+    pub routes: BTreeMap<RouteKind, Expectations<RawEntry>>,
     /// When the status was last written.
     pub written_at: Option<Instant>,
     /// The set whose pods' own words the last plan wanted.
@@ -50,20 +50,48 @@ pub struct Memory {
     pub unreadable: Option<i64>,
     /// Reads that failed in a row.
     unread: Option<Backoff>,
-    /// Looks at what is waited for, see [`Memory::look_again`].
-    looks: Looks,
+    /// Live reads of what is waited for.
+    pub live_checks: LiveChecks,
 }
 
+/// Live reads of everything that a pass waits for.
+///
+/// A watch tells when it changes, unless the watch died without a word. Three live reads bridge the time until such a
+/// watch has been replaced.
 #[derive(Default)]
-struct Looks {
+pub struct LiveChecks {
     made: u32,
     next: Option<Instant>,
 }
 
-/// After so long a wait for others is looked into without a watch; twice as long before each look after it.
-const LOOK_AFTER: Duration = Duration::from_secs(5);
+/// Before the first live check; each of the following waits twice as long.
+const FIRST_CHECK_AFTER: Duration = Duration::from_secs(5);
 /// A watch that says nothing any more has been replaced by then.
-const MOST_LOOKS: u32 = 3;
+const MOST_CHECKS: u32 = 3;
+
+impl LiveChecks {
+    /// Schedules the next check where none is scheduled, and gives when it is due; `None` once all have been made.
+    pub fn schedule(&mut self) -> Option<Instant> {
+        if self.made < MOST_CHECKS && self.next.is_none() {
+            self.next = Some(Instant::now() + jittered(FIRST_CHECK_AFTER * 2_u32.pow(self.made)));
+        }
+        self.next
+    }
+
+    /// Something moved, or nothing is waited for.
+    pub fn reset(&mut self) {
+        *self = Self::default();
+    }
+
+    /// True when this pass is to read everything live. Once for each check.
+    pub fn take_due(&mut self) -> bool {
+        let due = self.next.is_some_and(|at| at <= Instant::now());
+        if due {
+            *self = Self { made: self.made + 1, next: None };
+        }
+        due
+    }
+}
 
 /// What the pods of a set said, and when.
 pub struct Words {
@@ -84,7 +112,7 @@ struct Failing {
 
 impl Memory {
     /// Nothing is remembered of the Rollout with this uid but what is known of the object itself.
-    pub fn of(uid: Box<str>, own: Overlay<WholeCopy>) -> Self {
+    pub fn of(uid: Box<str>, own: Expectations<RawEntry>) -> Self {
         Self { uid, own, ..Self::default() }
     }
 
@@ -96,31 +124,6 @@ impl Memory {
     /// Everything could be read.
     pub fn read(&mut self) {
         self.unread = None;
-    }
-
-    /// The pass waits for what others do, which a watch tells: unless it died without a word. So it is looked at live a few
-    /// times, until the watch must have been replaced. Gives when to look next.
-    pub fn look_again(&mut self) -> Option<Instant> {
-        let Looks { made, next } = &mut self.looks;
-        if *made < MOST_LOOKS && next.is_none() {
-            *next = Some(Instant::now() + jittered(LOOK_AFTER * 2_u32.pow(*made)));
-        }
-        *next
-    }
-
-    /// Something moved, or nothing is waited for.
-    pub fn looks_no_more(&mut self) -> Option<Instant> {
-        self.looks = Looks::default();
-        None
-    }
-
-    /// Whether this pass is to look at everything live. Once for each look.
-    pub fn takes_a_look(&mut self) -> bool {
-        let due = self.looks.next.is_some_and(|at| at <= Instant::now());
-        if due {
-            self.looks = Looks { made: self.looks.made + 1, next: None };
-        }
-        due
     }
 
     /// Until when a write should not be tried again; `None` when it may be.
@@ -173,11 +176,11 @@ impl Memory {
 
     /// When to look again although no watch says anything: answers that a watch has not delivered yet, and writes that
     /// failed.
-    pub fn next_look(&self) -> Option<Instant> {
-        let overlays = [self.own.next_look(), self.sets.next_look(), self.services.next_look()];
-        let routes = self.routes.values().map(Overlay::next_look);
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let expectations = [self.own.next_deadline(), self.sets.next_deadline(), self.services.next_deadline()];
+        let routes = self.routes.values().map(Expectations::next_deadline);
         let failing = self.failing.values().map(|failing| Some(failing.until));
-        overlays.into_iter().chain(routes).chain(failing).flatten().min()
+        expectations.into_iter().chain(routes).chain(failing).flatten().min()
     }
 }
 
@@ -196,23 +199,23 @@ mod tests {
         memory.failed("a", &error, now);
         assert!(memory.held_until("a", now + Duration::from_millis(799)).is_some());
         memory.succeeded("a");
-        assert!(memory.next_look().is_none());
+        assert!(memory.next_deadline().is_none());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_waited_for_is_looked_at_three_times_and_again_once_something_has_moved() {
-        let (mut memory, began) = (Memory::default(), Instant::now());
-        let mut looked = Vec::new();
-        while let Some(at) = memory.look_again() {
-            assert!(!memory.takes_a_look(), "not before it is due");
-            assert_eq!(memory.look_again(), Some(at), "passes in between do not put it off");
+    async fn what_is_waited_for_is_checked_three_times_and_again_once_something_has_moved() {
+        let (mut checks, began) = (LiveChecks::default(), Instant::now());
+        let mut checked = Vec::new();
+        while let Some(at) = checks.schedule() {
+            assert!(!checks.take_due(), "not before it is due");
+            assert_eq!(checks.schedule(), Some(at), "passes in between do not put it off");
             tokio::time::advance(at.duration_since(Instant::now())).await;
-            assert!(memory.takes_a_look());
-            looked.push(began.elapsed().as_secs());
+            assert!(checks.take_due());
+            checked.push(began.elapsed().as_secs());
         }
-        assert!(matches!(looked[..], [4..=6, 12..=18, 28..=42]), "{looked:?}");
-        memory.looks_no_more();
-        assert!(memory.look_again().is_some());
+        assert!(matches!(checked[..], [4..=6, 12..=18, 28..=42]), "{checked:?}");
+        checks.reset();
+        assert!(checks.schedule().is_some());
     }
 
     #[tokio::test(start_paused = true)]

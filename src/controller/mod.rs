@@ -1,22 +1,20 @@
 //! The controller: watches feed caches and the queue, workers take Rollouts from the queue and make passes.
 
 pub mod apply;
-pub mod caches;
+pub mod cache;
 pub mod context;
-pub mod copies;
 pub mod events;
-pub mod interest;
+pub mod expectations;
 pub mod key;
+pub mod loaded;
+mod log;
 pub mod memory;
 pub mod observe;
-pub mod overlay;
 pub mod persist;
 pub mod queue;
 pub mod reconcile;
+pub mod references;
 pub mod status;
-pub mod store;
-pub mod subject;
-mod telling;
 mod unreadable;
 pub mod watch;
 pub mod watches;
@@ -80,11 +78,11 @@ async fn pass(context: &Context, memories: &Memories, key: &Key) {
     let began = Instant::now();
     let mut memory = memories.take(key);
     let outcome = reconcile::reconcile(context, key, &mut memory).await;
-    context.meters.reconciled(outcome.word, began.elapsed());
+    context.metrics.reconciled(outcome.word, began.elapsed());
     if outcome.gone {
-        context.desk.forget(key);
-        context.interest.forget(key);
-        context.meters.forget(&key.namespace, &key.name);
+        context.measurer.forget(key);
+        context.references.forget(key);
+        context.metrics.forget(&key.namespace, &key.name);
         return;
     }
     memories.put(key, memory);

@@ -8,8 +8,8 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::context::Context;
+use super::loaded::Loaded;
 use super::memory::Memory;
-use super::subject::Subject;
 use crate::cluster::{Error, TIMEOUT, kinds};
 use crate::runtime::backoff::jittered;
 
@@ -40,21 +40,21 @@ pub fn patience(actions: &[Action]) -> Duration {
 /// Writes the status. Errors that may pass are tried again for as long as `patience` lasts.
 pub async fn write(
     context: &Context,
-    subject: &mut Subject,
+    loaded: &mut Loaded,
     memory: &mut Memory,
     status: RolloutStatus,
     patience: Duration,
 ) -> Written {
     let began = Instant::now();
-    let name = subject.key.name.clone();
+    let name = loaded.key.name.clone();
     let body = json!({
         "apiVersion": format!("{}/{}", leadsman_api::names::GROUP, leadsman_api::names::VERSION),
         "kind": "Rollout",
         "metadata": {
             "name": &*name,
-            "namespace": &*subject.key.namespace,
-            "uid": &*subject.uid,
-            "resourceVersion": subject.version.to_string(),
+            "namespace": &*loaded.key.namespace,
+            "uid": &*loaded.uid,
+            "resourceVersion": loaded.version.to_string(),
         },
         "status": status,
     });
@@ -62,21 +62,21 @@ pub async fn write(
     loop {
         let left = patience.saturating_sub(began.elapsed());
         let cluster = context.cluster.within(left);
-        match cluster.objects(&kinds::ROLLOUTS, &subject.key.namespace).replace_status(&name, &body).await {
+        match cluster.objects(&kinds::ROLLOUTS, &loaded.key.namespace).replace_status(&name, &body).await {
             Ok(object) => {
-                subject.wrote(memory, &object);
-                subject.rollout.status = Some(status);
+                loaded.wrote(memory, &object);
+                loaded.rollout.status = Some(status);
                 memory.written_at = Some(Instant::now());
                 return Written::Done;
             }
             Err(error) if error.is_not_found() => return Written::Gone,
             Err(error) if error.is_moved() => {
-                memory.own.lost(&name, Instant::now());
+                memory.own.unknown(&name, Instant::now());
                 return Written::Moved;
             }
             Err(error) => {
                 if error.may_have_happened() {
-                    memory.own.lost(&name, Instant::now());
+                    memory.own.unknown(&name, Instant::now());
                 }
                 let wait = error.retry_after().unwrap_or_default().max(jittered(pause));
                 if !error.is_transient() || began.elapsed() + wait >= patience {

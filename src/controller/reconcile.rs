@@ -14,12 +14,12 @@ use tokio::time::Instant;
 use super::apply::{Applying, adopt, apply, target};
 use super::context::Context;
 use super::key::Key;
+use super::loaded::{self, Loaded, Reading};
 use super::memory::Memory;
 use super::observe::{Snapshot, observe};
 use super::persist::{self, Written};
 use super::status::{Difference, difference, render};
-use super::subject::{self, Reading, Subject};
-use super::{telling, unreadable};
+use super::{log, unreadable};
 use crate::runtime::backoff::jittered;
 
 /// How often a pass starts over because somebody else changed the Rollout.
@@ -56,30 +56,30 @@ impl Outcome {
 /// Makes a pass.
 pub async fn reconcile(context: &Context, key: &Key, memory: &mut Memory) -> Outcome {
     for attempt in 0..MOST_CONFLICTS {
-        let mut subject = match subject::read(context, key, memory, attempt > 0).await {
-            Reading::Subject(subject) => subject,
-            Reading::Doubtful(mut subject) => {
-                let (snapshot, plan) = decide(context, &subject, memory).await;
-                act(context, &mut subject, memory, &snapshot, &plan, true).await;
+        let mut loaded = match loaded::read(context, key, memory, attempt > 0).await {
+            Reading::Loaded(loaded) => loaded,
+            Reading::Doubtful(mut loaded) => {
+                let (snapshot, plan) = decide(context, &loaded, memory).await;
+                act(context, &mut loaded, memory, &snapshot, &plan, true).await;
                 return Outcome { word: "doubtful", wake: Some(memory.unread()), gone: false };
             }
             Reading::Gone => return Outcome::GONE,
             Reading::Unknown => return Outcome { word: "unread", wake: Some(memory.unread()), gone: false },
             Reading::Unreadable(copy, error) => return unreadable::tell(context, key, memory, &copy, &error).await,
         };
-        let (snapshot, plan) = decide(context, &subject, memory).await;
-        match persist(context, &mut subject, memory, &snapshot, &plan).await {
+        let (snapshot, plan) = decide(context, &loaded, memory).await;
+        match persist(context, &mut loaded, memory, &snapshot, &plan).await {
             Persisted::Yes { wake } => {
-                let wakes = [wake, act(context, &mut subject, memory, &snapshot, &plan, false).await];
-                tell(context, &subject, memory, &snapshot, &plan);
+                let wakes = [wake, act(context, &mut loaded, memory, &snapshot, &plan, false).await];
+                tell(context, &loaded, memory, &snapshot, &plan);
                 return settled(context, memory, &plan, wakes);
             }
             Persisted::Moved => {}
             Persisted::Gone => return Outcome::GONE,
             Persisted::No => {
-                let wakes = [None, act(context, &mut subject, memory, &snapshot, &plan, true).await];
+                let wakes = [None, act(context, &mut loaded, memory, &snapshot, &plan, true).await];
                 // Measurements go on: a verdict must not wait for a status that can be written.
-                context.desk.set(key, plan.questions_of(subject.state.as_ref()));
+                context.measurer.set(key, plan.questions_of(loaded.state.as_ref()));
                 let outcome = settled(context, memory, &plan, wakes);
                 return Outcome { word: "not-persisted", ..outcome };
             }
@@ -89,19 +89,19 @@ pub async fn reconcile(context: &Context, key: &Key, memory: &mut Memory) -> Out
 }
 
 /// Observes and plans; once more on what the API server has, where the core wants that.
-async fn decide(context: &Context, subject: &Subject, memory: &mut Memory) -> (Snapshot, Plan) {
-    let looks = memory.takes_a_look();
-    let mut snapshot = observe(context, subject, memory, looks).await;
-    if looks && !snapshot.observed.live {
+async fn decide(context: &Context, loaded: &Loaded, memory: &mut Memory) -> (Snapshot, Plan) {
+    let live = memory.live_checks.take_due();
+    let mut snapshot = observe(context, loaded, memory, live).await;
+    if live && !snapshot.observed.live {
         // What is known is better than nothing.
-        snapshot = observe(context, subject, memory, false).await;
+        snapshot = observe(context, loaded, memory, false).await;
     }
-    let first = plan(&subject.declared.core, subject.state.as_ref(), &snapshot.observed);
+    let first = plan(&loaded.declared.core, loaded.state.as_ref(), &snapshot.observed);
     if !first.wants_live {
         return (snapshot, first);
     }
-    let snapshot = observe(context, subject, memory, true).await;
-    let plan = plan(&subject.declared.core, subject.state.as_ref(), &snapshot.observed);
+    let snapshot = observe(context, loaded, memory, true).await;
+    let plan = plan(&loaded.declared.core, loaded.state.as_ref(), &snapshot.observed);
     (snapshot, plan)
 }
 
@@ -118,19 +118,19 @@ enum Persisted {
 /// Writes the status where that is due.
 async fn persist(
     context: &Context,
-    subject: &mut Subject,
+    loaded: &mut Loaded,
     memory: &mut Memory,
     snapshot: &Snapshot,
     plan: &Plan,
 ) -> Persisted {
     let (target, now) = ("status", Instant::now());
-    let status = render(subject, plan, snapshot.observed.now);
-    let difference = difference(subject.rollout.status.as_ref(), &status);
+    let status = render(loaded, plan, snapshot.observed.now);
+    let difference = difference(loaded.rollout.status.as_ref(), &status);
     let decided = plan.persist == Persist::Now || difference == Difference::Generation;
     let due = memory.written_at.map_or(now, |at| at + VALUES_EVERY);
     if difference == Difference::None && plan.persist == Persist::Nothing {
         // Answers that change nothing have been considered.
-        context.desk.persisted(&subject.key, latest(&snapshot.observed.answers));
+        context.measurer.persisted(&loaded.key, latest(&snapshot.observed.answers));
         memory.succeeded(target);
         return Persisted::Yes { wake: None };
     }
@@ -141,17 +141,17 @@ async fn persist(
         return Persisted::Yes { wake: None };
     }
     let patience = persist::patience(&plan.actions);
-    match persist::write(context, subject, memory, status, patience).await {
+    match persist::write(context, loaded, memory, status, patience).await {
         Written::Done => {
-            context.desk.persisted(&subject.key, latest(&snapshot.observed.answers));
+            context.measurer.persisted(&loaded.key, latest(&snapshot.observed.answers));
             memory.succeeded(target);
-            telling::persisted(context, subject, plan);
+            log::persisted(context, loaded, plan);
             Persisted::Yes { wake: None }
         }
         Written::Moved => Persisted::Moved,
         Written::Gone => Persisted::Gone,
         Written::Failed(error) => {
-            tracing::warn!(rollout = %subject.key, %error, "the status could not be written");
+            tracing::warn!(rollout = %loaded.key, %error, "the status could not be written");
             memory.failed(target, &error, Instant::now());
             if decided { Persisted::No } else { Persisted::Yes { wake: None } }
         }
@@ -165,7 +165,7 @@ fn latest(answers: &[Answer]) -> Timestamp {
 /// Does what the plan asks for, all of it: the failure of one action stops none of the others.
 async fn act(
     context: &Context,
-    subject: &mut Subject,
+    loaded: &mut Loaded,
     memory: &mut Memory,
     snapshot: &Snapshot,
     plan: &Plan,
@@ -177,24 +177,24 @@ async fn act(
         if !action.is_safety() && memory.held_until(&what, Instant::now()).is_some() {
             continue;
         }
-        let mut applying = Applying { context, subject, around: &snapshot.around, memory };
+        let mut applying = Applying { context, loaded, objects: &snapshot.objects, memory };
         match apply(&mut applying, action).await {
             Ok(()) => memory.succeeded(&what),
             Err(error) if error.is_moved() && memory.moved(&what) => {
-                tracing::debug!(rollout = %subject.key, %error, what, "decided anew");
+                tracing::debug!(rollout = %loaded.key, %error, what, "decided anew");
                 again = Some(Instant::now() + jittered(SOON));
             }
             Err(error) => {
-                telling::failed(subject, &what, &error);
+                log::failed(loaded, &what, &error);
                 memory.failed(&what, &error, Instant::now());
                 memory.refused(&what, action, &error);
             }
         }
     }
-    if !safety_only && subject.declared.core.deleted_at.is_none() {
-        let mut applying = Applying { context, subject, around: &snapshot.around, memory };
+    if !safety_only && loaded.declared.core.deleted_at.is_none() {
+        let mut applying = Applying { context, loaded, objects: &snapshot.objects, memory };
         if let Err(error) = adopt(&mut applying).await {
-            telling::failed(subject, "adopt a set", &error);
+            log::failed(loaded, "adopt a set", &error);
             again = again.or(Some(Instant::now() + jittered(LATER)));
         }
     }
@@ -204,13 +204,13 @@ async fn act(
 }
 
 /// Tells people, metric sources and the next pass.
-fn tell(context: &Context, subject: &Subject, memory: &mut Memory, snapshot: &Snapshot, plan: &Plan) {
+fn tell(context: &Context, loaded: &Loaded, memory: &mut Memory, snapshot: &Snapshot, plan: &Plan) {
     for event in &plan.events {
-        telling::decided(subject, event);
-        context.events.publish(&subject.key, &subject.uid, event, snapshot.observed.now);
+        log::decided(loaded, event);
+        context.events.publish(&loaded.key, &loaded.uid, event, snapshot.observed.now);
     }
-    telling::phase(context, subject, memory, plan);
-    context.desk.set(&subject.key, plan.questions.clone());
+    log::phase(context, loaded, memory, plan);
+    context.measurer.set(&loaded.key, plan.questions.clone());
     memory.wants_words_of.clone_from(&plan.wants_words_of);
     memory.has_passed = true;
 }
@@ -226,7 +226,7 @@ fn settled(context: &Context, memory: &mut Memory, plan: &Plan, wakes: [Option<I
     let unread = (plan.state.is_none() && plan.wants_live).then(|| Instant::now() + jittered(LATER));
     let settled = matches!(plan.report.phase, Phase::Healthy | Phase::RolledBack);
     let unwatched = (!settled && context.caches.are_doubtful()).then(|| Instant::now() + jittered(UNWATCHED));
-    let look = memory.next_look().map(|at| {
+    let remembered = memory.next_deadline().map(|at| {
         // Still due after the pass: it could not be read, or nothing was done about it.
         if at <= Instant::now() {
             memory.unread()
@@ -236,8 +236,13 @@ fn settled(context: &Context, memory: &mut Memory, plan: &Plan, wakes: [Option<I
         }
     });
     let moved = plan.persist == Persist::Now || !waits_for_others(plan);
-    let live = if moved { memory.looks_no_more() } else { memory.look_again() };
-    let wake = wakes.into_iter().chain([planned, unread, unwatched, look, live]).flatten().min();
+    let check = if moved {
+        memory.live_checks.reset();
+        None
+    } else {
+        memory.live_checks.schedule()
+    };
+    let wake = wakes.into_iter().chain([planned, unread, unwatched, remembered, check]).flatten().min();
     Outcome { word: "ok", wake, gone: false }
 }
 

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use leadsman_core::plan::Event;
 use serde_json::{Value, json};
 
+use super::cache::{RawEntry, Slim, text};
 use super::context::Context;
-use super::copies::{Copy, WholeCopy, text};
 use super::key::Key;
 use super::memory::Memory;
 use super::reconcile::Outcome;
@@ -18,7 +18,7 @@ use crate::cluster::kinds;
 const REASON: &str = "InvalidSpec";
 
 /// Says it once for each generation.
-pub async fn tell(context: &Context, key: &Key, memory: &mut Memory, copy: &WholeCopy, error: &str) -> Outcome {
+pub async fn tell(context: &Context, key: &Key, memory: &mut Memory, copy: &RawEntry, error: &str) -> Outcome {
     let skipped = Outcome { word: "unreadable", wake: None, gone: false };
     let object = copy.object();
     let generation = object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default();
@@ -41,7 +41,7 @@ pub async fn tell(context: &Context, key: &Key, memory: &mut Memory, copy: &Whol
         let event = Event { warning: true, reason: REASON, message };
         context.events.publish(key, &copy.identity().uid, &event, context.now());
     }
-    context.meters.skipped("Rollout");
+    context.metrics.skipped("Rollout");
     memory.unreadable = Some(generation);
     skipped
 }

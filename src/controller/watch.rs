@@ -12,12 +12,12 @@ use kube::core::ApiResource;
 use kube::runtime::watcher::{self, Event, watcher};
 use tokio::time::Instant;
 
-use super::copies::{Copy, key_of};
+use super::cache::Store;
+use super::cache::{Slim, key_of};
 use super::key::Key;
-use super::store::Store;
 use crate::cluster::Cluster;
 use crate::runtime::backoff::Backoff;
-use crate::runtime::meters::Meters;
+use crate::runtime::metrics::Metrics;
 
 /// After this the server ends a watch; a connection that died silently is noticed five seconds later.
 const TIMEOUT_SECONDS: u32 = 60;
@@ -48,9 +48,9 @@ pub struct Change<'a, T> {
     pub after: Option<&'a T>,
 }
 
-impl<T: Copy> Watch<T> {
+impl<T: Slim> Watch<T> {
     /// Watches until the kind is not served any more, and tells `changed` of each change that a pass could see.
-    pub async fn run(self, cluster: &Cluster, meters: &Meters, changed: impl Fn(&Change<'_, T>)) {
+    pub async fn run(self, cluster: &Cluster, metrics: &Metrics, changed: impl Fn(&Change<'_, T>)) {
         let client = cluster.client().clone();
         let api: Api<DynamicObject> = match &self.namespace {
             Some(namespace) => Api::namespaced_with(client, namespace, &self.kind),
@@ -67,7 +67,7 @@ impl<T: Copy> Watch<T> {
                     if !matches!(event, Event::Init) {
                         backoff.reset();
                     }
-                    self.take(event, meters, &changed);
+                    self.take(event, metrics, &changed);
                 }
                 Err(error) if is_not_served(&error) => {
                     tracing::info!(kind = %self.kind.kind, "the kind is not served (any more)");
@@ -81,7 +81,7 @@ impl<T: Copy> Watch<T> {
                         backoff.reset();
                     }
                     failed_at = Instant::now();
-                    meters.watch_failed(&self.kind.kind);
+                    metrics.watch_failed(&self.kind.kind);
                     let delay = backoff.fail();
                     self.store.doubt(Instant::now() + delay + PROBATION);
                     tracing::warn!(kind = %self.kind.kind, error = words(&error), ?delay, "the watch failed");
@@ -91,7 +91,7 @@ impl<T: Copy> Watch<T> {
         }
     }
 
-    fn take(&self, event: Event<DynamicObject>, meters: &Meters, changed: &impl Fn(&Change<'_, T>)) {
+    fn take(&self, event: Event<DynamicObject>, metrics: &Metrics, changed: &impl Fn(&Change<'_, T>)) {
         match event {
             Event::Init => self.store.begin_list(),
             Event::InitDone => {
@@ -102,7 +102,7 @@ impl<T: Copy> Watch<T> {
             Event::Apply(object) | Event::InitApply(object) => {
                 let (key, after) = copy::<T>(object);
                 if !after.is_sound() {
-                    meters.skipped(&self.kind.kind);
+                    metrics.skipped(&self.kind.kind);
                 }
                 let after = Arc::new(after);
                 let before = self.store.put(key.clone(), Arc::clone(&after));
@@ -119,7 +119,7 @@ impl<T: Copy> Watch<T> {
     }
 }
 
-fn copy<T: Copy>(mut object: DynamicObject) -> (Key, T) {
+fn copy<T: Slim>(mut object: DynamicObject) -> (Key, T) {
     object.metadata.managed_fields = None;
     let object = serde_json::to_value(object).unwrap_or_default();
     (key_of(&object), T::of(&object))

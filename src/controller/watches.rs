@@ -5,11 +5,11 @@ use std::sync::Arc;
 use leadsman_api::names::ROLLOUT_LABEL;
 use tokio_util::sync::CancellationToken;
 
-use super::caches::Served;
+use super::cache::Served;
+use super::cache::Slim;
+use super::cache::Store;
 use super::context::Context;
-use super::copies::Copy;
 use super::key::Key;
-use super::store::Store;
 use super::watch::{Change, Watch};
 use crate::cluster::kinds;
 use crate::routers::RouteKind;
@@ -52,7 +52,7 @@ struct Watching<'a> {
 }
 
 impl Watching<'_> {
-    fn start<T: Copy>(
+    fn start<T: Slim>(
         &self,
         (kind, namespace, labels): (kube::core::ApiResource, Option<String>, Option<&'static str>),
         store: &Arc<Store<T>>,
@@ -63,7 +63,7 @@ impl Watching<'_> {
             loop {
                 let watch =
                     Watch { kind: kind.clone(), namespace: namespace.clone(), labels, store: Arc::clone(&store) };
-                watch.run(&context.cluster, &context.meters, |change| concerns(&context, change)).await;
+                watch.run(&context.cluster, &context.metrics, |change| concerns(&context, change)).await;
                 // Our own kinds, and the server's, are served before long: the CRDs may come after us.
                 tokio::time::sleep(std::time::Duration::from_secs(5)).await;
             }
@@ -78,8 +78,8 @@ impl Watching<'_> {
 }
 
 /// The Rollouts that the label names, before and after.
-fn labelled<T: Copy>(context: &Context, change: &Change<'_, T>) {
-    let rollouts = [change.before, change.after].into_iter().flatten().filter_map(Copy::rollout);
+fn labelled<T: Slim>(context: &Context, change: &Change<'_, T>) {
+    let rollouts = [change.before, change.after].into_iter().flatten().filter_map(Slim::rollout);
     for rollout in rollouts {
         context.queue.now(&Key::new(&change.key.namespace, rollout));
     }
@@ -87,7 +87,7 @@ fn labelled<T: Copy>(context: &Context, change: &Change<'_, T>) {
 
 /// The Rollouts that refer to the object by its name.
 fn named(context: &Context, kind: &'static str, key: &Key) {
-    for rollout in context.interest.of(kind, key) {
+    for rollout in context.references.of(kind, key) {
         context.queue.now(&rollout);
     }
 }
@@ -107,7 +107,7 @@ async fn watch_route_kind(context: &Context, kind: RouteKind, namespace: Option<
                 let store = Arc::clone(&cache.store);
                 let watch = Watch { kind: resource, namespace: namespace.clone(), labels: None, store };
                 let concerns = |change: &Change<'_, _>| named(context, kind.kind(), change.key);
-                watch.run(&context.cluster, &context.meters, concerns).await;
+                watch.run(&context.cluster, &context.metrics, concerns).await;
                 cache.store.clear();
             }
             Ok(None) => {

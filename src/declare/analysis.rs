@@ -11,7 +11,7 @@ use super::metric::Reading;
 use crate::routers::Backends;
 
 /// What metrics may refer to.
-pub(super) struct Around<'a> {
+pub(super) struct Catalog<'a> {
     pub rollout: &'a str,
     pub backends: Backends<'a>,
     pub operator_namespace: &'a str,
@@ -28,7 +28,7 @@ pub(super) struct Wanted<'a> {
     pub in_step: bool,
 }
 
-impl Around<'_> {
+impl Catalog<'_> {
     /// Every metric of an analysis: those of the templates in their order, then its own.
     pub fn metrics(&self, wanted: &Wanted<'_>) -> Result<Vec<metric::Metric>, Problem> {
         let at = &wanted.at;

@@ -8,7 +8,7 @@ use leadsman_core::analysis::condition::Condition;
 use leadsman_core::analysis::{metric, query};
 use leadsman_core::spec::Problem;
 
-use super::analysis::Around;
+use super::analysis::Catalog;
 use super::{invalid_analysis, prometheus};
 
 /// How a metric is to be read.
@@ -20,7 +20,7 @@ pub(super) struct Reading<'a> {
     /// Namespace of the Secrets that it names.
     pub secrets_in: &'a str,
     pub in_step: bool,
-    pub around: &'a Around<'a>,
+    pub around: &'a Catalog<'a>,
 }
 
 impl Reading<'_> {
@@ -75,7 +75,7 @@ impl Reading<'_> {
 
     /// A query with arguments and names filled in.
     pub fn query(&self, source: &str) -> Result<String, Problem> {
-        let Around { rollout, backends, .. } = self.around;
+        let Catalog { rollout, backends, .. } = self.around;
         let names = |name: &str| {
             let value = match name {
                 "namespace" => backends.namespace,

@@ -62,7 +62,7 @@ pub fn declare(
     let name = metadata.name.as_deref().unwrap_or_default();
     let traffic = traffic::read(rollout);
     let Traffic { stable_service, canary_service, service, ports, routes, .. } = &traffic;
-    let around = analysis::Around {
+    let around = analysis::Catalog {
         rollout: name,
         backends: Backends {
             stable: stable_service,

@@ -8,14 +8,14 @@ use leadsman_api::{Canary, ReadyWhen, Rollout, names};
 use leadsman_core::spec::{self, Background, Problem, Spec};
 use leadsman_core::split::Weight;
 
-use super::analysis::{Around, Wanted};
+use super::analysis::{Catalog, Wanted};
 use super::traffic::Traffic;
 use super::{invalid_analysis, invalid_spec};
 use crate::routers;
 
 const AT: &str = "spec.strategy.canary";
 
-pub(super) fn read(rollout: &Rollout, traffic: &Traffic, around: &Around<'_>) -> Result<Spec, Problem> {
+pub(super) fn read(rollout: &Rollout, traffic: &Traffic, around: &Catalog<'_>) -> Result<Spec, Problem> {
     check(rollout)?;
     let spec = &rollout.spec;
     let canary = spec.strategy.canary.as_ref();
@@ -69,7 +69,7 @@ fn check(rollout: &Rollout) -> Result<(), Problem> {
     Err(invalid_spec(wrong))
 }
 
-fn steps(canary: &Canary, around: &Around<'_>) -> Result<Vec<spec::Step>, Problem> {
+fn steps(canary: &Canary, around: &Catalog<'_>) -> Result<Vec<spec::Step>, Problem> {
     let steps = canary.steps.iter().enumerate().map(|(index, step)| self::step(index, step, around));
     let steps = steps.collect::<Result<Vec<_>, _>>()?;
     match steps.iter().find(|step| !matches!(step, spec::Step::Pause(_))) {
@@ -78,7 +78,7 @@ fn steps(canary: &Canary, around: &Around<'_>) -> Result<Vec<spec::Step>, Proble
     }
 }
 
-fn step(index: usize, step: &leadsman_api::Step, around: &Around<'_>) -> Result<spec::Step, Problem> {
+fn step(index: usize, step: &leadsman_api::Step, around: &Catalog<'_>) -> Result<spec::Step, Problem> {
     let at = format!("{AT}.steps[{index}]");
     match (step.set_weight, &step.pause, &step.analysis) {
         (Some(percent), None, None) => {
@@ -105,7 +105,7 @@ fn step(index: usize, step: &leadsman_api::Step, around: &Around<'_>) -> Result<
     }
 }
 
-fn background(canary: &Canary, around: &Around<'_>) -> Result<Option<Background>, Problem> {
+fn background(canary: &Canary, around: &Catalog<'_>) -> Result<Option<Background>, Problem> {
     let Some(analysis) = &canary.analysis else { return Ok(None) };
     let with_traffic = || canary.steps.iter().position(|step| step.set_weight.is_some_and(|weight| weight > 0));
     let starting_step = match analysis.starting_step {

@@ -3,8 +3,8 @@
 //! Nothing here decides how much traffic goes where, and nothing here does IO. Routes stay [`Value`]s, so that no field
 //! of theirs is ever lost; of a route that somebody else declared, only the weights of the two Services are written.
 
-mod declared;
 mod gateway_api;
+mod owned;
 mod rule;
 mod virtual_service;
 
@@ -161,8 +161,7 @@ pub fn view(route: &RouteRef, object: &Value, backends: &Backends<'_>) -> RouteV
         most: shares().map(|share| share.most).max().unwrap_or(Weight::ZERO),
         acceptance,
         problem: route.wrong(object, &rules, backends),
-        differs: fragment
-            .is_some_and(|fragment| declared::differs(&fragment, object, &route.rules(&fragment, backends))),
+        differs: fragment.is_some_and(|fragment| owned::differs(&fragment, object, &route.rules(&fragment, backends))),
     }
 }
 
@@ -200,7 +199,7 @@ pub fn declared(route: &RouteRef, backends: &Backends<'_>, weight: Weight) -> Re
         "metadata": {
             "name": route.name,
             "namespace": backends.namespace,
-            "annotations": {DECLARED_ANNOTATION: declared::mark(spec)},
+            "annotations": {DECLARED_ANNOTATION: owned::mark(spec)},
         },
         "spec": spec,
     });
@@ -211,7 +210,7 @@ pub fn declared(route: &RouteRef, backends: &Backends<'_>, weight: Weight) -> Re
     let rules = route.rules(&fragment, backends);
     let weights: Vec<_> = rules.iter().flat_map(|rule| rule.weights(weight)).collect();
     // Written before anything is judged: the weights that were declared count for nothing.
-    declared::write(&mut fragment, &weights);
+    owned::write(&mut fragment, &weights);
     match route.wrong(&fragment, &route.rules(&fragment, backends), backends) {
         Some(problem) => Err(problem),
         None => Ok(fragment),

@@ -7,6 +7,6 @@ pub mod discovery;
 pub mod leadership;
 pub mod lease;
 pub mod logging;
-pub mod meters;
+pub mod metrics;
 pub mod rbac;
 pub mod shutdown;

@@ -7,7 +7,7 @@ use clap::Parser;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use leadsman::args::Args;
-use leadsman::metrics::Source;
+use leadsman::measure::Provider;
 use leadsman::runtime::clock::Clock;
 use leadsman::{Error, Operator};
 use leadsman_core::analysis::{Outcome, Question};
@@ -40,8 +40,8 @@ pub struct Running {
 
 struct Answers(Prometheus);
 
-impl Source for Answers {
-    fn place(&self, question: &Question) -> String {
+impl Provider for Answers {
+    fn host(&self, question: &Question) -> String {
         question.source.address.clone().unwrap_or_default()
     }
 

@@ -8,7 +8,7 @@ use crate::cluster::{Result, kinds};
 
 /// Puts it on.
 pub async fn add(applying: &mut Applying<'_>) -> Result<()> {
-    let finalizers = applying.subject.rollout.metadata.finalizers.as_deref().unwrap_or_default();
+    let finalizers = applying.loaded.rollout.metadata.finalizers.as_deref().unwrap_or_default();
     if finalizers.iter().any(|name| name == ROUTES_FINALIZER) {
         return Ok(());
     }
@@ -22,7 +22,7 @@ pub async fn add(applying: &mut Applying<'_>) -> Result<()> {
 
 /// Takes it off. A Rollout that is gone already has been let go.
 pub async fn remove(applying: &mut Applying<'_>) -> Result<()> {
-    let finalizers = applying.subject.rollout.metadata.finalizers.as_deref().unwrap_or_default();
+    let finalizers = applying.loaded.rollout.metadata.finalizers.as_deref().unwrap_or_default();
     let Some(index) = finalizers.iter().position(|name| name == ROUTES_FINALIZER) else { return Ok(()) };
     let removed = write(applying, json!({"op": "remove", "path": format!("/metadata/finalizers/{index}")})).await;
     match removed {
@@ -33,12 +33,12 @@ pub async fn remove(applying: &mut Applying<'_>) -> Result<()> {
 
 /// The version that was read guards the list's indices.
 async fn write(applying: &mut Applying<'_>, operation: serde_json::Value) -> Result<()> {
-    let version = applying.subject.version.to_string();
+    let version = applying.loaded.version.to_string();
     let operations = json!([{"op": "test", "path": "/metadata/resourceVersion", "value": version}, operation]);
-    let name = applying.subject.key.name.clone();
-    let rollouts = applying.context.cluster.objects(&kinds::ROLLOUTS, &applying.subject.key.namespace);
+    let name = applying.loaded.key.name.clone();
+    let rollouts = applying.context.cluster.objects(&kinds::ROLLOUTS, &applying.loaded.key.namespace);
     let answer = rollouts.patch(&name, operations).await;
     let answer = remember(&mut applying.memory.own, &name, answer)?;
-    applying.subject.wrote(applying.memory, &answer);
+    applying.loaded.wrote(applying.memory, &answer);
     Ok(())
 }

@@ -15,12 +15,12 @@ use leadsman_core::plan::Action;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::cache::Slim;
 use super::context::Context;
-use super::copies::Copy;
+use super::expectations::Expectations;
+use super::loaded::Loaded;
 use super::memory::Memory;
-use super::observe::Around;
-use super::overlay::Overlay;
-use super::subject::Subject;
+use super::observe::Objects;
 use crate::cluster::{Error, Result};
 
 pub use sets::adopt;
@@ -30,9 +30,9 @@ pub struct Applying<'a> {
     /// What every pass has.
     pub context: &'a Context,
     /// The Rollout.
-    pub subject: &'a mut Subject,
+    pub loaded: &'a mut Loaded,
     /// The objects that the plan was made on.
-    pub around: &'a Around,
+    pub objects: &'a Objects,
     /// Where answers are remembered.
     pub memory: &'a mut Memory,
 }
@@ -67,11 +67,13 @@ pub fn target(action: &Action) -> String {
 }
 
 /// Remembers the answer to a write. A conflict says that somebody was faster: that has to be read before the next try.
-fn remember<T: Copy>(overlay: &mut Overlay<T>, name: &str, answer: Result<Value>) -> Result<Value> {
+fn remember<T: Slim>(expectations: &mut Expectations<T>, name: &str, answer: Result<Value>) -> Result<Value> {
     let now = Instant::now();
     match &answer {
-        Ok(object) => overlay.saw(name, Arc::new(T::of(object)), now),
-        Err(error) if error.may_have_happened() || error.is_moved() || error.is_not_found() => overlay.lost(name, now),
+        Ok(object) => expectations.confirmed(name, Arc::new(T::of(object)), now),
+        Err(error) if error.may_have_happened() || error.is_moved() || error.is_not_found() => {
+            expectations.unknown(name, now);
+        }
         Err(_) => {}
     }
     answer

@@ -9,64 +9,64 @@ use tokio::time::Instant;
 
 use super::{Applying, remember, unseen};
 use crate::cluster::{Error, Result, kinds};
-use crate::controller::copies::{Copy, REVISION_NUMBER_ANNOTATION, SetCopy};
-use crate::controller::subject::Subject;
+use crate::controller::cache::{REVISION_NUMBER_ANNOTATION, ReplicaSetEntry, Slim};
+use crate::controller::loaded::Loaded;
 
 /// Creates the set of the declared template.
 pub async fn create(applying: &mut Applying<'_>, hash: &Hash, replicas: u32, number: u64) -> Result<()> {
-    let name = format!("{}-{hash}", applying.subject.key.name);
-    if *hash != applying.subject.declared.core.hash {
+    let name = format!("{}-{hash}", applying.loaded.key.name);
+    if *hash != applying.loaded.declared.core.hash {
         return Err(Error::Outdated(format!("the declared template is not {hash} any more")));
     }
-    let set = manifest(applying.subject, &name, hash, replicas, number);
-    let sets = applying.context.cluster.objects(&kinds::REPLICA_SETS, &applying.subject.key.namespace);
+    let set = manifest(applying.loaded, &name, hash, replicas, number);
+    let sets = applying.context.cluster.objects(&kinds::REPLICA_SETS, &applying.loaded.key.namespace);
     let answer = sets.create(&set).await;
     if !answer.as_ref().is_err_and(Error::is_already_exists) {
         return remember(&mut applying.memory.sets, &name, answer).map(drop);
     }
     // Created by an earlier try whose answer was lost, or somebody else's.
     let Some(existing) = sets.get(&name).await? else { return Err(unseen(&name)) };
-    let existing = SetCopy::of(&existing);
+    let existing = ReplicaSetEntry::of(&existing);
     match &existing.controller {
-        Some(owner) if *owner.uid != *applying.subject.uid => {
+        Some(owner) if *owner.uid != *applying.loaded.uid => {
             Err(Error::Unsendable(format!("ReplicaSet {name} exists and belongs to {}: remove it", owner.words)))
         }
         _ => {
-            applying.memory.sets.saw(&name, Arc::new(existing), Instant::now());
+            applying.memory.sets.confirmed(&name, Arc::new(existing), Instant::now());
             Ok(())
         }
     }
 }
 
-fn manifest(subject: &Subject, name: &str, hash: &Hash, replicas: u32, number: u64) -> Value {
-    let declared = &subject.declared;
+fn manifest(loaded: &Loaded, name: &str, hash: &Hash, replicas: u32, number: u64) -> Value {
+    let declared = &loaded.declared;
     let mut selector = declared.match_labels.clone();
     selector.insert(REVISION_LABEL.to_owned(), hash.to_string());
     let mut labels = selector.clone();
-    labels.insert(ROLLOUT_LABEL.to_owned(), subject.key.name.to_string());
+    labels.insert(ROLLOUT_LABEL.to_owned(), loaded.key.name.to_string());
     json!({
         "apiVersion": "apps/v1",
         "kind": "ReplicaSet",
         "metadata": {
             "name": name,
-            "namespace": &*subject.key.namespace,
+            "namespace": &*loaded.key.namespace,
             "labels": labels,
             "annotations": {REVISION_NUMBER_ANNOTATION: number.to_string()},
-            "ownerReferences": [subject.owner_reference()],
+            "ownerReferences": [loaded.owner_reference()],
         },
         "spec": {
             "replicas": replicas,
             "minReadySeconds": declared.min_ready_seconds,
             "selector": {"matchLabels": selector},
-            "template": template(subject, hash),
+            "template": template(loaded, hash),
         },
     })
 }
 
 /// The declared template with our two labels, and else untouched.
-fn template(subject: &Subject, hash: &Hash) -> Value {
-    let mut template = subject.declared.template.clone();
-    let labels = [(REVISION_LABEL, hash.as_str()), (ROLLOUT_LABEL, &*subject.key.name)];
+fn template(loaded: &Loaded, hash: &Hash) -> Value {
+    let mut template = loaded.declared.template.clone();
+    let labels = [(REVISION_LABEL, hash.as_str()), (ROLLOUT_LABEL, &*loaded.key.name)];
     if let Some(template) = template.as_object_mut() {
         let metadata = template.entry("metadata").or_insert_with(|| Value::Object(Map::new()));
         if metadata.is_null() {
@@ -91,7 +91,7 @@ pub async fn scale(applying: &mut Applying<'_>, hash: &Hash, from: u32, to: u32)
         {"op": "test", "path": "/spec/replicas", "value": from},
         {"op": "replace", "path": "/spec/replicas", "value": to},
     ]);
-    let sets = applying.context.cluster.objects(&kinds::REPLICA_SETS, &applying.subject.key.namespace);
+    let sets = applying.context.cluster.objects(&kinds::REPLICA_SETS, &applying.loaded.key.namespace);
     let answer = sets.patch(&name, operations).await;
     remember(&mut applying.memory.sets, &name, answer).map(drop)
 }
@@ -101,24 +101,24 @@ pub async fn mark(applying: &mut Applying<'_>, hash: &Hash, number: u64, rejecte
     let (name, uid) = named(applying, hash)?;
     let annotations = json!({REVISION_NUMBER_ANNOTATION: number.to_string(), REJECTED_ANNOTATION: rejected});
     let patch = json!({"metadata": {"uid": &*uid, "annotations": annotations}});
-    let sets = applying.context.cluster.objects(&kinds::REPLICA_SETS, &applying.subject.key.namespace);
+    let sets = applying.context.cluster.objects(&kinds::REPLICA_SETS, &applying.loaded.key.namespace);
     let answer = sets.merge(&name, &patch).await;
     remember(&mut applying.memory.sets, &name, answer).map(drop)
 }
 
 /// Deletes a set, if it still is as it was seen.
 pub async fn delete(applying: &mut Applying<'_>, hash: &Hash) -> Result<()> {
-    let set = applying.around.sets.get(hash).cloned().ok_or_else(|| unseen(&format!("the set of {hash}")))?;
-    let sets = applying.context.cluster.objects(&kinds::REPLICA_SETS, &applying.subject.key.namespace);
+    let set = applying.objects.sets.get(hash).cloned().ok_or_else(|| unseen(&format!("the set of {hash}")))?;
+    let sets = applying.context.cluster.objects(&kinds::REPLICA_SETS, &applying.loaded.key.namespace);
     let answer = sets.delete(&set.name, &set.identity().uid, &set.identity().version_text()).await;
     let now = Instant::now();
     match answer {
         Ok(_) => {
-            applying.memory.sets.gone(&set.name, &set.identity().uid, now);
+            applying.memory.sets.deleted(&set.name, &set.identity().uid, now);
             Ok(())
         }
         Err(error) if error.is_not_found() => {
-            applying.memory.sets.gone(&set.name, &set.identity().uid, now);
+            applying.memory.sets.deleted(&set.name, &set.identity().uid, now);
             Ok(())
         }
         Err(error) => remember(&mut applying.memory.sets, &set.name, Err(error)).map(drop),
@@ -127,14 +127,14 @@ pub async fn delete(applying: &mut Applying<'_>, hash: &Hash) -> Result<()> {
 
 /// Takes over the sets that an earlier Rollout of this name left behind without an owner.
 pub async fn adopt(applying: &mut Applying<'_>) -> Result<()> {
-    let orphans = applying.around.sets.values().filter(|set| set.controller.is_none() && !set.view.deleting);
+    let orphans = applying.objects.sets.values().filter(|set| set.controller.is_none() && !set.view.deleting);
     for orphan in orphans {
         let patch = json!({"metadata": {
             "uid": &*orphan.identity().uid,
             "resourceVersion": orphan.identity().version_text(),
-            "ownerReferences": [applying.subject.owner_reference()],
+            "ownerReferences": [applying.loaded.owner_reference()],
         }});
-        let sets = applying.context.cluster.objects(&kinds::REPLICA_SETS, &applying.subject.key.namespace);
+        let sets = applying.context.cluster.objects(&kinds::REPLICA_SETS, &applying.loaded.key.namespace);
         let answer = sets.merge(&orphan.name, &patch).await;
         remember(&mut applying.memory.sets, &orphan.name, answer)?;
     }
@@ -142,6 +142,6 @@ pub async fn adopt(applying: &mut Applying<'_>) -> Result<()> {
 }
 
 fn named(applying: &Applying<'_>, hash: &Hash) -> Result<(Box<str>, Box<str>)> {
-    let set = applying.around.sets.get(hash).ok_or_else(|| unseen(&format!("the set of {hash}")))?;
+    let set = applying.objects.sets.get(hash).ok_or_else(|| unseen(&format!("the set of {hash}")))?;
     Ok((set.name.clone(), set.identity().uid.clone()))
 }

@@ -8,10 +8,10 @@ use leadsman_core::observed::Look;
 use tokio::time::Instant;
 
 use crate::cluster::{Cluster, Result};
-use crate::controller::copies::Copy;
+use crate::controller::cache::Slim;
+use crate::controller::cache::{Cached, Store};
+use crate::controller::expectations::{Expectations, Known};
 use crate::controller::key::Key;
-use crate::controller::overlay::{Overlay, Sight};
-use crate::controller::store::{Cached, Store};
 
 /// How long a pass waits for one read. It is made only where nothing else will do, so that a server which is slow must be
 /// given the time: a pass that gave up each time would never get any further.
@@ -20,24 +20,24 @@ pub const PATIENCE: Duration = crate::cluster::TIMEOUT;
 /// Looks at one object. With `live` it is read from the API server whatever the cache says.
 ///
 /// A read that fails leaves the object `Stale`: the pass goes on without it and comes back.
-pub async fn look_at<T: Copy>(
+pub async fn read_through<T: Slim>(
     cluster: &Cluster,
     kind: &ApiResource,
-    (overlay, store): (&mut Overlay<T>, &Store<T>),
+    (expectations, store): (&mut Expectations<T>, &Store<T>),
     key: &Key,
     live: bool,
 ) -> Look<Arc<T>> {
-    let sight = overlay.sight(&key.name, store.get(key), Instant::now());
-    let known = match sight {
-        Sight::Seen(object) => Some(Look::Seen(object)),
-        Sight::Missing => Some(Look::Missing),
-        Sight::Unsynced => Some(Look::Stale),
-        Sight::Ask => None,
+    let state = expectations.known(&key.name, store.get(key), Instant::now());
+    let known = match state {
+        Known::Seen(object) => Some(Look::Seen(object)),
+        Known::Missing => Some(Look::Missing),
+        Known::Unsynced => Some(Look::Stale),
+        Known::Ask => None,
     };
     if let Some(known) = known.as_ref().filter(|_| !live && !store.is_doubtful()) {
         return known.clone();
     }
-    match read(&cluster.within(PATIENCE), kind, (overlay, store), key).await {
+    match read(&cluster.within(PATIENCE), kind, (expectations, store), key).await {
         Ok(Some(object)) => Look::Seen(object),
         Ok(None) => Look::Missing,
         Err(error) => {
@@ -49,34 +49,34 @@ pub async fn look_at<T: Copy>(
 }
 
 /// Reads one object from the API server.
-pub async fn read<T: Copy>(
+pub async fn read<T: Slim>(
     cluster: &Cluster,
     kind: &ApiResource,
-    (overlay, store): (&mut Overlay<T>, &Store<T>),
+    (expectations, store): (&mut Expectations<T>, &Store<T>),
     key: &Key,
 ) -> Result<Option<Arc<T>>> {
     let object = cluster.objects(kind, &key.namespace).get(&key.name).await?;
     let now = Instant::now();
     let Some(object) = object else {
-        note_gone(overlay, store, key, now);
+        note_gone(expectations, store, key, now);
         return Ok(None);
     };
     let object = Arc::new(T::of(&object));
-    overlay.saw(&key.name, Arc::clone(&object), now);
+    expectations.confirmed(&key.name, Arc::clone(&object), now);
     // The watch may have delivered this version, or a newer one, while we read.
-    match overlay.sight(&key.name, store.get(key), now) {
-        Sight::Seen(newest) => Ok(Some(newest)),
-        Sight::Missing | Sight::Unsynced | Sight::Ask => Ok(Some(object)),
+    match expectations.known(&key.name, store.get(key), now) {
+        Known::Seen(newest) => Ok(Some(newest)),
+        Known::Missing | Known::Unsynced | Known::Ask => Ok(Some(object)),
     }
 }
 
 /// Notes that an object is not there, although the cache may still hold it.
-pub fn note_gone<T: Copy>(overlay: &mut Overlay<T>, store: &Store<T>, key: &Key, now: Instant) {
+pub fn note_gone<T: Slim>(expectations: &mut Expectations<T>, store: &Store<T>, key: &Key, now: Instant) {
     if let Cached::Holds(cached) = store.get(key) {
-        overlay.gone(&key.name, &cached.identity().uid, now);
+        expectations.deleted(&key.name, &cached.identity().uid, now);
     } else {
-        overlay.gone(&key.name, "", now);
+        expectations.deleted(&key.name, "", now);
         // Settles at once where the cache says the same.
-        let _ = overlay.sight(&key.name, store.get(key), now);
+        let _ = expectations.known(&key.name, store.get(key), now);
     }
 }

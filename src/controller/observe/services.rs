@@ -8,43 +8,39 @@ use leadsman_core::observed::{Look, ParentService, ServiceView};
 use leadsman_core::spec::{Problem, Reason};
 use serde_json::Value;
 
-use super::AroundRoute;
-use super::reading::look_at;
+use super::RouteObject;
+use super::reading::read_through;
 use crate::cluster::kinds;
+use crate::controller::cache::{Port, ServiceEntry};
 use crate::controller::context::Context;
-use crate::controller::copies::{Port, ServiceCopy};
 use crate::controller::key::Key;
+use crate::controller::loaded::Loaded;
 use crate::controller::memory::Memory;
-use crate::controller::subject::Subject;
 
 /// Looks at one Service of the Rollout's namespace.
 pub async fn look(
     context: &Context,
-    subject: &Subject,
+    loaded: &Loaded,
     memory: &mut Memory,
     name: &str,
     live: bool,
-) -> Look<Arc<ServiceCopy>> {
-    let key = Key::new(&subject.key.namespace, name);
-    let overlaid = (&mut memory.services, &*context.caches.services);
-    look_at(&context.cluster, &kinds::SERVICES, overlaid, &key, live).await
+) -> Look<Arc<ServiceEntry>> {
+    let key = Key::new(&loaded.key.namespace, name);
+    let expected = (&mut memory.services, &*context.caches.services);
+    read_through(&context.cluster, &kinds::SERVICES, expected, &key, live).await
 }
 
 /// Looks at the Service that clients call, where one is named.
-pub async fn look_at_parent(
-    context: &Context,
-    subject: &Subject,
-    memory: &mut Memory,
-) -> Option<Look<Arc<ServiceCopy>>> {
-    let name = subject.declared.service.as_deref()?;
-    Some(look(context, subject, memory, name, false).await)
+pub async fn parent(context: &Context, loaded: &Loaded, memory: &mut Memory) -> Option<Look<Arc<ServiceEntry>>> {
+    let name = loaded.declared.service.as_deref()?;
+    Some(look(context, loaded, memory, name, false).await)
 }
 
 /// `stableService` or `canaryService` as the core sees it.
 pub fn judge(
-    subject: &Subject,
+    loaded: &Loaded,
     name: &str,
-    service: &Look<Arc<ServiceCopy>>,
+    service: &Look<Arc<ServiceEntry>>,
     ports: Option<&[Port]>,
 ) -> Look<ServiceView> {
     let service = match service {
@@ -52,11 +48,11 @@ pub fn judge(
         Look::Missing => return Look::Missing,
         Look::Stale => return Look::Stale,
     };
-    let created_by_us = is_created_by(subject, service);
+    let created_by_us = is_created_by(loaded, service);
     Look::Seen(ServiceView {
-        bound: bound(&subject.key.name, service).map(Hash::new),
+        bound: bound(&loaded.key.name, service).map(Hash::new),
         created_by_us,
-        conflict: conflict(subject, service).map(|what| format!("Service {name} cannot be used: {what}")),
+        conflict: conflict(loaded, service).map(|what| format!("Service {name} cannot be used: {what}")),
         // An orphan is written once more, which gives it its owner.
         ports_differ: created_by_us
             && (service.controller.is_none() || ports.is_some_and(|ports| !same_ports(ports, &service.ports))),
@@ -65,37 +61,37 @@ pub fn judge(
 
 /// Whether we made the Service for this Rollout: it is its controller, or will be again. A Rollout that was deleted without
 /// what belongs to it leaves Services behind that nobody controls; they are no Service of Git's.
-pub fn is_created_by(subject: &Subject, service: &ServiceCopy) -> bool {
+pub fn is_created_by(loaded: &Loaded, service: &ServiceEntry) -> bool {
     match &service.controller {
-        Some(owner) => *owner.uid == *subject.uid,
-        None => is_orphan_of(&subject.key.name, service),
+        Some(owner) => *owner.uid == *loaded.uid,
+        None => is_orphan_of(&loaded.key.name, service),
     }
 }
 
-fn is_orphan_of(rollout: &str, service: &ServiceCopy) -> bool {
+fn is_orphan_of(rollout: &str, service: &ServiceEntry) -> bool {
     service.controller.is_none() && service.is_made_by_us && service.rollout.as_deref() == Some(rollout)
 }
 
-fn is_marked(rollout: &str, service: &ServiceCopy) -> bool {
+fn is_marked(rollout: &str, service: &ServiceEntry) -> bool {
     service.rollout.as_deref() == Some(rollout)
 }
 
 /// The revision that a Service is bound to. Selector and label are written as one, and count as one: were only one of them
 /// edited by hand, slices would say one revision and list the pods of another.
-fn bound<'a>(rollout: &str, service: &'a ServiceCopy) -> Option<&'a str> {
+fn bound<'a>(rollout: &str, service: &'a ServiceEntry) -> Option<&'a str> {
     let selected = service.selector.get(REVISION_LABEL)?;
     (is_marked(rollout, service) && service.revision.as_deref() == Some(selected)).then_some(selected)
 }
 
 /// Why a Service must not be touched, and what to do about it.
-fn conflict(subject: &Subject, service: &ServiceCopy) -> Option<String> {
-    let other = service.rollout.as_deref().filter(|rollout| **rollout != *subject.key.name);
+fn conflict(loaded: &Loaded, service: &ServiceEntry) -> Option<String> {
+    let other = service.rollout.as_deref().filter(|rollout| **rollout != *loaded.key.name);
     if let Some(other) = other {
         return Some(format!(
             "it belongs to Rollout {other} (label {ROLLOUT_LABEL}): give each Rollout Services of its own"
         ));
     }
-    if let Some(owner) = service.controller.as_ref().filter(|owner| *owner.uid != *subject.uid) {
+    if let Some(owner) = service.controller.as_ref().filter(|owner| *owner.uid != *loaded.uid) {
         return Some(format!("it belongs to {}: choose another name, or remove it", owner.words));
     }
     if service.is_external {
@@ -104,7 +100,7 @@ fn conflict(subject: &Subject, service: &ServiceCopy) -> Option<String> {
     if service.publishes_not_ready {
         return Some("it publishes addresses that are not ready: remove publishNotReadyAddresses".to_owned());
     }
-    let ours = service.selector.contains_key(REVISION_LABEL) && is_marked(&subject.key.name, service);
+    let ours = service.selector.contains_key(REVISION_LABEL) && is_marked(&loaded.key.name, service);
     if service.selector.is_empty() || ours {
         return None;
     }
@@ -115,13 +111,13 @@ fn conflict(subject: &Subject, service: &ServiceCopy) -> Option<String> {
 }
 
 /// The Service that clients call, as the core sees it.
-pub fn judge_parent(subject: &Subject, parent: Option<&Look<Arc<ServiceCopy>>>) -> ParentService {
+pub fn judge_parent(loaded: &Loaded, parent: Option<&Look<Arc<ServiceEntry>>>) -> ParentService {
     let Some(parent) = parent else { return ParentService::NotNamed };
-    let name = subject.declared.service.as_deref().unwrap_or_default();
+    let name = loaded.declared.service.as_deref().unwrap_or_default();
     let wrong = |reason, message: String| ParentService::Wrong(Problem { reason, message });
     match parent {
         Look::Stale => ParentService::Stale,
-        Look::Missing if name == subject.declared.stable_service && subject.declared.ports.is_some() => {
+        Look::Missing if name == loaded.declared.stable_service && loaded.declared.ports.is_some() => {
             ParentService::Fits
         }
         Look::Missing => wrong(
@@ -132,7 +128,7 @@ pub fn judge_parent(subject: &Subject, parent: Option<&Look<Arc<ServiceCopy>>>) 
             Reason::ServiceConflict,
             format!("Service {name} is of type ExternalName: name the Service whose ports are to be used"),
         ),
-        Look::Seen(service) => match foreign_label(subject, service) {
+        Look::Seen(service) => match foreign_label(loaded, service) {
             None => ParentService::Fits,
             Some((label, value)) => wrong(
                 Reason::ServiceConflict,
@@ -143,8 +139,8 @@ pub fn judge_parent(subject: &Subject, parent: Option<&Look<Arc<ServiceCopy>>>) 
 }
 
 /// A label that the Service selects and the template's pods do not have. Ours are not the template's concern.
-fn foreign_label<'a>(subject: &Subject, service: &'a ServiceCopy) -> Option<(&'a str, &'a str)> {
-    let labels = subject.declared.template.pointer("/metadata/labels");
+fn foreign_label<'a>(loaded: &Loaded, service: &'a ServiceEntry) -> Option<(&'a str, &'a str)> {
+    let labels = loaded.declared.template.pointer("/metadata/labels");
     let has = |label: &str, value: &str| {
         let theirs = labels.and_then(|labels| labels.get(label)).and_then(Value::as_str);
         theirs == Some(value) || label == REVISION_LABEL || label == ROLLOUT_LABEL
@@ -154,8 +150,8 @@ fn foreign_label<'a>(subject: &Subject, service: &'a ServiceCopy) -> Option<(&'a
 }
 
 /// The ports that our Services are to have: declared, or those of the Service that clients call.
-pub fn wanted_ports(subject: &Subject, parent: Option<&Look<Arc<ServiceCopy>>>) -> Option<Vec<Port>> {
-    if let Some(ports) = &subject.declared.ports {
+pub fn wanted_ports(loaded: &Loaded, parent: Option<&Look<Arc<ServiceEntry>>>) -> Option<Vec<Port>> {
+    if let Some(ports) = &loaded.declared.ports {
         return Some(ports.iter().map(Port::of).collect());
     }
     Some(parent?.seen()?.ports.clone())
@@ -164,7 +160,7 @@ pub fn wanted_ports(subject: &Subject, parent: Option<&Look<Arc<ServiceCopy>>>) 
 /// The wanted ports, and those that a Service has beyond them while a route still names them.
 pub fn ports_with_those_in_use(
     wanted: &[Port],
-    service: Option<&ServiceCopy>,
+    service: Option<&ServiceEntry>,
     is_named: impl Fn(u16) -> bool,
 ) -> Vec<Port> {
     let is_wanted = |port: &Port| wanted.iter().any(|wanted| wanted.slot() == port.slot());
@@ -178,7 +174,7 @@ fn same_ports(one: &[Port], two: &[Port]) -> bool {
 }
 
 /// Whether a route names this port of this Service. One that could not be read may.
-pub fn is_named(routes: &[AroundRoute], service: &str, port: u16) -> bool {
+pub fn is_named(routes: &[RouteObject], service: &str, port: u16) -> bool {
     routes.iter().any(|route| match &route.object {
         Look::Seen(object) => names(object, service, port),
         Look::Stale => true,
@@ -208,15 +204,15 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::controller::copies::Copy;
+    use crate::controller::cache::Slim;
 
     fn ports(ports: &[u16]) -> Vec<Port> {
         ports.iter().map(|port| Port::of(&json!({"port": port, "name": format!("p{port}")}))).collect()
     }
 
-    fn service(numbers: &[u16]) -> ServiceCopy {
+    fn service(numbers: &[u16]) -> ServiceEntry {
         let ports: Vec<_> = ports(numbers).iter().map(Port::to_value).collect();
-        ServiceCopy::of(&json!({"spec": {"ports": ports}}))
+        ServiceEntry::of(&json!({"spec": {"ports": ports}}))
     }
 
     #[test]
@@ -224,7 +220,7 @@ mod tests {
         let of = |label: &str, selector: &str| {
             let labels = json!({ROLLOUT_LABEL: "shop", REVISION_LABEL: label});
             let object = json!({"metadata": {"labels": labels}, "spec": {"selector": {REVISION_LABEL: selector}}});
-            bound("shop", &ServiceCopy::of(&object)).map(str::to_owned)
+            bound("shop", &ServiceEntry::of(&object)).map(str::to_owned)
         };
         assert_eq!(of("abc", "abc").as_deref(), Some("abc"));
         assert_eq!(of("abc", "def"), None);
@@ -233,7 +229,7 @@ mod tests {
     #[test]
     fn a_service_that_we_made_and_nobody_owns_is_ours_again_and_one_of_gits_is_not() {
         let of = |labels: Value, owners: Value| {
-            is_orphan_of("shop", &ServiceCopy::of(&json!({"metadata": {"labels": labels, "ownerReferences": owners}})))
+            is_orphan_of("shop", &ServiceEntry::of(&json!({"metadata": {"labels": labels, "ownerReferences": owners}})))
         };
         let made = json!({ROLLOUT_LABEL: "shop", REVISION_LABEL: "abc", "app.kubernetes.io/managed-by": "leadsman"});
         let declared = json!({ROLLOUT_LABEL: "shop", REVISION_LABEL: "abc", "app.kubernetes.io/managed-by": "Helm"});

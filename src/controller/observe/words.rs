@@ -10,10 +10,10 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::cluster::kinds;
+use crate::controller::cache::text;
 use crate::controller::context::Context;
-use crate::controller::copies::text;
+use crate::controller::loaded::Loaded;
 use crate::controller::memory::{Memory, Words};
-use crate::controller::subject::Subject;
 
 /// Pods of one set are listed at most this often.
 const EVERY: Duration = Duration::from_secs(2);
@@ -21,7 +21,7 @@ const EVERY: Duration = Duration::from_secs(2);
 const LONGEST: usize = 300;
 
 /// The words that the last plan asked for. `None` when it asked for none, or when they cannot be read.
-pub async fn listen(context: &Context, subject: &Subject, memory: &mut Memory) -> Option<Vec<ContainerWords>> {
+pub async fn listen(context: &Context, loaded: &Loaded, memory: &mut Memory) -> Option<Vec<ContainerWords>> {
     let Some(hash) = memory.wants_words_of.clone() else {
         memory.words = None;
         return None;
@@ -30,23 +30,23 @@ pub async fn listen(context: &Context, subject: &Subject, memory: &mut Memory) -
     if let Some(recent) = recent {
         return Some(recent.words.clone());
     }
-    let pods = context.cluster.objects(&kinds::PODS, &subject.key.namespace);
-    match pods.list(&selector(subject, &hash)).await {
+    let pods = context.cluster.objects(&kinds::PODS, &loaded.key.namespace);
+    match pods.list(&selector(loaded, &hash)).await {
         Ok(pods) => {
             let words: Vec<_> = pods.iter().flat_map(of_pod).collect();
             memory.words = Some(Words { hash, at: Instant::now(), words: words.clone() });
             Some(words)
         }
         Err(error) => {
-            tracing::debug!(rollout = %subject.key, %error, "the pods cannot be listed");
+            tracing::debug!(rollout = %loaded.key, %error, "the pods cannot be listed");
             None
         }
     }
 }
 
-fn selector(subject: &Subject, hash: &Hash) -> String {
+fn selector(loaded: &Loaded, hash: &Hash) -> String {
     let mut terms: Vec<_> =
-        subject.declared.match_labels.iter().map(|(label, value)| format!("{label}={value}")).collect();
+        loaded.declared.match_labels.iter().map(|(label, value)| format!("{label}={value}")).collect();
     terms.push(format!("{REVISION_LABEL}={hash}"));
     terms.join(",")
 }

@@ -14,7 +14,7 @@ use leadsman_core::plan::Plan;
 use leadsman_core::plan::report::{self, Measured, RevisionReport};
 use leadsman_core::state::{Acknowledged, Rejection};
 
-use super::subject::Subject;
+use super::loaded::Loaded;
 
 /// How soon a status has to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,12 +30,12 @@ pub enum Difference {
 }
 
 /// The status that a plan asks for.
-pub fn render(subject: &Subject, plan: &Plan, now: Timestamp) -> RolloutStatus {
-    let before = subject.rollout.status.clone().unwrap_or_default();
-    let (report, core) = (&plan.report, &subject.declared.core);
+pub fn render(loaded: &Loaded, plan: &Plan, now: Timestamp) -> RolloutStatus {
+    let before = loaded.rollout.status.clone().unwrap_or_default();
+    let (report, core) = (&plan.report, &loaded.declared.core);
     let state = plan.state.as_ref();
     let selector: Vec<_> =
-        subject.declared.match_labels.iter().map(|(label, value)| format!("{label}={value}")).collect();
+        loaded.declared.match_labels.iter().map(|(label, value)| format!("{label}={value}")).collect();
     let written = before.weight.map_or(0, |weight| weight.written);
     RolloutStatus {
         observed_generation: Some(core.generation),

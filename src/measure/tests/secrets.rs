@@ -4,7 +4,7 @@ use leadsman_core::analysis::Outcome;
 use leadsman_core::analysis::metric::{Auth, AuthScheme};
 use serde_json::json;
 
-use super::super::Source;
+use super::super::Provider;
 use super::super::prometheus::Prometheus;
 use super::http::kube;
 use super::question;

@@ -4,18 +4,18 @@
 use leadsman_api::{AnalysisTemplateSpec, ClusterAnalysisTemplateSpec};
 use serde_json::Value;
 
-use super::{Controller, Copy, Identity};
+use super::{Controller, Identity, Slim};
 
 /// An object as text, without `managedFields`.
 #[derive(Clone, Debug)]
-pub struct WholeCopy {
+pub struct RawEntry {
     identity: Identity,
     /// Whose it is.
     pub controller: Option<Controller>,
     text: Box<[u8]>,
 }
 
-impl WholeCopy {
+impl RawEntry {
     /// The object.
     pub fn object(&self) -> Value {
         serde_json::from_slice(&self.text).unwrap_or_default()
@@ -27,7 +27,7 @@ impl WholeCopy {
     }
 }
 
-impl Copy for WholeCopy {
+impl Slim for RawEntry {
     fn of(object: &Value) -> Self {
         let identity = Identity::of(object);
         let controller = Controller::of(object);
@@ -54,13 +54,13 @@ impl Copy for WholeCopy {
 
 /// An analysis template, of the cluster or of a namespace. `spec` is `None` for one that cannot be read.
 #[derive(Clone, Debug)]
-pub struct TemplateCopy {
+pub struct TemplateEntry {
     identity: Identity,
     /// What it says.
     pub spec: Option<AnalysisTemplateSpec>,
 }
 
-impl Copy for TemplateCopy {
+impl Slim for TemplateEntry {
     fn of(object: &Value) -> Self {
         let spec = object.get("spec").cloned().unwrap_or_default();
         let spec = serde_json::from_value::<ClusterAnalysisTemplateSpec>(spec).map(AnalysisTemplateSpec::from);
@@ -95,7 +95,7 @@ mod tests {
             "metadata": {"name": "a", "resourceVersion": "5", "managedFields": [{"manager": "kubectl"}]},
             "spec": {"unknown": {"field": null}},
         });
-        let kept = WholeCopy::of(&object).object();
+        let kept = RawEntry::of(&object).object();
         assert_eq!(kept.pointer("/spec"), object.pointer("/spec"));
         assert_eq!(kept.pointer("/metadata/managedFields"), None);
     }

@@ -9,9 +9,9 @@ use jiff::Timestamp;
 use leadsman_core::analysis::{Answer, Outcome, Question};
 use tokio::time::Instant;
 
-use super::super::Source;
-use super::super::desk::{Desk, MOST_ANSWERS};
-use super::super::lines::AT_ONCE;
+use super::super::Provider;
+use super::super::limits::AT_ONCE;
+use super::super::measurer::{MOST_ANSWERS, Measurer};
 use super::question;
 use crate::controller::key::Key;
 
@@ -24,8 +24,8 @@ struct Slow {
     began: Instant,
 }
 
-impl Source for Slow {
-    fn place(&self, question: &Question) -> String {
+impl Provider for Slow {
+    fn host(&self, question: &Question) -> String {
         question.source.address.clone().unwrap_or_default()
     }
 
@@ -38,7 +38,7 @@ impl Source for Slow {
 }
 
 struct Bed {
-    desk: Desk,
+    measurer: Measurer,
     began: Instant,
     asked: Log,
     woken: Log,
@@ -47,12 +47,12 @@ struct Bed {
 fn bed_with(clock: impl Fn(Duration) -> Timestamp + Send + Sync + 'static) -> Bed {
     let (began, asked, woken) = (Instant::now(), Log::default(), Log::default());
     let wakes = Arc::clone(&woken);
-    let desk = Desk::new(
+    let measurer = Measurer::new(
         Box::new(Slow { asked: Arc::clone(&asked), began }),
         move || clock(began.elapsed()),
         move |key| wakes.lock().unwrap().push((began.elapsed().as_millis(), key.to_string())),
     );
-    Bed { desk, began, asked, woken }
+    Bed { measurer, began, asked, woken }
 }
 
 fn bed() -> Bed {
@@ -65,7 +65,7 @@ impl Bed {
     }
 
     fn answers(&self) -> Vec<Answer> {
-        self.desk.answers(&key())
+        self.measurer.answers(&key())
     }
 
     /// Sleeps until so many milliseconds after the beginning, and a little, so that what is due then has happened.
@@ -94,7 +94,7 @@ fn seen(events: &[(u128, &str)]) -> Vec<(u128, String)> {
 #[tokio::test(start_paused = true)]
 async fn a_question_is_asked_when_it_is_due_and_its_rollout_woken_when_it_is_answered() {
     let bed = bed();
-    bed.desk.set(&key(), vec![ask("now", 0, 100), ask("later", 25_000, 50)]);
+    bed.measurer.set(&key(), vec![ask("now", 0, 100), ask("later", 25_000, 50)]);
     bed.until(30_000).await;
     assert_eq!(bed.asked(), seen(&[(0, "now 100"), (25_000, "later 50")]));
     assert_eq!(*bed.woken.lock().unwrap(), seen(&[(100, "shop/podinfo"), (25_050, "shop/podinfo")]));
@@ -109,7 +109,7 @@ async fn setting_the_same_again_asks_nothing_twice() {
     let bed = bed();
     for moment in [0, 500, 1_500, 2_500] {
         bed.until(moment).await;
-        bed.desk.set(&key(), vec![ask("a", 1_000, 1_000)]);
+        bed.measurer.set(&key(), vec![ask("a", 1_000, 1_000)]);
     }
     bed.until(10_000).await;
     assert_eq!(bed.asked(), seen(&[(1_000, "a 1000")]));
@@ -118,11 +118,11 @@ async fn setting_the_same_again_asks_nothing_twice() {
 #[tokio::test(start_paused = true)]
 async fn a_token_is_asked_again_only_when_it_is_due_later() {
     let bed = bed();
-    bed.desk.set(&key(), vec![ask("a", 1_000, 10)]);
+    bed.measurer.set(&key(), vec![ask("a", 1_000, 10)]);
     bed.until(2_000).await;
-    bed.desk.set(&key(), vec![ask("a", 500, 10)]);
+    bed.measurer.set(&key(), vec![ask("a", 500, 10)]);
     bed.until(3_000).await;
-    bed.desk.set(&key(), vec![ask("a", 4_000, 10)]);
+    bed.measurer.set(&key(), vec![ask("a", 4_000, 10)]);
     bed.until(5_000).await;
     assert_eq!(bed.asked(), seen(&[(1_000, "a 10"), (4_000, "a 10")]));
 }
@@ -130,10 +130,10 @@ async fn a_token_is_asked_again_only_when_it_is_due_later() {
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_was_dropped_without_being_counted_is_asked_for_again() {
     let bed = bed();
-    bed.desk.set(&key(), vec![ask("a", 1_000, 10)]);
+    bed.measurer.set(&key(), vec![ask("a", 1_000, 10)]);
     bed.until(2_000).await;
-    bed.desk.persisted(&key(), at(2_000));
-    bed.desk.set(&key(), vec![ask("a", 1_000, 10)]);
+    bed.measurer.persisted(&key(), at(2_000));
+    bed.measurer.set(&key(), vec![ask("a", 1_000, 10)]);
     bed.until(3_000).await;
     assert_eq!(bed.asked(), seen(&[(1_000, "a 10"), (2_001, "a 10")]));
 }
@@ -141,9 +141,9 @@ async fn an_answer_that_was_dropped_without_being_counted_is_asked_for_again() {
 #[tokio::test(start_paused = true)]
 async fn what_becomes_due_while_the_token_is_being_asked_waits_for_the_answer() {
     let bed = bed();
-    bed.desk.set(&key(), vec![ask("a", 0, 3_000)]);
+    bed.measurer.set(&key(), vec![ask("a", 0, 3_000)]);
     bed.until(1_000).await;
-    bed.desk.set(&key(), vec![ask("a", 2_000, 10)]);
+    bed.measurer.set(&key(), vec![ask("a", 2_000, 10)]);
     bed.until(5_000).await;
     assert_eq!(bed.asked(), seen(&[(0, "a 3000"), (3_000, "a 10")]));
 }
@@ -151,9 +151,9 @@ async fn what_becomes_due_while_the_token_is_being_asked_waits_for_the_answer() 
 #[tokio::test(start_paused = true)]
 async fn a_waiting_question_follows_what_the_plan_says_last() {
     let bed = bed();
-    bed.desk.set(&key(), vec![ask("sooner", 9_000, 1), ask("later", 1_000, 1), ask("other", 1_000, 1)]);
+    bed.measurer.set(&key(), vec![ask("sooner", 9_000, 1), ask("later", 1_000, 1), ask("other", 1_000, 1)]);
     bed.until(500).await;
-    bed.desk.set(&key(), vec![ask("sooner", 700, 1), ask("later", 5_000, 1), ask("other", 1_000, 7)]);
+    bed.measurer.set(&key(), vec![ask("sooner", 700, 1), ask("later", 5_000, 1), ask("other", 1_000, 7)]);
     bed.until(10_000).await;
     assert_eq!(bed.asked(), seen(&[(700, "sooner 1"), (1_000, "other 7"), (5_000, "later 1")]));
 }
@@ -161,9 +161,9 @@ async fn a_waiting_question_follows_what_the_plan_says_last() {
 #[tokio::test(start_paused = true)]
 async fn what_is_not_listed_any_more_is_not_asked_and_its_answer_dropped() {
     let bed = bed();
-    bed.desk.set(&key(), vec![ask("asking", 0, 1_000), ask("waiting", 2_000, 1), ask("kept", 0, 1_000)]);
+    bed.measurer.set(&key(), vec![ask("asking", 0, 1_000), ask("waiting", 2_000, 1), ask("kept", 0, 1_000)]);
     bed.until(500).await;
-    bed.desk.set(&key(), vec![ask("kept", 0, 1_000)]);
+    bed.measurer.set(&key(), vec![ask("kept", 0, 1_000)]);
     bed.until(5_000).await;
     let answers: Vec<_> = bed.answers().into_iter().map(|answer| answer.token.metric.name).collect();
     assert_eq!(answers, ["kept"]);
@@ -173,7 +173,7 @@ async fn what_is_not_listed_any_more_is_not_asked_and_its_answer_dropped() {
 #[tokio::test(start_paused = true)]
 async fn a_question_that_is_not_answered_in_time_is_an_error() {
     let bed = bed();
-    bed.desk.set(&key(), vec![ask("a", 0, 60_000)]);
+    bed.measurer.set(&key(), vec![ask("a", 0, 60_000)]);
     bed.until(11_000).await;
     let expected = Outcome::Error { query_is_wrong: false, message: "http://a: no answer within 10s".to_owned() };
     assert_eq!(bed.answers()[0].outcome, expected);
@@ -183,13 +183,13 @@ async fn a_question_that_is_not_answered_in_time_is_an_error() {
 async fn a_place_that_hangs_keeps_nobody_waiting_but_its_own() {
     let bed = bed();
     let hang = |number: usize| ask(&format!("hang {number}"), 0, 9_000);
-    bed.desk.set(&key(), (0..AT_ONCE * 2).map(hang).collect());
+    bed.measurer.set(&key(), (0..AT_ONCE * 2).map(hang).collect());
     tokio::task::yield_now().await;
     let elsewhere = Question { source: question("b", "http://b").source, ..ask("b", 0, 1) };
-    bed.desk.set(&Key::new("shop", "other"), vec![elsewhere]);
+    bed.measurer.set(&Key::new("shop", "other"), vec![elsewhere]);
     bed.until(8_000).await;
     assert_eq!(bed.asked().len(), AT_ONCE + 1);
-    assert_eq!(bed.desk.answers(&Key::new("shop", "other")).len(), 1);
+    assert_eq!(bed.measurer.answers(&Key::new("shop", "other")).len(), 1);
     bed.until(20_000).await;
     assert_eq!(bed.answers().len(), AT_ONCE * 2);
 }
@@ -197,11 +197,11 @@ async fn a_place_that_hangs_keeps_nobody_waiting_but_its_own() {
 #[tokio::test(start_paused = true)]
 async fn answers_are_kept_until_they_are_persisted() {
     let bed = bed();
-    bed.desk.set(&key(), vec![ask("a", 0, 10), ask("b", 0, 20)]);
+    bed.measurer.set(&key(), vec![ask("a", 0, 10), ask("b", 0, 20)]);
     bed.until(15).await;
     let seen_by_the_pass = bed.answers();
     bed.until(25).await;
-    bed.desk.persisted(&key(), seen_by_the_pass[0].at);
+    bed.measurer.persisted(&key(), seen_by_the_pass[0].at);
     let left: Vec<_> = bed.answers().into_iter().map(|answer| answer.token.metric.name).collect();
     assert_eq!(left, ["b"]);
 }
@@ -209,7 +209,7 @@ async fn answers_are_kept_until_they_are_persisted() {
 #[tokio::test(start_paused = true)]
 async fn answers_have_different_times_in_their_order_even_when_the_clock_goes_back() {
     let bed = bed_with(|elapsed| at(10_000) - elapsed);
-    bed.desk.set(&key(), vec![ask("a", 0, 10), ask("b", 0, 20), ask("c", 0, 20)]);
+    bed.measurer.set(&key(), vec![ask("a", 0, 10), ask("b", 0, 20), ask("c", 0, 20)]);
     bed.until(30).await;
     let answers = bed.answers();
     assert!(answers.windows(2).all(|pair| pair[0].at < pair[1].at), "{answers:?}");
@@ -222,7 +222,7 @@ async fn a_question_is_asked_on_time_although_the_clock_was_set_forward() {
         let step = if elapsed > Duration::from_secs(5) { Duration::from_hours(1) } else { Duration::ZERO };
         Timestamp::UNIX_EPOCH + elapsed + step
     });
-    bed.desk.set(&key(), vec![ask("a", 3_600_000, 1)]);
+    bed.measurer.set(&key(), vec![ask("a", 3_600_000, 1)]);
     bed.until(11_000).await;
     assert_eq!(bed.asked(), seen(&[(10_000, "a 1")]));
 }
@@ -232,11 +232,11 @@ async fn with_too_many_answers_that_nobody_persists_nothing_more_is_asked() {
     let bed = bed();
     for round in 0..MOST_ANSWERS as u64 + 10 {
         bed.until(round * 10).await;
-        bed.desk.set(&key(), vec![ask("a", i64::try_from(round * 10).unwrap(), 1)]);
+        bed.measurer.set(&key(), vec![ask("a", i64::try_from(round * 10).unwrap(), 1)]);
     }
     bed.until(10_000).await;
     assert_eq!(bed.asked().len(), MOST_ANSWERS);
-    bed.desk.persisted(&key(), at(10_000));
+    bed.measurer.persisted(&key(), at(10_000));
     bed.until(10_010).await;
     assert_eq!((bed.asked().len(), bed.answers().len()), (MOST_ANSWERS + 1, 1));
 }
@@ -244,9 +244,9 @@ async fn with_too_many_answers_that_nobody_persists_nothing_more_is_asked() {
 #[tokio::test(start_paused = true)]
 async fn a_rollout_that_is_gone_leaves_nothing() {
     let bed = bed();
-    bed.desk.set(&key(), vec![ask("a", 0, 10), ask("b", 0, 1_000), ask("c", 500, 1)]);
+    bed.measurer.set(&key(), vec![ask("a", 0, 10), ask("b", 0, 1_000), ask("c", 500, 1)]);
     bed.until(100).await;
-    bed.desk.forget(&key());
+    bed.measurer.forget(&key());
     bed.until(5_000).await;
     assert_eq!((bed.asked().len(), bed.answers().len(), bed.woken.lock().unwrap().len()), (2, 0, 1));
 }
@@ -254,11 +254,11 @@ async fn a_rollout_that_is_gone_leaves_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_settled_rollout_takes_no_place() {
     let bed = bed();
-    bed.desk.set(&key(), Vec::new());
-    bed.desk.set(&key(), vec![ask("a", 0, 10)]);
+    bed.measurer.set(&key(), Vec::new());
+    bed.measurer.set(&key(), vec![ask("a", 0, 10)]);
     bed.until(100).await;
-    bed.desk.set(&key(), Vec::new());
+    bed.measurer.set(&key(), Vec::new());
     assert_eq!(bed.answers().len(), 1, "what was answered is still to be counted");
-    bed.desk.persisted(&key(), at(1_000));
-    assert_eq!(bed.desk.rollouts(), 0);
+    bed.measurer.persisted(&key(), at(1_000));
+    assert_eq!(bed.measurer.rollouts(), 0);
 }

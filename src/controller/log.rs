@@ -9,49 +9,49 @@ use leadsman_core::state::{Stage, State, Why};
 
 use super::context::Context;
 use super::key::Key;
+use super::loaded::Loaded;
 use super::memory::Memory;
-use super::subject::Subject;
 use crate::cluster::Error;
 
 /// A decision.
-pub fn decided(subject: &Subject, event: &Event) {
+pub fn decided(loaded: &Loaded, event: &Event) {
     let Event { reason, message, .. } = event;
     if event.warning {
-        tracing::warn!(rollout = %subject.key, reason, "{message}");
+        tracing::warn!(rollout = %loaded.key, reason, "{message}");
     } else {
-        tracing::info!(rollout = %subject.key, reason, "{message}");
+        tracing::info!(rollout = %loaded.key, reason, "{message}");
     }
 }
 
 /// A write that failed.
-pub fn failed(subject: &Subject, what: &str, error: &Error) {
+pub fn failed(loaded: &Loaded, what: &str, error: &Error) {
     if matches!(error, Error::NotLeading | Error::Outdated(_)) {
-        tracing::debug!(rollout = %subject.key, what, %error, "not done");
+        tracing::debug!(rollout = %loaded.key, what, %error, "not done");
     } else {
-        tracing::warn!(rollout = %subject.key, what, %error, category = error.category(), "could not be done");
+        tracing::warn!(rollout = %loaded.key, what, %error, category = error.category(), "could not be done");
     }
 }
 
 /// The phase, when it changed.
-pub fn phase(context: &Context, subject: &Subject, memory: &mut Memory, plan: &Plan) {
+pub fn phase(context: &Context, loaded: &Loaded, memory: &mut Memory, plan: &Plan) {
     let (phase, before) = (plan.report.phase, memory.phase);
     memory.unreadable = None;
-    let Key { namespace, name } = &subject.key;
-    context.meters.rollout(namespace, name, phase, before, plan.report.weight.desired);
+    let Key { namespace, name } = &loaded.key;
+    context.metrics.rollout(namespace, name, phase, before, plan.report.weight.desired);
     if before != Some(phase) {
         memory.phase = Some(phase);
-        tracing::info!(rollout = %subject.key, phase = phase.as_str(), "{}", plan.report.message);
+        tracing::info!(rollout = %loaded.key, phase = phase.as_str(), "{}", plan.report.message);
     }
 }
 
 /// Verdicts and rollbacks, counted once they are persisted.
-pub fn persisted(context: &Context, subject: &Subject, plan: &Plan) {
-    let (before, after) = (subject.state.as_ref(), plan.state.as_ref());
+pub fn persisted(context: &Context, loaded: &Loaded, plan: &Plan) {
+    let (before, after) = (loaded.state.as_ref(), plan.state.as_ref());
     for verdict in [Verdict::Success, Verdict::Failure, Verdict::Inconclusive, Verdict::NoData, Verdict::ProviderError]
     {
         let new = count(after, verdict).saturating_sub(count(before, verdict));
         if new > 0 {
-            context.meters.verdicts(word(verdict), new);
+            context.metrics.verdicts(word(verdict), new);
         }
     }
     let failing = |state: Option<&State>| match state.map(|state| &state.stage) {
@@ -60,7 +60,7 @@ pub fn persisted(context: &Context, subject: &Subject, plan: &Plan) {
     };
     if failing(after).is_some() && failing(after) != failing(before) {
         let reason = after.and_then(|state| state.rejected.first()).map_or("Unknown", |rejection| &*rejection.reason);
-        context.meters.rolled_back(reason);
+        context.metrics.rolled_back(reason);
     }
 }
 

@@ -16,7 +16,7 @@ use reqwest::{Response, Url};
 use tokio::sync::Semaphore;
 
 use super::credentials::Credentials;
-use super::{Failure, Source, answer};
+use super::{Failure, Provider, answer};
 
 /// Longest answer that is read.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
@@ -67,7 +67,7 @@ impl Prometheus {
             )
         })?;
         let failed =
-            |error: &Error| Failure::passing(format!("{} gave no answer: {}", place(address), error_words(error)));
+            |error: &Error| Failure::passing(format!("{} gave no answer: {}", host(address), error_words(error)));
         let client = Client::from(self.http.clone(), address.trim_end_matches('/'))
             .map_err(|error| Failure::lasting(format!("{address:?} is not an address: {}", error_words(&error))))?;
         let timeout = i64::try_from(question.source.timeout.as_millis()).unwrap_or(i64::MAX);
@@ -90,14 +90,14 @@ impl Prometheus {
             let target = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or("nowhere");
             return Err(Failure::passing(format!(
                 "{} redirects (HTTP {status}) to {target}, which is not followed: give the final address",
-                place(address)
+                host(address)
             )));
         }
         let content_type =
             response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let is_text = content_type.starts_with("text/plain");
         let body = self.body(response).await.map_err(|mut failure| {
-            failure.message = format!("{}: {}", place(address), failure.message);
+            failure.message = format!("{}: {}", host(address), failure.message);
             failure
         })?;
         answer::read(status, is_text, &body)
@@ -122,9 +122,9 @@ impl Prometheus {
     }
 }
 
-impl Source for Prometheus {
-    fn place(&self, question: &Question) -> String {
-        self.address(question).map(place).unwrap_or_default()
+impl Provider for Prometheus {
+    fn host(&self, question: &Question) -> String {
+        self.address(question).map(host).unwrap_or_default()
     }
 
     fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Outcome> {
@@ -133,7 +133,7 @@ impl Source for Prometheus {
 }
 
 /// Scheme, host and port: nothing that could be a secret.
-fn place(address: &str) -> String {
+fn host(address: &str) -> String {
     Url::parse(address).map_or_else(|_| String::new(), |url| url.origin().ascii_serialization())
 }
 

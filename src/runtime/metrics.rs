@@ -14,7 +14,7 @@ use prometheus_client::registry::Registry;
 type Label = (&'static str, String);
 
 /// All metrics.
-pub struct Meters {
+pub struct Metrics {
     registry: Registry,
     reconciles: Family<[Label; 1], Counter>,
     duration: Histogram,
@@ -30,16 +30,16 @@ pub struct Meters {
     queue: Gauge<i64, AtomicI64>,
 }
 
-impl Default for Meters {
+impl Default for Metrics {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Meters {
+impl Metrics {
     /// Everything at zero.
     pub fn new() -> Self {
-        let mut meters = Self {
+        let mut metrics = Self {
             registry: Registry::with_prefix("leadsman"),
             reconciles: Family::default(),
             duration: Histogram::new([0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0]),
@@ -54,20 +54,20 @@ impl Meters {
             leader: Gauge::default(),
             queue: Gauge::default(),
         };
-        let to = &mut meters.registry;
-        to.register("reconciles", "Passes over a Rollout, by how they ended", meters.reconciles.clone());
-        to.register("reconcile_duration_seconds", "Time that a pass took", meters.duration.clone());
-        to.register("api_requests", "Requests to the API server; code 0 is no answer", meters.requests.clone());
-        to.register("rollout_phase", "1 for the phase that a Rollout is in", meters.phases.clone());
-        to.register("rollout_canary_weight", "Percent of traffic decided for the canary", meters.weights.clone());
-        to.register("verdicts", "Measurements, by what they said", meters.verdicts.clone());
-        to.register("rollbacks", "Releases that were rolled back, by reason", meters.rollbacks.clone());
-        to.register("watch_errors", "Failures of a watch, by kind", meters.watch_errors.clone());
-        to.register("objects_skipped", "Versions of objects that could not be read, by kind", meters.skipped.clone());
-        to.register("events_lost", "Events that could not be written", meters.events_lost.clone());
-        to.register("leader", "1 while this instance leads", meters.leader.clone());
-        to.register("queue_depth", "Rollouts that are due", meters.queue.clone());
-        meters
+        let to = &mut metrics.registry;
+        to.register("reconciles", "Passes over a Rollout, by how they ended", metrics.reconciles.clone());
+        to.register("reconcile_duration_seconds", "Time that a pass took", metrics.duration.clone());
+        to.register("api_requests", "Requests to the API server; code 0 is no answer", metrics.requests.clone());
+        to.register("rollout_phase", "1 for the phase that a Rollout is in", metrics.phases.clone());
+        to.register("rollout_canary_weight", "Percent of traffic decided for the canary", metrics.weights.clone());
+        to.register("verdicts", "Measurements, by what they said", metrics.verdicts.clone());
+        to.register("rollbacks", "Releases that were rolled back, by reason", metrics.rollbacks.clone());
+        to.register("watch_errors", "Failures of a watch, by kind", metrics.watch_errors.clone());
+        to.register("objects_skipped", "Versions of objects that could not be read, by kind", metrics.skipped.clone());
+        to.register("events_lost", "Events that could not be written", metrics.events_lost.clone());
+        to.register("leader", "1 while this instance leads", metrics.leader.clone());
+        to.register("queue_depth", "Rollouts that are due", metrics.queue.clone());
+        metrics
     }
 
     /// The text of `/metrics`.
@@ -161,13 +161,13 @@ mod tests {
 
     #[test]
     fn a_rollout_is_in_one_phase_and_leaves_nothing_behind() {
-        let meters = Meters::new();
-        meters.rollout("shop", "cart", Phase::Progressing, None, 20);
-        meters.rollout("shop", "cart", Phase::Healthy, Some(Phase::Progressing), 0);
-        let text = meters.text();
+        let metrics = Metrics::new();
+        metrics.rollout("shop", "cart", Phase::Progressing, None, 20);
+        metrics.rollout("shop", "cart", Phase::Healthy, Some(Phase::Progressing), 0);
+        let text = metrics.text();
         assert!(text.contains(r#"leadsman_rollout_phase{namespace="shop",name="cart",phase="Healthy"} 1"#), "{text}");
         assert!(!text.contains("Progressing"), "{text}");
-        meters.forget("shop", "cart");
-        assert!(!meters.text().contains("cart"));
+        metrics.forget("shop", "cart");
+        assert!(!metrics.text().contains("cart"));
     }
 }

@@ -1,21 +1,25 @@
 //! What is kept of each object: the few fields that a pass looks at, and those that the next write to it needs.
 
+mod caches;
+mod raw;
+mod replica_set;
 mod service;
-mod set;
 mod slice;
-mod whole;
+mod store;
 
 use serde_json::Value;
 
-pub use service::{Port, ServiceCopy};
-pub use set::{REVISION_NUMBER_ANNOTATION, SetCopy};
-pub use slice::{SliceCopy, endpoints};
-pub use whole::{TemplateCopy, WholeCopy};
+pub use caches::{Caches, RouteCache, Served};
+pub use raw::{RawEntry, TemplateEntry};
+pub use replica_set::{REVISION_NUMBER_ANNOTATION, ReplicaSetEntry};
+pub use service::{Port, ServiceEntry};
+pub use slice::{SliceEntry, endpoints};
+pub use store::{Cached, Store};
 
 use super::key::Key;
 
 /// What is kept of an object, wherever it came from: a watch, a read, or the answer to a write.
-pub trait Copy: Send + Sync + Sized + 'static {
+pub trait Slim: Send + Sync + Sized + 'static {
     /// Takes what is needed from the object. What it lacks is taken as its zero value.
     fn of(object: &Value) -> Self;
     /// Which object this is, and which version of it.
@@ -142,16 +146,16 @@ mod tests {
         fn no_object_makes_a_copy_panic(
             object in prop_oneof![anything(), spoiled(slice()), spoiled(service()), spoiled(set())],
         ) {
-            let copies = [SliceCopy::of(&object), SliceCopy::of(&slice())];
+            let copies = [SliceEntry::of(&object), SliceEntry::of(&slice())];
             let seen = endpoints(&copies.iter());
             // A slice that cannot be understood may take endpoints away, and never adds more than it lists.
             let listed = object.pointer("/endpoints").and_then(Value::as_array).map_or(0, Vec::len);
             let ready = seen.ready_of(&Hash::new("abc")).unwrap_or(0);
             prop_assert!(usize::try_from(ready).unwrap() <= listed + 1);
-            ServiceCopy::of(&object);
-            SetCopy::of(&object);
-            TemplateCopy::of(&object);
-            let whole = WholeCopy::of(&object);
+            ServiceEntry::of(&object);
+            ReplicaSetEntry::of(&object);
+            TemplateEntry::of(&object);
+            let whole = RawEntry::of(&object);
             let _ = (whole.object(), whole.parse::<Rollout>());
             key_of(&object);
         }

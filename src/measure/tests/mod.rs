@@ -1,7 +1,7 @@
-//! Tests of the desk in virtual time, and of the HTTP side against a server on this machine.
+//! Tests of the measurer in virtual time, and of the HTTP side against a server on this machine.
 
-mod desk;
 mod http;
+mod measurer;
 mod secrets;
 mod server;
 
@@ -16,7 +16,7 @@ fn token(name: &str) -> Token {
     Token { attempt: 1, metric, since: Timestamp::UNIX_EPOCH, step_since: None }
 }
 
-/// A question to a place, due at once.
+/// A question to a host, due at once.
 fn question(name: &str, address: &str) -> Question {
     let source = Prometheus {
         address: Some(address.to_owned()),

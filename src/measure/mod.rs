@@ -1,12 +1,12 @@
 //! Metric sources: who is asked what, and when. What an answer means is for the core to say.
 //!
-//! [`Desk`] holds the questions of every Rollout and asks each when it is due; [`prometheus`] sends one query and says
+//! [`Measurer`] holds the questions of every Rollout and asks each when it is due; [`prometheus`] sends one query and says
 //! what came of it.
 
 mod answer;
 mod credentials;
-mod desk;
-mod lines;
+mod limits;
+mod measurer;
 mod prometheus;
 
 #[cfg(test)]
@@ -15,13 +15,13 @@ mod tests;
 use futures::future::BoxFuture;
 use leadsman_core::analysis::{Outcome, Question};
 
-pub use self::desk::Desk;
+pub use self::measurer::Measurer;
 pub use self::prometheus::Prometheus;
 
 /// Somebody who answers questions.
-pub trait Source: Send + Sync + 'static {
-    /// Where a question goes: questions to one place wait for each other.
-    fn place(&self, question: &Question) -> String;
+pub trait Provider: Send + Sync + 'static {
+    /// Where a question goes: questions to one host wait for each other.
+    fn host(&self, question: &Question) -> String;
 
     /// Asks now. May be dropped at any time, when the answer is not wanted any more or takes too long.
     fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Outcome>;

@@ -10,20 +10,20 @@ use leadsman_core::spec::{Problem, Reason};
 use leadsman_core::state::State;
 use serde_json::Value;
 
-use super::caches::{Caches, Served};
+use super::cache::{Cached, Store};
+use super::cache::{Caches, Served};
+use super::cache::{RawEntry, Slim, TemplateEntry};
 use super::context::Context;
-use super::copies::{Copy, TemplateCopy, WholeCopy};
-use super::interest::Referent;
 use super::key::Key;
 use super::memory::Memory;
-use super::observe::look_at;
-use super::store::{Cached, Store};
+use super::observe::read_through;
+use super::references::Reference;
 use crate::cluster::{Error, kinds};
 use crate::declare::{Declared, declare};
 use crate::routers::{Backends, RouteKind, RouteRef};
 
 /// The Rollout that a pass is about.
-pub struct Subject {
+pub struct Loaded {
     /// Its name.
     pub key: Key,
     /// Its uid.
@@ -41,16 +41,16 @@ pub struct Subject {
 /// What came of reading a Rollout.
 pub enum Reading {
     /// It is there.
-    Subject(Box<Subject>),
+    Loaded(Box<Loaded>),
     /// What the cache has of it may be older than our own last write, and nothing newer could be read: good enough to take
     /// traffic away from harm, and for nothing else.
-    Doubtful(Box<Subject>),
+    Doubtful(Box<Loaded>),
     /// It is gone.
     Gone,
     /// Nothing is known of it at present.
     Unknown,
     /// It is there, but is no Rollout that this version understands.
-    Unreadable(Arc<WholeCopy>, String),
+    Unreadable(Arc<RawEntry>, String),
 }
 
 /// Reads the Rollout: the newest version that is known, or, with `live`, what the API server has now.
@@ -59,8 +59,8 @@ pub async fn read(context: &Context, key: &Key, memory: &mut Memory, live: bool)
     if matches!(store.get(key), Cached::Absent) && !live {
         return Reading::Gone;
     }
-    let overlaid = (&mut memory.own, &**store);
-    let (copy, doubtful) = match look_at(&context.cluster, &kinds::ROLLOUTS, overlaid, key, live).await {
+    let expected = (&mut memory.own, &**store);
+    let (copy, doubtful) = match read_through(&context.cluster, &kinds::ROLLOUTS, expected, key, live).await {
         Look::Seen(copy) => (copy, false),
         Look::Missing => return Reading::Gone,
         Look::Stale => match store.get(key) {
@@ -74,13 +74,13 @@ pub async fn read(context: &Context, key: &Key, memory: &mut Memory, live: bool)
     }
     match parse(context, key, &copy).await {
         Err(error) => Reading::Unreadable(copy, error.to_string()),
-        Ok((subject, true)) if !doubtful => Reading::Subject(subject),
-        Ok((subject, _)) => Reading::Doubtful(subject),
+        Ok((loaded, true)) if !doubtful => Reading::Loaded(loaded),
+        Ok((loaded, _)) => Reading::Doubtful(loaded),
     }
 }
 
 /// The Rollout, and whether everything that it refers to is known.
-async fn parse(context: &Context, key: &Key, copy: &Arc<WholeCopy>) -> Result<(Box<Subject>, bool), serde_json::Error> {
+async fn parse(context: &Context, key: &Key, copy: &Arc<RawEntry>) -> Result<(Box<Loaded>, bool), serde_json::Error> {
     let rollout: Rollout = copy.parse()?;
     let (declared, resolved) = resolve(context, key, &rollout).await;
     let progress = rollout.status.as_ref().and_then(|status| status.progress.as_ref());
@@ -92,7 +92,7 @@ async fn parse(context: &Context, key: &Key, copy: &Arc<WholeCopy>) -> Result<(B
             })
             .ok()
     });
-    let subject = Subject {
+    let loaded = Loaded {
         key: key.clone(),
         uid: copy.identity().uid.clone(),
         version: copy.identity().version,
@@ -100,8 +100,8 @@ async fn parse(context: &Context, key: &Key, copy: &Arc<WholeCopy>) -> Result<(B
         declared,
         state,
     };
-    context.interest.set(key, subject.referents());
-    Ok((Box::new(subject), resolved))
+    context.references.set(key, loaded.references());
+    Ok((Box::new(loaded), resolved))
 }
 
 /// Resolves templates by the caches; those that have not been listed yet are read one by one, since "not in the cache" is
@@ -147,7 +147,7 @@ async fn resolve(context: &Context, key: &Key, rollout: &Rollout) -> (Declared, 
     (declared, resolved)
 }
 
-fn templates<'a>(caches: &'a Caches, rollout: &Key, reference: &TemplateReference) -> (&'a Store<TemplateCopy>, Key) {
+fn templates<'a>(caches: &'a Caches, rollout: &Key, reference: &TemplateReference) -> (&'a Store<TemplateEntry>, Key) {
     if reference.cluster_scope {
         (&caches.cluster_templates, Key::new("", &reference.template_name))
     } else {
@@ -166,7 +166,7 @@ async fn read_template(
         context.cluster.objects(&kinds::TEMPLATES, &rollout.namespace)
     };
     let template = objects.get(&reference.template_name).await?;
-    Ok(template.and_then(|template| TemplateCopy::of(&template).spec))
+    Ok(template.and_then(|template| TemplateEntry::of(&template).spec))
 }
 
 fn not_installed(kind: RouteKind, name: &str) -> Problem {
@@ -180,7 +180,7 @@ fn not_installed(kind: RouteKind, name: &str) -> Problem {
     }
 }
 
-impl Subject {
+impl Loaded {
     /// The two Services that routes split between.
     pub fn backends(&self) -> Backends<'_> {
         Backends {
@@ -212,23 +212,23 @@ impl Subject {
 
     /// Our own write to the Rollout was answered with this object.
     pub fn wrote(&mut self, memory: &mut Memory, object: &Value) {
-        let copy = Arc::new(WholeCopy::of(object));
+        let copy = Arc::new(RawEntry::of(object));
         self.version = copy.identity().version;
-        memory.own.saw(&self.key.name, copy, tokio::time::Instant::now());
+        memory.own.confirmed(&self.key.name, copy, tokio::time::Instant::now());
     }
 
-    fn referents(&self) -> BTreeSet<Referent> {
+    fn references(&self) -> BTreeSet<Reference> {
         let here = |name: &str| Key::new(&self.key.namespace, name);
         let services = [Some(&self.declared.stable_service), Some(&self.declared.canary_service)];
         let services = services.into_iter().chain([self.declared.service.as_ref()]).flatten();
-        let services = services.map(|name| Referent { kind: "Service", key: here(name) });
+        let services = services.map(|name| Reference { kind: "Service", key: here(name) });
         let routes = &self.declared.routes;
-        let routes = routes.iter().map(|route| Referent { kind: route.kind.kind(), key: here(&route.name) });
+        let routes = routes.iter().map(|route| Reference { kind: route.kind.kind(), key: here(&route.name) });
         let templates = self.declared.refers_to.iter().map(|reference| {
             if reference.cluster_scope {
-                Referent { kind: "ClusterAnalysisTemplate", key: Key::new("", &reference.template_name) }
+                Reference { kind: "ClusterAnalysisTemplate", key: Key::new("", &reference.template_name) }
             } else {
-                Referent { kind: "AnalysisTemplate", key: here(&reference.template_name) }
+                Reference { kind: "AnalysisTemplate", key: here(&reference.template_name) }
             }
         });
         services.chain(routes).chain(templates).collect()

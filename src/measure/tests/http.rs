@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use leadsman_core::analysis::{Outcome, Question};
 use serde_json::json;
 
-use super::super::Source;
+use super::super::Provider;
 use super::super::prometheus::Prometheus;
 use super::question;
 use super::server::{Reply, Server, json, server};

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use leadsman_api::names::{FIELD_MANAGER, MANAGED_BY_LABEL, REVISION_LABEL, ROLLOUT_LABEL};
 use serde_json::{Value, json};
 
-use super::{Controller, Copy, Identity, label, text};
+use super::{Controller, Identity, Slim, label, text};
 
 /// What is kept of a Service.
 #[derive(Clone, Debug, Default)]
-pub struct ServiceCopy {
+pub struct ServiceEntry {
     identity: Identity,
     /// Its label `leadsman.dev/rollout`.
     pub rollout: Option<Box<str>>,
@@ -81,7 +81,7 @@ impl Port {
     }
 }
 
-impl Copy for ServiceCopy {
+impl Slim for ServiceEntry {
     fn of(object: &Value) -> Self {
         let selector = object.pointer("/spec/selector").and_then(Value::as_object);
         let selector = selector.into_iter().flatten();

@@ -8,8 +8,8 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tokio::time::Instant;
 
-use super::copies::Copy;
-use super::key::Key;
+use super::Slim;
+use crate::controller::key::Key;
 
 /// What a cache says of an object.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl<T> Default for Store<T> {
     }
 }
 
-impl<T: Copy> Store<T> {
+impl<T: Slim> Store<T> {
     fn read(&self) -> RwLockReadGuard<'_, Inner<T>> {
         self.inner.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -157,12 +157,12 @@ impl<T: Copy> Store<T> {
 }
 
 /// Whether one version of an object is newer than another of the same object.
-fn is_newer<T: Copy>(one: &T, other: &T) -> bool {
+fn is_newer<T: Slim>(one: &T, other: &T) -> bool {
     let (one, other) = (one.identity(), other.identity());
     one.uid == other.uid && one.version > other.version
 }
 
-impl<T: Copy> Inner<T> {
+impl<T: Slim> Inner<T> {
     fn take(&mut self, key: &Key) -> Option<Arc<T>> {
         let object = self.objects.remove(key)?;
         if let Some(rollout) = object.rollout() {
@@ -183,21 +183,21 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::controller::copies::SetCopy;
+    use crate::controller::cache::ReplicaSetEntry;
 
-    fn set(name: &str, rollout: &str) -> (Key, Arc<SetCopy>) {
+    fn set(name: &str, rollout: &str) -> (Key, Arc<ReplicaSetEntry>) {
         let labels = json!({"leadsman.dev/rollout": rollout, "leadsman.dev/revision": "abc"});
         let object = json!({"metadata": {"namespace": "n", "name": name, "labels": labels}});
-        (Key::new("n", name), Arc::new(SetCopy::of(&object)))
+        (Key::new("n", name), Arc::new(ReplicaSetEntry::of(&object)))
     }
 
-    fn names(store: &Store<SetCopy>, rollout: &str) -> Vec<String> {
+    fn names(store: &Store<ReplicaSetEntry>, rollout: &str) -> Vec<String> {
         store.of_rollout(&Key::new("n", rollout)).into_iter().map(|(name, _)| name.into()).collect()
     }
 
     #[test]
     fn before_the_first_list_is_complete_nothing_is_absent() {
-        let store: Store<SetCopy> = Store::default();
+        let store: Store<ReplicaSetEntry> = Store::default();
         let (key, object) = set("a", "shop");
         assert!(matches!(store.get(&key), Cached::Unsynced));
         store.begin_list();
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn what_a_new_list_does_not_have_is_gone_when_it_is_complete() {
-        let store: Store<SetCopy> = Store::default();
+        let store: Store<ReplicaSetEntry> = Store::default();
         store.begin_list();
         for (key, object) in [set("a", "shop"), set("b", "shop")] {
             store.put(key, object);
@@ -227,10 +227,10 @@ mod tests {
 
     #[test]
     fn what_was_read_past_a_watch_that_lags_is_not_forgotten_when_it_delivers_what_is_older() {
-        let store: Store<SetCopy> = Store::default();
+        let store: Store<ReplicaSetEntry> = Store::default();
         let version = |version: u32, replicas: u32| {
             let metadata = json!({"namespace": "n", "name": "a", "uid": "u", "resourceVersion": version.to_string()});
-            Arc::new(SetCopy::of(&json!({"metadata": metadata, "spec": {"replicas": replicas}})))
+            Arc::new(ReplicaSetEntry::of(&json!({"metadata": metadata, "spec": {"replicas": replicas}})))
         };
         let key = Key::new("n", "a");
         let held = || if let Cached::Holds(set) = store.get(&key) { Some(set.view.wanted) } else { None };
@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn an_object_whose_label_changes_moves_to_its_new_rollout() {
-        let store: Store<SetCopy> = Store::default();
+        let store: Store<ReplicaSetEntry> = Store::default();
         for (key, object) in [set("a", "shop"), set("a", "cart")] {
             store.put(key, object);
         }

@@ -4,25 +4,25 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use kube::core::ApiResource;
 
-use super::copies::{ServiceCopy, SetCopy, SliceCopy, TemplateCopy, WholeCopy};
 use super::store::Store;
+use super::{RawEntry, ReplicaSetEntry, ServiceEntry, SliceEntry, TemplateEntry};
 use crate::routers::RouteKind;
 
 /// One cache a kind.
 #[derive(Default)]
 pub struct Caches {
     /// Rollouts.
-    pub rollouts: Arc<Store<WholeCopy>>,
+    pub rollouts: Arc<Store<RawEntry>>,
     /// ReplicaSets that bear our label.
-    pub sets: Arc<Store<SetCopy>>,
+    pub sets: Arc<Store<ReplicaSetEntry>>,
     /// All Services: those that clients call bear no label.
-    pub services: Arc<Store<ServiceCopy>>,
+    pub services: Arc<Store<ServiceEntry>>,
     /// EndpointSlices of our Services.
-    pub slices: Arc<Store<SliceCopy>>,
+    pub slices: Arc<Store<SliceEntry>>,
     /// Analysis templates of namespaces.
-    pub templates: Arc<Store<TemplateCopy>>,
+    pub templates: Arc<Store<TemplateEntry>>,
     /// Analysis templates of the cluster.
-    pub cluster_templates: Arc<Store<TemplateCopy>>,
+    pub cluster_templates: Arc<Store<TemplateEntry>>,
     http_routes: RouteCache,
     grpc_routes: RouteCache,
     virtual_services: RouteCache,
@@ -32,7 +32,7 @@ pub struct Caches {
 #[derive(Default)]
 pub struct RouteCache {
     /// Its objects.
-    pub store: Arc<Store<WholeCopy>>,
+    pub store: Arc<Store<RawEntry>>,
     served: RwLock<Served>,
 }
 

@@ -5,14 +5,14 @@ use leadsman_core::names::Hash;
 use leadsman_core::observed::SetView;
 use serde_json::Value;
 
-use super::{Controller, Copy, Identity, annotation, count, label, text};
+use super::{Controller, Identity, Slim, annotation, count, label, text};
 
 /// Annotation on a ReplicaSet: number of the attempt that last used it.
 pub const REVISION_NUMBER_ANNOTATION: &str = "leadsman.dev/revision-number";
 
 /// What is kept of a ReplicaSet.
 #[derive(Clone, Debug)]
-pub struct SetCopy {
+pub struct ReplicaSetEntry {
     identity: Identity,
     /// Its name.
     pub name: Box<str>,
@@ -25,7 +25,7 @@ pub struct SetCopy {
     rollout: Box<str>,
 }
 
-impl Copy for SetCopy {
+impl Slim for ReplicaSetEntry {
     fn of(object: &Value) -> Self {
         let failure = object.pointer("/status/conditions").and_then(Value::as_array).and_then(|conditions| {
             let failed = conditions.iter().find(|condition| {
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn sizes_marks_and_the_words_of_a_quota_are_kept() {
-        let copy = SetCopy::of(&json!({
+        let copy = ReplicaSetEntry::of(&json!({
             "metadata": {
                 "name": "shop-abc", "uid": "u", "resourceVersion": "77",
                 "labels": {"leadsman.dev/revision": "abc", "leadsman.dev/rollout": "shop"},

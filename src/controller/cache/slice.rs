@@ -5,11 +5,11 @@ use leadsman_core::names::Hash;
 use leadsman_core::observed::{Endpoints, Slice};
 use serde_json::Value;
 
-use super::{Copy, Identity, label, text};
+use super::{Identity, Slim, label, text};
 
 /// What is kept of an EndpointSlice.
 #[derive(Clone, Debug)]
-pub struct SliceCopy {
+pub struct SliceEntry {
     identity: Identity,
     rollout: Option<Box<str>>,
     /// The Service that it belongs to.
@@ -28,7 +28,7 @@ enum Family {
 
 const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 
-impl Copy for SliceCopy {
+impl Slim for SliceEntry {
     fn of(object: &Value) -> Self {
         let endpoints = object.pointer("/endpoints").and_then(Value::as_array);
         let ready = endpoints.into_iter().flatten().filter(|endpoint| is_ready(endpoint)).count();
@@ -72,7 +72,7 @@ fn is_ready(endpoint: &Value) -> bool {
 
 /// The slices of one Service. Each pod of a dual-stack Service is in a slice of either family: pods are counted in the
 /// family that has the most, while the labels of all slices say which binding they belong to.
-pub fn endpoints<'a>(slices: &(impl Iterator<Item = &'a SliceCopy> + Clone)) -> Endpoints {
+pub fn endpoints<'a>(slices: &(impl Iterator<Item = &'a SliceEntry> + Clone)) -> Endpoints {
     let ready_in = |family: Family| -> u32 {
         slices.clone().filter(|slice| slice.family == family).map(|slice| slice.ready).fold(0, u32::saturating_add)
     };
@@ -90,8 +90,8 @@ mod tests {
 
     use super::*;
 
-    fn slice(revision: &str, family: &str, endpoints: &Value) -> SliceCopy {
-        SliceCopy::of(&json!({
+    fn slice(revision: &str, family: &str, endpoints: &Value) -> SliceEntry {
+        SliceEntry::of(&json!({
             "metadata": {"labels": {
                 "kubernetes.io/service-name": "shop-stable", "leadsman.dev/rollout": "shop",
                 "leadsman.dev/revision": revision,

@@ -1,6 +1,6 @@
 //! Questions under way.
 //!
-//! For each Rollout the desk knows what its last plan asks. Each question is asked once it is due, in a task of its own:
+//! For each Rollout the measurer knows what its last plan asks. Each question is asked once it is due, in a task of its own:
 //! nothing here blocks a pass, and no Rollout waits for another one's metric source. Answers are kept until the state that
 //! counts them has been persisted; one that nobody asks for any more is dropped when it arrives.
 
@@ -13,8 +13,8 @@ use jiff::{SignedDuration, Timestamp};
 use leadsman_core::analysis::{Answer, Outcome, Question, Token};
 use tokio::task::AbortHandle;
 
-use super::lines::Lines;
-use super::{Failure, Source};
+use super::limits::HostLimits;
+use super::{Failure, Provider};
 use crate::controller::key::Key;
 
 /// Beyond a question's own timeout: time for the source's words about a timeout of its own to arrive.
@@ -25,20 +25,20 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 pub(super) const MOST_ANSWERS: usize = 256;
 
 /// What is asked for every Rollout, and what was answered.
-pub struct Desk(Arc<Inner>);
+pub struct Measurer(Arc<Inner>);
 
 struct Inner {
-    source: Box<dyn Source>,
+    source: Box<dyn Provider>,
     wake: Box<dyn Fn(Key) + Send + Sync>,
     clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
-    lines: Lines,
+    limits: HostLimits,
     runs: AtomicU64,
-    books: Mutex<HashMap<Key, Book>>,
+    by_rollout: Mutex<HashMap<Key, Pending>>,
 }
 
 /// One Rollout's questions and answers.
 #[derive(Default)]
-struct Book {
+struct Pending {
     entries: HashMap<Token, Entry>,
     answers: Vec<Answer>,
     /// When the last answer came.
@@ -86,7 +86,7 @@ impl Entry {
     }
 }
 
-impl Book {
+impl Pending {
     fn of(&mut self, token: &Token, run: u64) -> Option<&mut Entry> {
         self.entries.get_mut(token).filter(|entry| entry.is_of(run))
     }
@@ -96,10 +96,10 @@ impl Book {
     }
 }
 
-impl Desk {
-    /// An empty desk. `wake` is called for a Rollout whenever one of its questions has been answered.
+impl Measurer {
+    /// An empty measurer. `wake` is called for a Rollout whenever one of its questions has been answered.
     pub fn new(
-        source: Box<dyn Source>,
+        source: Box<dyn Provider>,
         clock: impl Fn() -> Timestamp + Send + Sync + 'static,
         wake: impl Fn(Key) + Send + Sync + 'static,
     ) -> Self {
@@ -107,9 +107,9 @@ impl Desk {
             source,
             wake: Box::new(wake),
             clock: Box::new(clock),
-            lines: Lines::default(),
+            limits: HostLimits::default(),
             runs: AtomicU64::new(0),
-            books: Mutex::default(),
+            by_rollout: Mutex::default(),
         }))
     }
 
@@ -119,12 +119,12 @@ impl Desk {
     ///
     /// Must be called within a Tokio runtime. Does not block.
     pub fn set(&self, key: &Key, questions: Vec<Question>) {
-        let mut books = self.0.books();
-        if questions.is_empty() && !books.contains_key(key) {
+        let mut by_rollout = self.0.by_rollout();
+        if questions.is_empty() && !by_rollout.contains_key(key) {
             return;
         }
-        let book = books.entry(key.clone()).or_default();
-        book.entries.retain(|token, entry| {
+        let pending = by_rollout.entry(key.clone()).or_default();
+        pending.entries.retain(|token, entry| {
             let listed = questions.iter().any(|question| question.token == *token);
             if !listed {
                 entry.stop();
@@ -132,63 +132,63 @@ impl Desk {
             listed
         });
         for question in questions {
-            if let Some(entry) = book.entries.get_mut(&question.token) {
+            if let Some(entry) = pending.entries.get_mut(&question.token) {
                 // A sleeping task looks again when it wakes, which is too late only for what is due sooner.
                 if matches!(entry.state, State::Waiting(_)) && question.due < entry.question.due {
                     entry.stop();
                 }
                 // Still asked for although its answer is gone: that was dropped without having been counted.
-                let answered = book.answers.iter().any(|it| it.token == question.token && it.at >= question.due);
+                let answered = pending.answers.iter().any(|it| it.token == question.token && it.at >= question.due);
                 if matches!(entry.state, State::Idle) && !answered {
                     entry.asked = None;
                 }
                 entry.question = question;
             } else {
                 let token = question.token.clone();
-                book.entries.insert(token, Entry { question, asked: None, state: State::Idle });
+                pending.entries.insert(token, Entry { question, asked: None, state: State::Idle });
             }
         }
-        self.0.start(key, book);
-        if book.entries.is_empty() && book.answers.is_empty() {
-            books.remove(key);
+        self.0.start(key, pending);
+        if pending.entries.is_empty() && pending.answers.is_empty() {
+            by_rollout.remove(key);
         }
     }
 
     /// Every answer that has not been persisted yet, in the order in which they came.
     pub fn answers(&self, key: &Key) -> Vec<Answer> {
-        self.0.books().get(key).map(|book| book.answers.clone()).unwrap_or_default()
+        self.0.by_rollout().get(key).map(|pending| pending.answers.clone()).unwrap_or_default()
     }
 
     /// The state that counts all answers until `until` has been persisted: they are not needed any more.
     pub fn persisted(&self, key: &Key, until: Timestamp) {
-        let mut books = self.0.books();
-        let Some(book) = books.get_mut(key) else { return };
-        book.answers.retain(|answer| answer.at > until);
-        self.0.start(key, book);
-        if book.entries.is_empty() && book.answers.is_empty() {
-            books.remove(key);
+        let mut by_rollout = self.0.by_rollout();
+        let Some(pending) = by_rollout.get_mut(key) else { return };
+        pending.answers.retain(|answer| answer.at > until);
+        self.0.start(key, pending);
+        if pending.entries.is_empty() && pending.answers.is_empty() {
+            by_rollout.remove(key);
         }
     }
 
     /// The Rollout is gone.
     pub fn forget(&self, key: &Key) {
-        if let Some(mut book) = self.0.books().remove(key) {
-            book.entries.values_mut().for_each(Entry::stop);
+        if let Some(mut pending) = self.0.by_rollout().remove(key) {
+            pending.entries.values_mut().for_each(Entry::stop);
         }
     }
 }
 
 #[cfg(test)]
-impl Desk {
-    /// Rollouts that the desk keeps anything for.
+impl Measurer {
+    /// Rollouts that the measurer keeps anything for.
     pub(super) fn rollouts(&self) -> usize {
-        self.0.books().len()
+        self.0.by_rollout().len()
     }
 }
 
-impl Drop for Desk {
+impl Drop for Measurer {
     fn drop(&mut self) {
-        self.0.books().drain().for_each(|(_, mut book)| book.entries.values_mut().for_each(Entry::stop));
+        self.0.by_rollout().drain().for_each(|(_, mut pending)| pending.entries.values_mut().for_each(Entry::stop));
     }
 }
 
@@ -200,14 +200,14 @@ enum Next {
 }
 
 impl Inner {
-    fn books(&self) -> MutexGuard<'_, HashMap<Key, Book>> {
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    fn by_rollout(&self) -> MutexGuard<'_, HashMap<Key, Pending>> {
+        self.by_rollout.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Starts a task for every entry that has something to ask and none to ask it.
-    fn start(self: &Arc<Self>, key: &Key, book: &mut Book) {
-        let has_room = book.has_room();
-        let idle = book
+    fn start(self: &Arc<Self>, key: &Key, pending: &mut Pending) {
+        let has_room = pending.has_room();
+        let idle = pending
             .entries
             .iter_mut()
             .filter(|(_, entry)| has_room && matches!(entry.state, State::Idle) && entry.wants_to_be_asked());
@@ -224,9 +224,9 @@ impl Inner {
             match self.next(&key, &token, run) {
                 Next::Stop => return,
                 Next::Sleep(duration) => tokio::time::sleep(duration).await,
-                Next::StandInLine(place) => {
-                    let Ok(turn) = self.lines.of(&place).acquire_owned().await else { return };
-                    let Some(question) = self.begin(&key, &token, run, &place) else { continue };
+                Next::StandInLine(host) => {
+                    let Ok(turn) = self.limits.of(&host).acquire_owned().await else { return };
+                    let Some(question) = self.begin(&key, &token, run, &host) else { continue };
                     let outcome = self.ask(&question).await;
                     drop(turn);
                     let Some(more) = self.deliver(&key, run, question, outcome) else { return };
@@ -240,20 +240,20 @@ impl Inner {
     }
 
     fn next(&self, key: &Key, token: &Token, run: u64) -> Next {
-        let mut books = self.books();
-        let Some(entry) = books.get_mut(key).and_then(|book| book.of(token, run)) else { return Next::Stop };
+        let mut by_rollout = self.by_rollout();
+        let Some(entry) = by_rollout.get_mut(key).and_then(|pending| pending.of(token, run)) else { return Next::Stop };
         let wait = entry.question.due.duration_since((self.clock)());
         match Duration::try_from(wait) {
             Ok(wait) if !wait.is_zero() => Next::Sleep(wait.min(LONGEST_SLEEP)),
-            _ => Next::StandInLine(self.source.place(&entry.question)),
+            _ => Next::StandInLine(self.source.host(&entry.question)),
         }
     }
 
     /// Takes the question as it stands now, or nothing where it changed while it stood in line.
-    fn begin(&self, key: &Key, token: &Token, run: u64, place: &str) -> Option<Question> {
-        let mut books = self.books();
-        let entry = books.get_mut(key)?.of(token, run)?;
-        if entry.question.due > (self.clock)() || self.source.place(&entry.question) != place {
+    fn begin(&self, key: &Key, token: &Token, run: u64, host: &str) -> Option<Question> {
+        let mut by_rollout = self.by_rollout();
+        let entry = by_rollout.get_mut(key)?.of(token, run)?;
+        if entry.question.due > (self.clock)() || self.source.host(&entry.question) != host {
             return None;
         }
         entry.asked = Some(entry.question.due);
@@ -265,23 +265,22 @@ impl Inner {
 
     async fn ask(&self, question: &Question) -> Outcome {
         let timeout = question.source.timeout;
-        let late =
-            |_| Failure::passing(format!("{}: no answer within {timeout:?}", self.source.place(question))).into();
+        let late = |_| Failure::passing(format!("{}: no answer within {timeout:?}", self.source.host(question))).into();
         tokio::time::timeout(timeout + GRACE, self.source.ask(question)).await.unwrap_or_else(late)
     }
 
     /// Keeps an answer that is still asked for, and says whether the token wants to be asked again already.
     fn deliver(&self, key: &Key, run: u64, question: Question, outcome: Outcome) -> Option<bool> {
-        let mut books = self.books();
-        let book = books.get_mut(key)?;
-        book.of(&question.token, run)?;
+        let mut by_rollout = self.by_rollout();
+        let pending = by_rollout.get_mut(key)?;
+        pending.of(&question.token, run)?;
         // Strictly later than the last one, whatever the clock does: answers are counted and dropped by their time.
-        let after_last = book.last_at.saturating_add(SignedDuration::from_nanos(1)).unwrap_or(Timestamp::MAX);
-        book.last_at = (self.clock)().max(after_last);
+        let after_last = pending.last_at.saturating_add(SignedDuration::from_nanos(1)).unwrap_or(Timestamp::MAX);
+        pending.last_at = (self.clock)().max(after_last);
         let Question { token, query, .. } = question;
-        book.answers.push(Answer { token: token.clone(), at: book.last_at, query, outcome });
-        let has_room = book.has_room();
-        let entry = book.of(&token, run)?;
+        pending.answers.push(Answer { token: token.clone(), at: pending.last_at, query, outcome });
+        let has_room = pending.has_room();
+        let entry = pending.of(&token, run)?;
         let more = has_room && entry.wants_to_be_asked();
         entry.state = match std::mem::replace(&mut entry.state, State::Idle) {
             State::Waiting(run) | State::Asking(run) if more => State::Waiting(run),

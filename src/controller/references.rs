@@ -10,7 +10,7 @@ use super::key::Key;
 
 /// An object that a Rollout refers to by name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Referent {
+pub struct Reference {
     /// Its kind.
     pub kind: &'static str,
     /// Its name; the namespace is empty for kinds that have none.
@@ -19,32 +19,32 @@ pub struct Referent {
 
 /// Who refers to what.
 #[derive(Default)]
-pub struct Interest {
+pub struct ReferenceIndex {
     inner: Mutex<Inner>,
 }
 
 #[derive(Default)]
 struct Inner {
-    by_referent: HashMap<Referent, BTreeSet<Key>>,
-    by_rollout: HashMap<Key, BTreeSet<Referent>>,
+    by_reference: HashMap<Reference, BTreeSet<Key>>,
+    by_rollout: HashMap<Key, BTreeSet<Reference>>,
 }
 
-impl Interest {
+impl ReferenceIndex {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes everything that a Rollout refers to, in place of what it referred to before.
-    pub fn set(&self, rollout: &Key, referents: BTreeSet<Referent>) {
+    pub fn set(&self, rollout: &Key, references: BTreeSet<Reference>) {
         let mut inner = self.lock();
-        if inner.by_rollout.get(rollout) == Some(&referents) {
+        if inner.by_rollout.get(rollout) == Some(&references) {
             return;
         }
         inner.remove(rollout);
-        for referent in &referents {
-            inner.by_referent.entry(referent.clone()).or_default().insert(rollout.clone());
+        for reference in &references {
+            inner.by_reference.entry(reference.clone()).or_default().insert(rollout.clone());
         }
-        inner.by_rollout.insert(rollout.clone(), referents);
+        inner.by_rollout.insert(rollout.clone(), references);
     }
 
     /// The Rollout is gone.
@@ -54,18 +54,18 @@ impl Interest {
 
     /// The Rollouts that refer to an object.
     pub fn of(&self, kind: &'static str, key: &Key) -> Vec<Key> {
-        let referent = Referent { kind, key: key.clone() };
-        self.lock().by_referent.get(&referent).into_iter().flatten().cloned().collect()
+        let reference = Reference { kind, key: key.clone() };
+        self.lock().by_reference.get(&reference).into_iter().flatten().cloned().collect()
     }
 }
 
 impl Inner {
     fn remove(&mut self, rollout: &Key) {
-        for referent in self.by_rollout.remove(rollout).into_iter().flatten() {
-            if let Some(rollouts) = self.by_referent.get_mut(&referent) {
+        for reference in self.by_rollout.remove(rollout).into_iter().flatten() {
+            if let Some(rollouts) = self.by_reference.get_mut(&reference) {
                 rollouts.remove(rollout);
                 if rollouts.is_empty() {
-                    self.by_referent.remove(&referent);
+                    self.by_reference.remove(&reference);
                 }
             }
         }
@@ -78,16 +78,16 @@ mod tests {
 
     #[test]
     fn only_the_last_word_of_a_rollout_counts() {
-        let interest = Interest::default();
-        let referent = |name: &str| Referent { kind: "Service", key: Key::new("n", name) };
+        let interest = ReferenceIndex::default();
+        let reference = |name: &str| Reference { kind: "Service", key: Key::new("n", name) };
         let (shop, cart) = (Key::new("n", "shop"), Key::new("n", "cart"));
-        interest.set(&shop, [referent("a"), referent("b")].into());
-        interest.set(&cart, [referent("b")].into());
-        interest.set(&shop, [referent("a")].into());
+        interest.set(&shop, [reference("a"), reference("b")].into());
+        interest.set(&cart, [reference("b")].into());
+        interest.set(&shop, [reference("a")].into());
         assert_eq!(interest.of("Service", &Key::new("n", "a")), std::slice::from_ref(&shop));
         assert_eq!(interest.of("Service", &Key::new("n", "b")), std::slice::from_ref(&cart));
         interest.forget(&cart);
         interest.forget(&shop);
-        assert!(interest.lock().by_referent.is_empty());
+        assert!(interest.lock().by_reference.is_empty());
     }
 }
