@@ -79,7 +79,7 @@ pub(super) fn acceptance(object: &Value, backends: &Backends<'_>) -> Acceptance 
             .filter(|report| report.get("parentRef").is_some_and(|parent| Parent::of(parent, backends) == wanted));
         match said(reports, generation) {
             Acceptance::Accepted => {}
-            Acceptance::Pending => pending = true,
+            Acceptance::Pending | Acceptance::Behind(_) => pending = true,
             Acceptance::Refused(words) => return Acceptance::Refused(format!("{wanted}: {words}")),
         }
     }

@@ -159,9 +159,12 @@ pub fn view(route: &RouteRef, object: &Value, backends: &Backends<'_>) -> RouteV
     RouteView {
         least: shares().map(|share| share.least).min().unwrap_or(Weight::ZERO),
         most: shares().map(|share| share.most).max().unwrap_or(Weight::ZERO),
+        fixed: Weight::ZERO,
         acceptance,
         problem: route.wrong(object, &rules, backends),
         differs: fragment.is_some_and(|fragment| owned::differs(&fragment, object, &route.rules(&fragment, backends))),
+        warnings: Vec::new(),
+        held: false,
     }
 }
 

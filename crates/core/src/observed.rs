@@ -177,16 +177,24 @@ impl std::fmt::Display for RouteId {
 /// A route as it stands in the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteView {
-    /// The least share that any of its weighted rules gives to `canaryService`.
+    /// The least share that any of its split rules gives to `canaryService`.
     pub least: Weight,
     /// The largest such share.
     pub most: Weight,
+    /// The largest share that a rule gives to `canaryService` which is left as it is: one that names it alone, or one that
+    /// the Rollout does not list. It gets stable at rest, and the canary for as long as `canaryService` is bound to it.
+    pub fixed: Weight,
     /// Whether the implementation took it over.
     pub acceptance: Acceptance,
     /// Why its weights cannot be kept: a rule that names one of the Services only, or a third backend.
     pub problem: Option<Problem>,
     /// True when a route that we create differs from the declared spec in more than weights.
     pub differs: bool,
+    /// What is worth saying before a release, and stops none: a mirror to `canaryService`, a gateway known to be slow.
+    pub warnings: Vec<String>,
+    /// True while the API server counts the rules of a route that Git declares as ours (`metadata.managedFields`): whoever
+    /// applies them without force meets a conflict.
+    pub held: bool,
 }
 
 impl RouteView {
@@ -203,6 +211,8 @@ pub enum Acceptance {
     Accepted,
     /// Nothing said yet about this generation.
     Pending,
+    /// Accepted by one parent, while another that reports generation by generation has not come to this one: which.
+    Behind(String),
     /// Refused, with the implementation's words.
     Refused(String),
 }

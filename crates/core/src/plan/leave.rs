@@ -174,6 +174,7 @@ impl Pass<'_> {
                 Acceptance::Refused(words) => Some(format!("{id}, which is refused: {words}")),
                 _ if !view.is_at(weight) => Some(format!("{id} to be set to {weight}")),
                 Acceptance::Pending => Some(format!("{id} to be accepted")),
+                Acceptance::Behind(parent) => Some(format!("{id} to be accepted by {parent}")),
                 Acceptance::Accepted => None,
             },
         });

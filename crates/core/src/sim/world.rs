@@ -143,7 +143,16 @@ impl Route {
         }
         let acceptance = if self.accepted == self.generation { Acceptance::Accepted } else { Acceptance::Pending };
         let (least, most) = (self.weight, self.weight);
-        Look::Seen(RouteView { least, most, acceptance, problem: None, differs: false })
+        Look::Seen(RouteView {
+            least,
+            most,
+            fixed: Weight::ZERO,
+            acceptance,
+            problem: None,
+            differs: false,
+            warnings: Vec::new(),
+            held: false,
+        })
     }
 }
 
