@@ -7,7 +7,7 @@ use std::time::Duration;
 use leadsman_core::names::Hash;
 use leadsman_core::observed::ContainerWords;
 use leadsman_core::plan::Action;
-use leadsman_core::plan::report::Phase;
+use leadsman_core::report::Phase;
 use tokio::time::Instant;
 
 use super::cache::{RawEntry, ReplicaSetEntry, ServiceEntry};
@@ -106,8 +106,8 @@ pub struct Words {
 struct Failing {
     backoff: Backoff,
     until: Instant,
-    /// The action, and why it failed.
-    refused: Option<(Action, String)>,
+    /// What could not be done, and why.
+    refused: Option<String>,
 }
 
 impl Memory {
@@ -145,12 +145,12 @@ impl Memory {
     /// Notes which action it was that failed, for people: the next status says so, with the API server's words.
     pub fn refused(&mut self, target: &str, action: &Action, error: &Error) {
         if let Some(failing) = self.failing.get_mut(target) {
-            failing.refused = (!matches!(error, Error::NotLeading)).then(|| (action.clone(), error.to_string()));
+            failing.refused = (!matches!(error, Error::NotLeading)).then(|| format!("cannot {action}: {error}"));
         }
     }
 
-    /// Actions that failed and are still wanted, with what the API server said.
-    pub fn refusals(&self) -> Vec<(Action, String)> {
+    /// Actions that failed and are still wanted, a sentence each, with what the API server said.
+    pub fn refusals(&self) -> Vec<String> {
         self.failing.values().filter_map(|failing| failing.refused.clone()).collect()
     }
 

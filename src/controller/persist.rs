@@ -92,7 +92,7 @@ pub async fn write(
 #[cfg(test)]
 mod tests {
     use leadsman_core::observed::RouteId;
-    use leadsman_core::split::Weight;
+    use leadsman_core::traffic::Weight;
 
     use super::*;
 

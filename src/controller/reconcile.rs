@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use leadsman_core::analysis::Answer;
-use leadsman_core::plan::report::Phase;
-use leadsman_core::plan::{Persist, Plan, plan};
+use leadsman_core::plan::{Fact, Persist, Plan, plan};
+use leadsman_core::report::Phase;
 use leadsman_core::state::Stage;
 use tokio::time::Instant;
 
@@ -205,9 +205,9 @@ async fn act(
 
 /// Tells people, metric sources and the next pass.
 fn tell(context: &Context, loaded: &Loaded, memory: &mut Memory, snapshot: &Snapshot, plan: &Plan) {
-    for event in &plan.events {
-        log::decided(loaded, event);
-        context.events.publish(&loaded.key, &loaded.uid, event, snapshot.observed.now);
+    for event in plan.facts.iter().map(Fact::event) {
+        log::decided(loaded, &event);
+        context.events.publish(&loaded.key, &loaded.uid, &event, snapshot.observed.now);
     }
     log::phase(context, loaded, memory, plan);
     context.measurer.set(&loaded.key, plan.questions.clone());

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use leadsman_api::{Canary, ReadyWhen, Rollout, names};
 use leadsman_core::spec::{self, Background, Problem, Spec};
-use leadsman_core::split::Weight;
+use leadsman_core::traffic::Weight;
 
 use super::analysis::{Catalog, Wanted};
 use super::traffic::Traffic;

@@ -14,7 +14,7 @@ mod tests;
 use leadsman_core::names::Side;
 use leadsman_core::observed::{RouteId, RouteView};
 use leadsman_core::spec::{Problem, Reason};
-use leadsman_core::split::Weight;
+use leadsman_core::traffic::Weight;
 use serde_json::{Value, json};
 
 use self::rule::Rule;

@@ -2,7 +2,7 @@
 //! operations that change that share.
 
 use leadsman_core::names::Side;
-use leadsman_core::split::Weight;
+use leadsman_core::traffic::Weight;
 use serde_json::{Value, json};
 
 use super::Backends;

@@ -4,7 +4,7 @@
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
-use leadsman_core::plan::report::Phase;
+use leadsman_core::report::Phase;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;

@@ -8,9 +8,11 @@ pub mod analysis;
 pub mod names;
 pub mod observed;
 pub mod plan;
+pub mod report;
 pub mod spec;
-pub mod split;
 pub mod state;
+mod time;
+pub mod traffic;
 
 #[cfg(test)]
 mod sim;

@@ -6,9 +6,8 @@ use jiff::Timestamp;
 
 use crate::analysis::Answer;
 use crate::names::{Hash, Side};
-use crate::plan::Action;
 use crate::spec::Problem;
-use crate::split::Weight;
+use crate::traffic::Weight;
 
 /// How an object stands in the snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,9 +59,9 @@ pub struct Observed {
     pub words: Option<Vec<ContainerWords>>,
     /// Whether our finalizer is on the Rollout.
     pub finalizer: bool,
-    /// Writes of earlier passes that failed and are still wanted, with the API server's own words. They are told, and
-    /// decide nothing.
-    pub refused: Vec<(Action, String)>,
+    /// Writes of earlier passes that failed and are still wanted, a sentence each, with the API server's own words. They are
+    /// told, and decide nothing.
+    pub refused: Vec<String>,
 }
 
 impl Observed {

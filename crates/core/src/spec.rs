@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::analysis::metric::Metric;
 use crate::names::Hash;
-use crate::split::Weight;
+use crate::traffic::Weight;
 
 /// A Rollout as declared at this moment.
 #[derive(Clone, Debug)]

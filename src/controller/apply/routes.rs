@@ -2,7 +2,7 @@
 
 use leadsman_api::names::ROLLOUT_LABEL;
 use leadsman_core::observed::{Look, RouteId};
-use leadsman_core::split::Weight;
+use leadsman_core::traffic::Weight;
 use serde_json::{Value, json};
 
 use super::{Applying, remember, unseen};

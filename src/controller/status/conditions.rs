@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use leadsman_core::plan::report;
+use leadsman_core::report;
 
 /// The API server's bounds.
 const LONGEST_MESSAGE: usize = 32_768;

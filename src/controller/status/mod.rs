@@ -11,7 +11,7 @@ use leadsman_api::{
 };
 use leadsman_core::analysis::verdict;
 use leadsman_core::plan::Plan;
-use leadsman_core::plan::report::{self, Measured, RevisionReport};
+use leadsman_core::report::{self, Measured, RevisionReport};
 use leadsman_core::state::{Acknowledged, Rejection};
 
 use super::loaded::Loaded;

@@ -2,7 +2,7 @@
 
 use leadsman_api::Rollout;
 use leadsman_core::observed::Acceptance;
-use leadsman_core::split::Weight;
+use leadsman_core::traffic::Weight;
 use serde_json::{Value, json};
 
 use super::super::declare;

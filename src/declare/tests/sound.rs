@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use leadsman_core::analysis::metric::{Auth, AuthScheme, OnNoData, OnProviderError};
 use leadsman_core::spec::{ReadyWhen, Step, Verb};
-use leadsman_core::split::Weight;
+use leadsman_core::traffic::Weight;
 use serde_json::json;
 
 use super::super::TemplateRef;

@@ -1,6 +1,6 @@
 //! Routes that the Rollout declares.
 
-use leadsman_core::split::Weight;
+use leadsman_core::traffic::Weight;
 use serde_json::{Value, json};
 
 use super::super::{DECLARED_ANNOTATION, RouteKind, RouteRef, declared, patch, view};

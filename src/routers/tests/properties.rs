@@ -1,6 +1,6 @@
 //! What holds for any object at all.
 
-use leadsman_core::split::Weight;
+use leadsman_core::traffic::Weight;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
 //! What share a route gives to the canary, what is wrong with its rules, and how the share is changed.
 
 use leadsman_core::spec::Reason;
-use leadsman_core::split::Weight;
+use leadsman_core::traffic::Weight;
 use serde_json::{Value, json};
 
 use super::super::{RouteKind, patch, view};

@@ -7,6 +7,7 @@
 pub mod condition;
 pub mod metric;
 pub mod query;
+pub mod run;
 pub mod tally;
 pub mod verdict;
 

@@ -2,12 +2,13 @@
 
 use jiff::Timestamp;
 
-use super::report::Report;
+use super::fact::Fact;
 use crate::analysis::Question;
 use crate::names::{Hash, Side};
 use crate::observed::RouteId;
-use crate::split::Weight;
+use crate::report::Report;
 use crate::state::State;
+use crate::traffic::Weight;
 
 /// What to do next.
 ///
@@ -28,7 +29,7 @@ pub struct Plan {
     /// True when sets, Services and routes have to be read from the API before anything can be decided.
     pub wants_live: bool,
     /// For people, once the state is persisted.
-    pub events: Vec<Event>,
+    pub facts: Vec<Fact>,
     /// What the status says.
     pub report: Report,
     /// When to look again although nothing changes.

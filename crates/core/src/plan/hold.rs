@@ -50,6 +50,11 @@ impl Hold {
         }
     }
 
+    /// When the wait ends by itself.
+    pub(super) fn until(&self) -> Option<Timestamp> {
+        if let Self::Until { until, .. } = self { Some(*until) } else { None }
+    }
+
     /// What the message says.
     pub(super) fn message(&self, rollout: &str) -> String {
         match self {
@@ -62,7 +67,7 @@ impl Hold {
                 format!("waiting for ready endpoints of {side}, {ready} of {needed}")
             }
             Self::Route(what) => format!("waiting for {what}"),
-            Self::Until { what, until } => format!("{what}, until {}", clock(*until)),
+            Self::Until { what, until } => format!("{what}, until {}", time(*until)),
             Self::Data(what) => format!("holding: {what}"),
             Self::Measuring(what) => what.clone(),
             Self::Person { what, verb, hash } => {
@@ -83,6 +88,6 @@ pub(super) fn how_to(verb: Verb, rollout: &str, hash: &Hash) -> String {
 }
 
 /// An instant as people read it, to the second.
-pub(super) fn clock(at: Timestamp) -> String {
+pub(super) fn time(at: Timestamp) -> String {
     at.strftime("%H:%M:%SZ").to_string()
 }

@@ -1,83 +1,97 @@
 //! The one place where decisions are taken.
 //!
-//! A pass reads from top to bottom: what was seen of our own writes ([`look`]), what protects users' traffic
+//! A pass reads from top to bottom: what was seen of our own writes ([`settle`]), what protects users' traffic
 //! ([`safety`]), commands, what is declared, the way forward ([`steps`], [`promote`], [`leave`]), the progress deadline, and
 //! last what follows from the state for every object ([`effects`]). Stages only change the state; only `effects` makes
 //! actions, so that a pass after a crash makes the same ones again.
 
 pub mod action;
 mod begin;
-mod clock;
 mod commands;
 mod compare;
-mod declared;
+mod contention;
+mod deadline;
 mod effects;
+mod fact;
+mod first_state;
 mod hold;
 mod leave;
-mod look;
+mod let_go;
+mod pods;
 mod preflight;
 mod present;
 mod promote;
 mod questions;
-pub mod report;
+mod redeclared;
 mod safety;
+mod settle;
+mod share;
 mod steps;
+mod urgency;
+mod view;
 
-use jiff::{SignedDuration, Timestamp};
-use std::time::Duration;
+use jiff::Timestamp;
 
 pub use action::{Action, Event, Persist, Plan};
+pub use fact::Fact;
 use hold::Hold;
+use view::View;
 
 use crate::analysis::Question;
-use crate::names::{Hash, Revision};
+use crate::names::{Hash, Revision, Side};
 use crate::observed::Observed;
-use crate::spec::{Problem, Rollout, Spec};
-use crate::split::Weight;
-use crate::state::{Release, Stage, State};
+use crate::spec::{Problem, Rollout};
+use crate::state::{Release, Stage, State, Timing};
+use crate::time::after;
+use crate::traffic::{Reach, Weight};
 
 /// A bound on stage changes in one pass: each changes the stage or ends a step, and a list of steps has at most 64.
 const MOST_CHANGES: usize = 200;
 
 /// Decides what to do next. `state` is what was persisted, `None` where nothing was.
 pub fn plan(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
-    let mut plan = decide(rollout, state, observed);
-    plan.persist = present::urgency(state, plan.state.as_ref());
+    let mut plan = decide(View::new(rollout, observed), state);
+    plan.persist = urgency::of(state, plan.state.as_ref());
     plan
 }
 
-fn decide(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
-    let Some(state) = state.cloned().or_else(|| begin::state(rollout, observed)) else {
-        return begin::nothing_yet(rollout, observed);
+fn decide(view: View<'_>, state: Option<&State>) -> Plan {
+    let Some(state) = state.cloned().or_else(|| first_state::read(view)) else {
+        return first_state::nothing_yet(view);
     };
-    let mut pass = Pass::new(rollout, observed, state);
-    if rollout.deleted_at.is_some() {
-        return pass.let_go();
+    let mut pass = Pass::new(view, state);
+    if view.rollout.deleted_at.is_some() {
+        return let_go::plan(pass);
     }
-    pass.look();
-    pass.keep_safe();
-    pass.note_foreign_edit();
-    pass.obey();
-    pass.follow_declaration();
-    for _ in 0..MOST_CHANGES {
-        if !pass.go_on() {
-            break;
-        }
+    settle::note(&mut pass);
+    safety::keep(&mut pass);
+    contention::note(&mut pass);
+    commands::obey(&mut pass);
+    redeclared::follow(&mut pass);
+    let mut hold = pass.go_on();
+    if deadline::is_over(&mut pass, hold.as_ref()) {
+        hold = pass.go_on();
     }
-    if pass.deadline_is_over() {
-        while pass.go_on() {}
-    }
-    pass.finish()
+    questions::ask(&mut pass);
+    let effects = effects::of(&mut pass);
+    pass.finish(hold.as_ref(), effects)
 }
 
-/// One pass over one Rollout.
+/// What a stage came to.
+enum Next {
+    /// Something changed: the stage that there is now has its turn.
+    Again,
+    /// It waits: nothing changes any more in this pass.
+    Wait(Hold),
+    /// There is nothing to do.
+    Rest,
+}
+
+/// One pass over one Rollout: what was read, and what is decided.
 struct Pass<'a> {
-    rollout: &'a Rollout,
-    observed: &'a Observed,
-    now: Timestamp,
+    view: View<'a>,
     state: State,
-    hold: Option<Hold>,
-    events: Vec<Event>,
+    facts: Vec<Fact>,
     questions: Vec<Question>,
     wakes: Vec<Timestamp>,
     wants_words_of: Option<Hash>,
@@ -86,18 +100,15 @@ struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
-    fn new(rollout: &'a Rollout, observed: &'a Observed, mut state: State) -> Self {
-        state.clamp(observed.now);
-        if let Ok(spec) = &rollout.spec {
-            state.timing = crate::state::Timing { settle: spec.settle, drain: spec.drain };
+    fn new(view: View<'a>, mut state: State) -> Self {
+        state.clamp(view.now);
+        if let Ok(spec) = &view.rollout.spec {
+            state.timing = Timing { settle: spec.settle, drain: spec.drain };
         }
         Self {
-            rollout,
-            observed,
-            now: observed.now,
+            view,
             state,
-            hold: None,
-            events: Vec::new(),
+            facts: Vec::new(),
             questions: Vec::new(),
             wakes: Vec::new(),
             wants_words_of: None,
@@ -105,23 +116,30 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// One change of the state machine; false when it has to wait.
-    fn go_on(&mut self) -> bool {
-        self.hold = None;
-        match &self.state.stage {
-            Stage::Deploying => self.deploy(),
-            Stage::Resting => self.rest(),
-            Stage::Releasing(release) if release.preflight.is_some() => self.preflight(),
-            Stage::Releasing(_) => self.step(),
-            Stage::Promoting(_) => self.promote(),
-            Stage::Leaving(_) => self.leave(),
+    /// Goes through the stages until one waits, and says for what.
+    fn go_on(&mut self) -> Option<Hold> {
+        for _ in 0..MOST_CHANGES {
+            match self.stage() {
+                Next::Again => {}
+                Next::Wait(hold) => {
+                    self.wakes.extend(hold.until());
+                    return Some(hold);
+                }
+                Next::Rest => return None,
+            }
         }
+        None
     }
 
-    fn finish(mut self) -> Plan {
-        self.ask();
-        let actions = self.effects();
-        self.finish_with(actions)
+    fn stage(&mut self) -> Next {
+        match &self.state.stage {
+            Stage::Deploying => begin::deploy(self),
+            Stage::Resting => begin::rest(self),
+            Stage::Releasing(release) if release.preflight.is_some() => preflight::check(self),
+            Stage::Releasing(_) => steps::step(self),
+            Stage::Promoting(_) => promote::follow(self),
+            Stage::Leaving(_) => leave::leave(self),
+        }
     }
 
     fn release(&self) -> Option<&Release> {
@@ -138,78 +156,83 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Waits for `hold`: the stage does not change in this pass.
-    fn wait(&mut self, hold: Hold) -> bool {
-        if let Hold::Until { until, .. } = &hold {
-            self.wakes.push(*until);
-        }
-        self.hold = Some(hold);
-        false
-    }
-
     fn wake_at(&mut self, at: Timestamp) {
         self.wakes.push(at);
     }
 
-    fn event(&mut self, warning: bool, reason: &'static str, message: impl Into<String>) {
-        self.events.push(Event { warning, reason, message: message.into() });
+    fn tell(&mut self, fact: Fact) {
+        self.facts.push(fact);
+    }
+
+    fn reach(&self) -> Reach<'_> {
+        Reach::of(&self.state, self.view.seen)
     }
 
     fn next_revision(&mut self) -> Revision {
         self.state.attempts = self.state.attempts.saturating_add(1);
-        Revision {
-            hash: self.rollout.hash.clone(),
-            number: self.state.attempts,
-            commit: self.rollout.commit.clone(),
-            images: self.rollout.images.clone(),
-        }
+        self.view.declared_revision(self.state.attempts)
     }
 
-    /// The declared strategy, or the last valid one of the release under way.
-    fn recipe(&self) -> Option<&Spec> {
-        self.rollout.spec.as_ref().ok().or_else(|| self.release().map(|release| &release.recipe))
-    }
-
-    /// Ready pods that count for `side` as bound now, by its slices; else by the set's own status.
-    fn ready(&self, side: crate::names::Side, hash: &Hash) -> u32 {
-        self.observed
-            .endpoints_of(side)
-            .ready_of(hash)
-            .or_else(|| Some(self.observed.sets.seen()?.get(hash)?.ready))
-            .unwrap_or(0)
-    }
-
-    /// The largest share of traffic that may reach `canaryService` now, whatever a route or a proxy still believes.
-    fn most_canary(&self) -> Weight {
-        let routes = self.observed.routes.iter().filter_map(|(_, route)| route.seen()).map(|route| route.most);
-        routes.chain([self.state.traffic.decided, self.state.traffic.in_force]).max().unwrap_or(Weight::ZERO)
-    }
-
-    /// The least such share.
-    fn least_canary(&self) -> Weight {
-        let routes = self.observed.routes.iter().filter_map(|(_, route)| route.seen()).map(|route| route.least);
-        routes.chain([self.state.traffic.decided, self.state.traffic.in_force]).min().unwrap_or(Weight::ZERO)
-    }
-
-    /// The first thing that a person has to change before anything new can begin.
-    fn problem(&self) -> Option<Problem> {
-        if let Err(problem) = &self.rollout.spec {
-            return Some(problem.clone());
-        }
-        self.problem_around()
+    /// Ready pods of stable.
+    fn ready_stable(&self) -> u32 {
+        self.view.ready(Side::Stable, &self.state.stable.hash)
     }
 
     fn is_rejected(&self, hash: &Hash) -> bool {
         self.state.rejected.iter().any(|rejection| rejection.revision.hash == *hash)
     }
-}
 
-/// `at` plus a duration; saturates far beyond any deadline.
-fn after(at: Timestamp, duration: Duration) -> Timestamp {
-    SignedDuration::try_from(duration).ok().and_then(|duration| at.checked_add(duration).ok()).unwrap_or(Timestamp::MAX)
-}
+    /// The first thing that a person has to change before anything new can begin.
+    fn problem(&self) -> Option<Problem> {
+        self.view.rollout.spec.as_ref().err().cloned().or_else(|| self.view.problem())
+    }
 
-/// Time from `earlier` to `later`, zero when the clock went back.
-fn between(earlier: Timestamp, later: Timestamp) -> Duration {
-    Duration::try_from(later.duration_since(earlier)).unwrap_or(Duration::ZERO)
+    /// True when every route is on `weight` and accepted. A route that does not exist passes nothing, which is what a
+    /// rollback wants and a release does not.
+    fn routes_are_at(&self, weight: Weight) -> bool {
+        let missing_will_do = weight == Weight::ZERO && matches!(self.state.stage, Stage::Leaving(_));
+        self.view.routes_are_at(weight, missing_will_do)
+    }
+
+    /// Decides a new split.
+    fn decide_split(&mut self, weight: Weight) {
+        self.state.split.decide(weight, self.view.now);
+        settle::note_split(self);
+    }
+
+    /// Decides what a side is bound to.
+    fn decide_binding(&mut self, side: Side, hash: &Hash) {
+        let binding = self.state.bindings.of_mut(side);
+        if binding.decided != *hash {
+            binding.decide(hash);
+            settle::note_binding(self, side);
+        }
+    }
+
+    /// Waits for the routes to be on a share, and for that share to settle; `None` once it is in force.
+    fn wait_for_split(&self, weight: Weight) -> Option<Hold> {
+        if !self.routes_are_at(weight) {
+            return Some(Hold::Route(self.view.route_behind(weight)));
+        }
+        if self.state.split.in_force == weight {
+            return None;
+        }
+        let since = self.state.split.seen_since.unwrap_or(self.view.now);
+        let until = after(since, self.state.timing.settle);
+        Some(Hold::Until { what: format!("{} is settling", self.state.split.decided), until })
+    }
+
+    /// Waits for a binding to be in force; `None` once it is.
+    fn wait_for_binding(&self, side: Side, hash: &Hash, needed: u32) -> Option<Hold> {
+        let binding = self.state.bindings.of(side);
+        if binding.is_in_force(hash) {
+            return None;
+        }
+        if let Some(since) = binding.seen_since {
+            let until = after(since, self.state.timing.settle);
+            return Some(Hold::Until { what: format!("the binding to {hash} is settling"), until });
+        }
+        let ready = self.view.endpoints(side, hash).unwrap_or(0);
+        Some(Hold::Endpoints { side, ready, needed })
+    }
 }

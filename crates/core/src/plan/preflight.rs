@@ -3,89 +3,84 @@
 use std::time::Duration;
 
 use super::hold::Hold;
-use super::{Pass, after};
-use crate::analysis::metric::Metric;
+use super::{Fact, Next, Pass};
+use crate::analysis::run::Run;
 use crate::analysis::verdict::Verdict;
-use crate::spec::{Problem, Reason, Step};
-use crate::split::Weight;
-use crate::state::Release;
+use crate::spec::{Problem, Reason};
+use crate::state::{Preflight, Release};
+use crate::time::after;
+use crate::traffic::Weight;
 
 /// An answer that takes longer than this is a missing one: the release starts with a warning, and the gate decides.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Every metric of a release, each once: the background's, then those of the steps. One that shares its name with another
-/// metric, but not its definition, is told apart by its step.
-pub(super) fn metrics(release: &Release) -> Vec<Metric> {
-    let background = release.recipe.background.iter().flat_map(|background| &background.metrics);
-    let mut metrics: Vec<Metric> = background.cloned().collect();
-    for (index, step) in release.recipe.steps.iter().enumerate() {
-        let Step::Analysis(measured) = step else { continue };
-        for metric in measured {
-            match metrics.iter().find(|known| known.name == metric.name) {
-                Some(known) if known == metric => {}
-                Some(_) => {
-                    metrics.push(Metric { name: format!("{} (step {})", metric.name, index + 1), ..metric.clone() });
-                }
-                None => metrics.push(metric.clone()),
-            }
-        }
+pub(super) fn check(pass: &mut Pass<'_>) -> Next {
+    if let Some(problem) = pass.problem() {
+        return Next::Wait(Hold::Problem(problem));
     }
-    metrics
+    if pass.view.rollout.paused {
+        return Next::Wait(Hold::SpecPaused);
+    }
+    if let Some(hold) = pass.wait_for_split(Weight::ZERO) {
+        return Next::Wait(hold);
+    }
+    let Some(release) = pass.release() else { return Next::Rest };
+    let Some(preflight) = &release.preflight else { return Next::Again };
+    let findings = match findings(pass, release, preflight) {
+        Ok(findings) => findings,
+        Err(hold) => {
+            let patience_ends = after(release.began_at, PATIENCE);
+            if matches!(hold, Hold::Measuring(_)) {
+                pass.wake_at(patience_ends);
+            }
+            return Next::Wait(hold);
+        }
+    };
+    if !findings.is_empty() {
+        pass.tell(Fact::PreflightWithoutData { findings });
+    }
+    let (now, replicas) = (pass.view.now, pass.view.replicas());
+    if let Some(release) = pass.release_mut() {
+        release.preflight = None;
+        release.step_since = now;
+        release.base_replicas = replicas;
+    }
+    Next::Again
 }
 
-impl Pass<'_> {
-    pub(super) fn preflight(&mut self) -> bool {
-        if let Some(problem) = self.problem() {
-            return self.wait(Hold::Problem(problem));
-        }
-        if self.rollout.paused {
-            return self.wait(Hold::SpecPaused);
-        }
-        if !self.routes_are_at(Weight::ZERO) {
-            return self.wait(Hold::Route(self.route_behind(Weight::ZERO)));
-        }
-        if self.state.traffic.in_force != Weight::ZERO {
-            return self.wait_for_settled_split();
-        }
-        let Some(release) = self.release().cloned() else { return false };
-        let Some(preflight) = &release.preflight else { return false };
-        if let Some(words) = &preflight.wrong_query {
-            let message = format!("{words}; correct the query in the AnalysisTemplate or in spec.strategy.canary");
-            return self.wait(Hold::Problem(Problem { reason: Reason::InvalidAnalysis, message }));
-        }
-        let patience_ends = after(release.began_at, PATIENCE);
-        let mut warnings = Vec::new();
-        for metric in metrics(&release) {
-            let last = preflight.measured.get(&metric.name).and_then(|tally| tally.last.as_ref());
-            let Some(judgement) = last.map(|last| &last.judgement) else {
-                if self.now < patience_ends {
-                    self.wake_at(patience_ends);
-                    return self
-                        .wait(Hold::Measuring(format!("asking {} about stable before anything moves", metric.name)));
-                }
-                warnings.push(format!("{}: no answer within {} s", metric.name, PATIENCE.as_secs()));
-                continue;
-            };
-            match judgement.verdict {
-                Verdict::Failure => {
-                    let what = format!("{} is {}: {}", metric.name, judgement.value, judgement.because);
-                    return self.wait(Hold::StableFails(what));
-                }
-                Verdict::NoData | Verdict::ProviderError => {
-                    warnings.push(format!("{}: {}", metric.name, judgement.because));
-                }
-                Verdict::Success | Verdict::Inconclusive => {}
-            }
-        }
-        if !warnings.is_empty() {
-            self.event(true, "PreflightWithoutData", warnings.join("; "));
-        }
-        let (now, replicas) = (self.now, self.rollout.replicas);
-        if let Some(release) = self.release_mut() {
-            release.preflight = None;
-            release.step_since = now;
-            release.base_replicas = replicas;
-        }
-        true
+/// What is worth telling of stable's answers, or what keeps the release from starting.
+fn findings(pass: &Pass<'_>, release: &Release, preflight: &Preflight) -> Result<Vec<String>, Hold> {
+    if let Some(words) = &preflight.wrong_query {
+        let message = format!("{words}; correct the query in the AnalysisTemplate or in spec.strategy.canary");
+        return Err(Hold::Problem(Problem { reason: Reason::InvalidAnalysis, message }));
     }
+    let run = release.preflight_run(preflight, &pass.state.stable.hash);
+    let is_late = pass.view.now >= after(release.began_at, PATIENCE);
+    about_stable(&run, is_late)
+}
+
+/// One finding a metric at most.
+fn about_stable(run: &Run<'_>, is_late: bool) -> Result<Vec<String>, Hold> {
+    let mut findings = Vec::new();
+    for metric in run.metrics.iter() {
+        let last = run.tally(metric).and_then(|tally| tally.last.as_ref());
+        let Some(judgement) = last.map(|last| &last.judgement) else {
+            if !is_late {
+                return Err(Hold::Measuring(format!("asking {} about stable before anything moves", metric.name)));
+            }
+            findings.push(format!("{}: no answer within {} s", metric.name, PATIENCE.as_secs()));
+            continue;
+        };
+        match judgement.verdict {
+            Verdict::Failure => {
+                let what = format!("{} is {}: {}", metric.name, judgement.value, judgement.because);
+                return Err(Hold::StableFails(what));
+            }
+            Verdict::NoData | Verdict::ProviderError => {
+                findings.push(format!("{}: {}", metric.name, judgement.because));
+            }
+            Verdict::Success | Verdict::Inconclusive => {}
+        }
+    }
+    Ok(findings)
 }

@@ -1,155 +1,81 @@
-//! What protects users' traffic, before anything else: failing verdicts, crash loops, and a share larger than the pods
-//! that are ready can carry.
+//! What protects users' traffic, before anything else: failing verdicts, crash loops, a share larger than the pods that are
+//! ready can carry, and the way back.
 
-use std::time::Duration;
-
-use super::questions::Asked;
-use super::{Pass, after};
+use super::{Fact, Pass, compare, hold, leave, questions, share};
 use crate::analysis::Scope;
-use crate::analysis::tally::Call;
-use crate::names::{Hash, Side};
-use crate::split::Weight;
-use crate::state::{Shrunk, Stage};
+use crate::analysis::metric::Metric;
+use crate::analysis::run::Run;
+use crate::analysis::tally::{Call, Tally};
+use crate::state::Release;
 
-/// Pods that came back must stay ready for this long before their share comes back.
-const READY_AGAIN_FOR: Duration = Duration::from_secs(30);
 /// Restarts of one container, since the step began, that make a crash loop.
 const CRASH_LOOP: u32 = 2;
 
-impl Pass<'_> {
-    pub(super) fn keep_safe(&mut self) {
-        self.fold_answers();
-        self.fold_comparison();
-        self.heed_verdicts();
-        self.heed_crashes();
-        self.keep_share_within_pods();
-        if matches!(self.state.stage, Stage::Leaving(_)) {
-            self.leave();
-        }
-    }
+pub(super) fn keep(pass: &mut Pass<'_>) {
+    questions::fold(pass);
+    compare::fold(pass);
+    heed_verdicts(pass);
+    heed_crashes(pass);
+    share::keep_within_pods(pass);
+    leave::take_traffic_away(pass);
+}
 
-    fn heed_verdicts(&mut self) {
-        let Some(release) = self.release() else { return };
-        if release.preflight.is_some() {
-            return;
+fn heed_verdicts(pass: &mut Pass<'_>) {
+    let Some(release) = pass.release().filter(|release| release.preflight.is_none()) else { return };
+    let runs = release.runs(&pass.state.stable.hash);
+    let gravest = runs.iter().filter_map(|run| Some((run, run.gravest()?))).min_by_key(|(_, (call, ..))| *call);
+    let Some((run, (call, metric, tally))) = gravest else { return };
+    let Some(last) = &tally.last else { return };
+    let message = what_was_measured(release, run, metric, tally);
+    match call {
+        Call::RollBack => {
+            let (query, metric, since) = (last.query.clone(), metric.clone(), run.since);
+            leave::reject(pass, "AnalysisFailed", message, Some(query));
+            compare::with_stable(pass, metric, since);
         }
-        let since = release.window_start();
-        let calls = release.asked().into_iter().filter_map(|Asked { token, metric }| {
-            let tally = release.tally(token.metric.scope, &metric.name)?;
-            Some((tally.call(&metric, since, 1), token.metric.scope, metric, tally.clone()))
-        });
-        let Some((call, scope, metric, tally)) = calls.min_by_key(|(call, ..)| *call) else { return };
-        let Some(last) = tally.last else { return };
-        let place = if scope == Scope::Background { "background analysis" } else { "step analysis" };
-        let value =
-            if last.judgement.value.is_empty() { String::new() } else { format!(" is {}", last.judgement.value) };
-        let counts = format!(
-            "{} of {} measurements failed, limit {}; weight {} in force since {}",
-            tally.failures,
-            tally.measurements,
-            metric.failure_limit,
-            release.goal,
-            super::hold::clock(since)
-        );
-        let message = format!("{}{value} ({place}): {}; {counts}", metric.name, last.judgement.because);
-        match call {
-            Call::RollBack => {
-                self.reject("AnalysisFailed", message, Some(last.query));
-                self.compare_with_stable(metric, since);
-            }
-            Call::Ask if release.asked.is_none() => {
-                self.event(true, "Inconclusive", message.clone());
-                if let Some(release) = self.release_mut() {
-                    release.asked = Some(message);
-                }
-            }
-            Call::Ask | Call::Hold | Call::Measure | Call::Pass => {}
-        }
-    }
-
-    /// A canary that crash-loops without a ready pod will not come up by waiting.
-    fn heed_crashes(&mut self) {
-        let (Some(release), Some(words)) = (self.release(), &self.observed.words) else { return };
-        let sets = self.observed.sets.seen();
-        let Some(set) = sets.and_then(|sets| sets.get(&release.canary.hash)) else { return };
-        if set.ready > 0 && set.available >= self.target().needs(release.base_replicas) {
-            return;
-        }
-        let step_since = release.step_since;
-        let looping = words.iter().find(|container| {
-            let in_this_step =
-                container.created_at >= step_since || container.ended_at.is_some_and(|at| at >= step_since);
-            container.restarts >= CRASH_LOOP && in_this_step
-        });
-        let Some(container) = looping else { return };
-        let message = format!(
-            "container {} of pod {} restarted {} times: {}",
-            container.container, container.pod, container.restarts, container.words
-        );
-        self.reject("CrashLooping", message, None);
-    }
-
-    /// The pods' own words, shortest useful form.
-    pub(super) fn words_of_pods(&self, hash: &Hash) -> Option<String> {
-        let failure = self.observed.sets.seen().and_then(|sets| sets.get(hash)?.failure.clone());
-        let words = self.observed.words.iter().flatten().next();
-        words.map(|container| format!("{}/{}: {}", container.pod, container.container, container.words)).or(failure)
-    }
-
-    /// I1: a share that the ready pods cannot carry is taken back in the first pass that sees it, where stable can carry
-    /// it; it comes back after they have been ready for a while.
-    fn keep_share_within_pods(&mut self) {
-        let Some(release) = self.release() else { return };
-        let (goal, canary) = (release.goal, release.canary.hash.clone());
-        if goal == Weight::ZERO || !self.state.bindings.canary.is_in_force(&canary) {
-            return;
-        }
-        let Some(ready) = self.observed.canary_endpoints.ready_of(&canary) else { return };
-        let (now, replicas) = (self.now, self.rollout.replicas);
-        let mut base = release.base_replicas.min(replicas);
-        if ready >= goal.needs(replicas) {
-            base = replicas;
-        }
-        let shrunk = release.shrunk;
-        if let Some(release) = self.release_mut() {
-            release.base_replicas = base;
-        }
-        self.note_ready_pods(ready);
-        if ready < goal.needs(base) {
-            self.shrink(ready, base, shrunk);
-        } else if let Some(shrunk) = shrunk {
-            let since = shrunk.ready_since.unwrap_or(now);
-            let back_at = after(since, READY_AGAIN_FOR);
-            if now < back_at {
-                self.wake_at(back_at);
-                self.set_shrunk(Some(Shrunk { ready_since: Some(since), ..shrunk }));
-            } else if self.state.traffic.decided == goal || (self.may_raise() && !self.observed.first_pass) {
-                self.set_shrunk(None);
-                if self.state.traffic.decided != goal {
-                    self.event(false, "ShareRestored", format!("canary pods are ready again: back to {goal}"));
-                    self.decide_split(goal);
-                }
+        Call::Ask if release.asked.is_none() => {
+            pass.tell(Fact::Inconclusive { what: message.clone() });
+            if let Some(release) = pass.release_mut() {
+                release.asked = Some(message);
             }
         }
+        Call::Ask | Call::Hold | Call::Measure | Call::Pass => {}
     }
+}
 
-    fn shrink(&mut self, ready: u32, base: u32, shrunk: Option<Shrunk>) {
-        let stable = self.ready(Side::Stable, &self.state.stable.hash.clone());
-        let carried = Weight::carried_by(ready, base);
-        // Without one ready endpoint every request of the share fails: whatever stable has is better.
-        let lowest = if ready == 0 { Weight::ZERO } else { Weight::carried_by(stable, self.rollout.replicas).rest() };
-        let share = carried.max(lowest).min(self.state.traffic.decided);
-        let since = shrunk.map_or(self.now, |shrunk| shrunk.since);
-        self.set_shrunk(Some(Shrunk { since, ready_since: None }));
-        if share < self.state.traffic.decided {
-            self.event(true, "ShareReduced", format!("{ready} canary pods are ready: share reduced to {share}"));
-            self.decide_split(share);
-        }
-    }
+/// Value, limit, counts, and since when, on one line.
+fn what_was_measured(release: &Release, run: &Run<'_>, metric: &Metric, tally: &Tally) -> String {
+    let judgement = tally.last.as_ref().map(|last| &last.judgement);
+    let value = judgement.filter(|it| !it.value.is_empty()).map_or_else(String::new, |it| format!(" is {}", it.value));
+    let because = judgement.map_or("", |it| it.because.as_str());
+    let place = if run.scope == Scope::Background { "background analysis" } else { "step analysis" };
+    format!(
+        "{}{value} ({place}): {because}; {} of {} measurements failed, limit {}; weight {} in force since {}",
+        metric.name,
+        tally.failures,
+        tally.measurements,
+        metric.failure_limit,
+        release.goal,
+        hold::time(run.since)
+    )
+}
 
-    fn set_shrunk(&mut self, shrunk: Option<Shrunk>) {
-        if let Some(release) = self.release_mut() {
-            release.shrunk = shrunk;
-        }
+/// A canary that crash-loops without a ready pod will not come up by waiting.
+fn heed_crashes(pass: &mut Pass<'_>) {
+    let (Some(release), Some(words)) = (pass.release(), &pass.view.seen.words) else { return };
+    let Some(set) = pass.view.set(&release.canary.hash) else { return };
+    if set.ready > 0 && set.available >= release.target().needs(release.base_replicas) {
+        return;
     }
+    let step_since = release.step_since;
+    let looping = words.iter().find(|container| {
+        let in_this_step = container.created_at >= step_since || container.ended_at.is_some_and(|at| at >= step_since);
+        container.restarts >= CRASH_LOOP && in_this_step
+    });
+    let Some(container) = looping else { return };
+    let message = format!(
+        "container {} of pod {} restarted {} times: {}",
+        container.container, container.pod, container.restarts, container.words
+    );
+    leave::reject(pass, "CrashLooping", message, None);
 }

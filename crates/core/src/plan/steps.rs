@@ -1,284 +1,231 @@
 //! The way forward, one step at a time. A weight is raised only onto pods that were seen ready behind a binding in force,
 //! and only past a gate that was passed at the present weight.
 
+use std::time::Duration;
+
 use super::hold::Hold;
-use super::{Pass, after};
-use crate::analysis::Scope;
+use super::{Fact, Next, Pass, contention, deadline, pods};
 use crate::analysis::metric::Metric;
-use crate::analysis::tally::Call;
+use crate::analysis::run::Wanting;
+use crate::analysis::tally::Tally;
 use crate::analysis::verdict::Verdict;
 use crate::names::{Hash, Side};
-use crate::observed::Look;
-use crate::spec::{Step, Verb};
-use crate::split::Weight;
-use crate::state::{Clock, Promotion, Stage};
+use crate::spec::{Problem, Reason, Step, Verb};
+use crate::state::{Clock, Promotion, Release, Stage};
+use crate::time::after;
+use crate::traffic::{Weight, sizes};
 
-/// How often pods that do not come up are looked at: a crash loop need not change any status that is watched.
-const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_secs(5);
-
-impl Pass<'_> {
-    /// The share that the present step brings the canary to.
-    pub(super) fn target(&self) -> Weight {
-        let Some(release) = self.release() else { return Weight::ZERO };
-        if release.preflight.is_some() {
-            return Weight::ZERO;
+pub(super) fn step(pass: &mut Pass<'_>) -> Next {
+    let Some(release) = pass.release() else { return Next::Rest };
+    let done = match release.present_step() {
+        Some(Step::SetWeight(weight)) => bring_to(pass, *weight),
+        Some(Step::Pause(duration)) => pause(pass, *duration),
+        Some(Step::Analysis(_)) => analyse(pass),
+        None => return promote(pass),
+    };
+    match done {
+        Ok(()) => {
+            end(pass);
+            Next::Again
         }
-        match release.recipe.steps.get(release.step).filter(|_| !release.skip) {
-            Some(Step::SetWeight(weight)) => *weight,
-            Some(_) => release.goal,
-            None => Weight::FULL,
-        }
-    }
-
-    pub(super) fn step(&mut self) -> bool {
-        let Some(release) = self.release() else { return false };
-        match release.recipe.steps.get(release.step).filter(|_| !release.skip).cloned() {
-            Some(Step::SetWeight(weight)) => self.bring_to(weight) && self.end_step(),
-            Some(Step::Pause(duration)) => self.pause(duration),
-            Some(Step::Analysis(metrics)) => self.analyse(&metrics),
-            None => self.bring_to(Weight::FULL) && self.commit(),
-        }
-    }
-
-    pub(super) fn end_step(&mut self) -> bool {
-        let now = self.now;
-        let Some(release) = self.release_mut() else { return false };
-        let ended = release.step;
-        let of = release.recipe.steps.len();
-        if ended < of {
-            release.step += 1;
-        }
-        release.step_since = now;
-        release.measured.clear();
-        release.most_ready = 0;
-        release.clock = Clock::default();
-        let weight = release.goal;
-        if ended < of {
-            self.event(false, "StepCompleted", format!("step {}/{of} done, canary at {weight}", ended + 1));
-        }
-        true
-    }
-
-    /// What holds a release back whatever its step: less than the decided share, or somebody who wants it to wait.
-    fn held(&self) -> Option<Hold> {
-        let release = self.release()?;
-        if release.shrunk.is_some() {
-            let ready = self.observed.canary_endpoints.ready_of(&release.canary.hash).unwrap_or(0);
-            let needed = release.goal.needs(release.base_replicas);
-            let words = self.words_of_pods(&release.canary.hash);
-            return Some(Hold::Pods { available: ready, needed, words });
-        }
-        if self.is_contended() {
-            let message =
-                "the weights are rewritten by somebody else again and again: find who else manages these routes"
-                    .to_owned();
-            return Some(Hold::Problem(crate::spec::Problem { reason: crate::spec::Reason::RouteContended, message }));
-        }
-        if let Some(problem) = self.problem() {
-            return Some(Hold::Problem(problem));
-        }
-        if release.goal_since.is_some() && !self.routes_are_at(self.state.traffic.decided) {
-            return Some(Hold::Route(self.route_behind(self.state.traffic.decided)));
-        }
-        if let Some(what) = &release.asked {
-            let hash = release.canary.hash.clone();
-            return Some(Hold::Person { what: what.clone(), verb: Verb::Promote, hash });
-        }
-        if release.paused {
-            let hash = release.canary.hash.clone();
-            return Some(Hold::Person { what: "paused by command".to_owned(), verb: Verb::Resume, hash });
-        }
-        self.rollout.paused.then_some(Hold::SpecPaused)
-    }
-
-    /// True once the canary has exactly this share, in force.
-    fn bring_to(&mut self, weight: Weight) -> bool {
-        let Some(release) = self.release().cloned() else { return false };
-        let canary = release.canary.hash.clone();
-        if let Some(hold) = self.held() {
-            self.look_into_pods();
-            return self.wait(hold);
-        }
-        let Look::Seen(sets) = &self.observed.sets else { return self.wait(Hold::Unseen("the ReplicaSets")) };
-        let needed = self.pods_for(weight);
-        let available = sets.get(&canary).map_or(0, |set| set.available.min(set.wanted));
-        if available < needed {
-            self.note_ready_pods(available);
-            self.look_into_pods();
-            let words = self.words_of_pods(&canary);
-            return self.wait(Hold::Pods { available, needed, words });
-        }
-        if self.state.bindings.canary.decided != canary {
-            if self.most_canary() != Weight::ZERO {
-                return self.wait(Hold::Route(self.route_behind(Weight::ZERO)));
-            }
-            self.decide_binding(Side::Canary, &canary);
-        }
-        if !self.state.bindings.canary.is_in_force(&canary) {
-            return self.wait_for_binding(Side::Canary, &canary, needed);
-        }
-        let ready = self.observed.canary_endpoints.ready_of(&canary).unwrap_or(0);
-        if ready < weight.needs(self.rollout.replicas) {
-            return self.wait(Hold::Endpoints { side: Side::Canary, ready, needed });
-        }
-        if self.state.traffic.decided != weight {
-            if weight > release.goal
-                && let Some(hold) = self.gate()
-            {
-                return self.wait(hold);
-            }
-            if weight < release.goal {
-                let stable = self.ready(Side::Stable, &self.state.stable.hash.clone());
-                let needed = weight.rest().needs(self.rollout.replicas);
-                if stable < needed {
-                    return self.wait(Hold::Endpoints { side: Side::Stable, ready: stable, needed });
-                }
-            }
-            self.event(false, "WeightDecided", format!("canary goes from {} to {weight}", release.goal));
-            self.decide_split(weight);
-        }
-        let replicas = self.rollout.replicas;
-        if let Some(release) = self.release_mut()
-            && release.goal != weight
-        {
-            release.goal = weight;
-            release.goal_since = None;
-            release.base_replicas = replicas;
-        }
-        if !self.routes_are_at(weight) {
-            return self.wait(Hold::Route(self.route_behind(weight)));
-        }
-        if self.state.traffic.in_force != weight {
-            return self.wait_for_settled_split();
-        }
-        let now = self.now;
-        if let Some(release) = self.release_mut() {
-            release.goal_since.get_or_insert(now);
-        }
-        self.reset_clock();
-        true
-    }
-
-    /// Pods for a share: at least one, so that a step without traffic has something to test.
-    pub(super) fn pods_for(&self, weight: Weight) -> u32 {
-        weight.needs(self.rollout.replicas).max(u32::from(self.rollout.replicas > 0))
-    }
-
-    /// More canary pods than ever in this step is progress: the deadline's clock starts anew.
-    pub(super) fn note_ready_pods(&mut self, available: u32) {
-        if let Some(release) = self.release_mut()
-            && available > release.most_ready
-        {
-            release.most_ready = available;
-            release.clock = Clock::default();
-        }
-    }
-
-    /// Asks for the canary pods' own words.
-    fn look_into_pods(&mut self) {
-        if let Some(canary) = self.release().map(|release| release.canary.hash.clone()) {
-            self.look_into_pods_of(canary);
-        }
-    }
-
-    pub(super) fn look_into_pods_of(&mut self, hash: Hash) {
-        self.wants_words_of = Some(hash);
-        self.wake_at(after(self.now, LOOK_AGAIN));
-    }
-
-    /// What keeps a weight from being raised, as far as background analysis goes.
-    pub(super) fn gate(&self) -> Option<Hold> {
-        let release = self.release()?;
-        let background = release.recipe.background.as_ref()?;
-        if !release.background_runs() {
-            return None;
-        }
-        let since = release.window_start();
-        background.metrics.iter().find_map(|metric| {
-            let tally = release.tally(Scope::Background, &metric.name).cloned().unwrap_or_default();
-            if release.skip {
-                let failing = tally.last.as_ref().is_some_and(|last| last.judgement.verdict == Verdict::Failure);
-                return failing.then(|| Hold::Measuring(format!("{} fails at present", metric.name)));
-            }
-            if metric.count.is_some_and(|count| tally.measurements >= count) {
-                return None;
-            }
-            not_passed(metric, &tally, tally.call(metric, since, 0))
-        })
-    }
-
-    /// True when nothing speaks against giving the canary back what was decided for it: less traffic may have left a
-    /// metric without data, so that only a failure counts here.
-    pub(super) fn may_raise(&self) -> bool {
-        let Some(release) = self.release() else { return true };
-        !release.asked().iter().any(|asked| {
-            let tally = release.tally(asked.token.metric.scope, &asked.metric.name);
-            tally.and_then(|tally| tally.last.as_ref()).is_some_and(|last| last.judgement.verdict == Verdict::Failure)
-        })
-    }
-
-    fn pause(&mut self, duration: Option<std::time::Duration>) -> bool {
-        if let Some(hold) = self.held() {
-            self.look_into_lost_pods();
-            return self.wait(hold);
-        }
-        let Some(release) = self.release() else { return false };
-        let Some(duration) = duration else {
-            let (what, hash) = ("a pause without duration".to_owned(), release.canary.hash.clone());
-            return self.wait(Hold::Person { what, verb: Verb::Promote, hash });
-        };
-        let until = after(release.step_since, duration);
-        if self.now < until {
-            return self.wait(Hold::Until { what: "pausing".to_owned(), until });
-        }
-        self.end_step()
-    }
-
-    fn analyse(&mut self, metrics: &[Metric]) -> bool {
-        if let Some(hold) = self.held() {
-            self.look_into_lost_pods();
-            return self.wait(hold);
-        }
-        let Some(release) = self.release() else { return false };
-        let since = release.window_start();
-        let hold = metrics.iter().find_map(|metric| {
-            let tally = release.tally(Scope::Step, &metric.name).cloned().unwrap_or_default();
-            not_passed(metric, &tally, tally.call(metric, since, metric.count.unwrap_or(1)))
-        });
-        match hold {
-            Some(hold) => self.wait(hold),
-            None => self.end_step(),
-        }
-    }
-
-    fn look_into_lost_pods(&mut self) {
-        if self.release().is_some_and(|release| release.shrunk.is_some()) {
-            self.look_into_pods();
-        }
-    }
-
-    /// The point of no return: from here the new revision is stable, and everything else follows.
-    fn commit(&mut self) -> bool {
-        let Some(release) = self.release().cloned() else { return false };
-        if self.least_canary() != Weight::FULL {
-            return self.wait(Hold::Route(self.route_behind(Weight::FULL)));
-        }
-        let old = std::mem::replace(&mut self.state.stable, release.canary);
-        let stable = self.state.stable.hash.clone();
-        self.event(false, "Promoting", format!("{stable} has all traffic and is now stable; {} goes", old.hash));
-        self.state.stage = Stage::Promoting(Promotion { old, since: self.now });
-        self.decide_binding(Side::Stable, &stable);
-        true
+        Err(hold) => Next::Wait(hold),
     }
 }
 
-fn not_passed(metric: &Metric, tally: &crate::analysis::tally::Tally, call: Call) -> Option<Hold> {
-    let last = tally.last.as_ref().map(|last| &last.judgement);
-    let value = last.map_or_else(String::new, |last| format!("; last {} ({})", last.value, last.because));
-    match call {
-        Call::Pass => None,
-        Call::Hold => Some(Hold::Data(format!("{} has nothing to judge{value}", metric.name))),
-        Call::Ask => Some(Hold::Measuring(format!("{} is inconclusive{value}", metric.name))),
-        Call::Measure | Call::RollBack => Some(Hold::Measuring(format!("measuring {}{value}", metric.name))),
+/// Ends the present step, whether it is done or was cut short by a command.
+pub(super) fn end(pass: &mut Pass<'_>) {
+    let now = pass.view.now;
+    let Some(release) = pass.release_mut() else { return };
+    let (step, of, weight) = (release.step, release.recipe.steps.len(), release.goal);
+    if step < of {
+        release.step += 1;
+    }
+    release.step_since = now;
+    release.measured.clear();
+    release.most_ready = 0;
+    release.clock = Clock::default();
+    if step < of {
+        pass.tell(Fact::StepCompleted { step, of, weight });
+    }
+}
+
+/// What holds a release back whatever its step: less than the decided share, or somebody who wants it to wait.
+fn held(pass: &mut Pass<'_>) -> Option<Hold> {
+    let (view, decided) = (pass.view, pass.state.split.decided);
+    let release = pass.release()?;
+    let hash = release.canary.hash.clone();
+    if release.shrunk.is_some() {
+        let ready = view.endpoints(Side::Canary, &hash).unwrap_or(0);
+        let needed = release.goal.needs(release.base_replicas);
+        return Some(pods::wait(pass, &hash, ready, needed));
+    }
+    if contention::is_contended(&pass.state) {
+        let message =
+            "the weights are rewritten by somebody else again and again: find who else manages these routes".to_owned();
+        return Some(Hold::Problem(Problem { reason: Reason::RouteContended, message }));
+    }
+    if let Some(problem) = pass.problem() {
+        return Some(Hold::Problem(problem));
+    }
+    if release.goal_since.is_some() && !pass.routes_are_at(decided) {
+        return Some(Hold::Route(view.route_behind(decided)));
+    }
+    if let Some(what) = &release.asked {
+        return Some(Hold::Person { what: what.clone(), verb: Verb::Promote, hash });
+    }
+    if release.paused {
+        return Some(Hold::Person { what: "paused by command".to_owned(), verb: Verb::Resume, hash });
+    }
+    view.rollout.paused.then_some(Hold::SpecPaused)
+}
+
+/// Brings the canary to exactly this share, in force.
+fn bring_to(pass: &mut Pass<'_>, weight: Weight) -> Result<(), Hold> {
+    let Some(canary) = pass.release().map(|release| release.canary.hash.clone()) else { return Ok(()) };
+    if let Some(hold) = held(pass) {
+        pods::ask(pass, &canary);
+        return Err(hold);
+    }
+    bring_up(pass, &canary, weight)?;
+    decide(pass, &canary, weight)?;
+    if let Some(hold) = pass.wait_for_split(weight) {
+        return Err(hold);
+    }
+    let now = pass.view.now;
+    if let Some(release) = pass.release_mut() {
+        release.goal_since.get_or_insert(now);
+    }
+    deadline::reset(pass);
+    Ok(())
+}
+
+/// Pods for a share, ready behind a binding in force.
+fn bring_up(pass: &mut Pass<'_>, canary: &Hash, weight: Weight) -> Result<(), Hold> {
+    let view = pass.view;
+    if view.sets().is_none() {
+        return Err(Hold::Unseen("the ReplicaSets"));
+    }
+    let needed = sizes::canary(view.replicas(), weight, Weight::ZERO);
+    let available = view.available(canary);
+    if available < needed {
+        pods::note_ready(pass, available);
+        return Err(pods::wait(pass, canary, available, needed));
+    }
+    if pass.state.bindings.canary.decided != *canary {
+        if !pass.reach().is_out_of(Side::Canary) {
+            return Err(Hold::Route(view.route_behind(Weight::ZERO)));
+        }
+        pass.decide_binding(Side::Canary, canary);
+    }
+    if let Some(hold) = pass.wait_for_binding(Side::Canary, canary, needed) {
+        return Err(hold);
+    }
+    let ready = view.endpoints(Side::Canary, canary).unwrap_or(0);
+    if ready < weight.needs(view.replicas()) {
+        return Err(Hold::Endpoints { side: Side::Canary, ready, needed });
+    }
+    Ok(())
+}
+
+/// Decides the share, past the gate where it grows and onto stable pods where it falls.
+fn decide(pass: &mut Pass<'_>, canary: &Hash, weight: Weight) -> Result<(), Hold> {
+    let replicas = pass.view.replicas();
+    let Some(goal) = pass.release().map(|release| release.goal) else { return Ok(()) };
+    debug_assert!(pass.state.bindings.canary.is_in_force(canary));
+    if pass.state.split.decided != weight {
+        if weight > goal
+            && let Some(hold) = gate(pass)
+        {
+            return Err(hold);
+        }
+        if weight < goal {
+            let (ready, needed) = (pass.ready_stable(), weight.rest().needs(replicas));
+            if ready < needed {
+                return Err(Hold::Endpoints { side: Side::Stable, ready, needed });
+            }
+        }
+        pass.tell(Fact::WeightDecided { from: goal, to: weight });
+        pass.decide_split(weight);
+    }
+    if let Some(release) = pass.release_mut().filter(|release| release.goal != weight) {
+        release.goal = weight;
+        release.goal_since = None;
+        release.base_replicas = replicas;
+    }
+    Ok(())
+}
+
+/// What keeps a weight from being raised, as far as background analysis goes.
+fn gate(pass: &Pass<'_>) -> Option<Hold> {
+    let release = pass.release()?;
+    let run = release.background_run(&pass.state.stable.hash)?;
+    if release.skip {
+        let failing = run.metrics.iter().find(|metric| run.tally(metric).is_some_and(fails_at_present))?;
+        return Some(Hold::Measuring(format!("{} fails at present", failing.name)));
+    }
+    let is_counted = |metric: &Metric, tally: &Tally| metric.count.is_some_and(|count| tally.measurements >= count);
+    run.wants(|_| 0, is_counted).map(Hold::from)
+}
+
+fn fails_at_present(tally: &Tally) -> bool {
+    tally.last.as_ref().is_some_and(|last| last.judgement.verdict == Verdict::Failure)
+}
+
+/// True when nothing speaks against giving the canary back what was decided for it: less traffic may have left a metric
+/// without data, so that only a failure counts here.
+pub(super) fn may_raise(release: &Release, stable: &Hash) -> bool {
+    let runs = release.runs(stable);
+    !runs.iter().any(|run| run.metrics.iter().any(|metric| run.tally(metric).is_some_and(fails_at_present)))
+}
+
+fn pause(pass: &mut Pass<'_>, duration: Option<Duration>) -> Result<(), Hold> {
+    if let Some(hold) = held(pass) {
+        return Err(hold);
+    }
+    let Some(release) = pass.release() else { return Ok(()) };
+    let Some(duration) = duration else {
+        let (what, hash) = ("a pause without duration".to_owned(), release.canary.hash.clone());
+        return Err(Hold::Person { what, verb: Verb::Promote, hash });
+    };
+    let until = after(release.step_since, duration);
+    if pass.view.now < until { Err(Hold::Until { what: "pausing".to_owned(), until }) } else { Ok(()) }
+}
+
+fn analyse(pass: &mut Pass<'_>) -> Result<(), Hold> {
+    if let Some(hold) = held(pass) {
+        return Err(hold);
+    }
+    let run = pass.release().and_then(|release| release.step_run(&pass.state.stable.hash));
+    let wanting = run.and_then(|run| run.wants(|metric| metric.count.unwrap_or(1), |_, _| false));
+    wanting.map_or(Ok(()), |wanting| Err(wanting.into()))
+}
+
+fn promote(pass: &mut Pass<'_>) -> Next {
+    match bring_to(pass, Weight::FULL).and_then(|()| commit(pass)) {
+        Ok(()) => Next::Again,
+        Err(hold) => Next::Wait(hold),
+    }
+}
+
+/// The point of no return: from here the new revision is stable, and everything else follows.
+fn commit(pass: &mut Pass<'_>) -> Result<(), Hold> {
+    if !pass.reach().is_out_of(Side::Stable) {
+        return Err(Hold::Route(pass.view.route_behind(Weight::FULL)));
+    }
+    let Some(canary) = pass.release().map(|release| release.canary.clone()) else { return Ok(()) };
+    let old = std::mem::replace(&mut pass.state.stable, canary);
+    let stable = pass.state.stable.hash.clone();
+    pass.tell(Fact::Promoting { hash: stable.clone(), old: old.hash.clone() });
+    pass.state.stage = Stage::Promoting(Promotion { old, since: pass.view.now });
+    pass.decide_binding(Side::Stable, &stable);
+    Ok(())
+}
+
+impl From<Wanting> for Hold {
+    fn from(wanting: Wanting) -> Self {
+        match wanting {
+            Wanting::Data(what) => Self::Data(what),
+            Wanting::Answers(what) => Self::Measuring(what),
+        }
     }
 }

@@ -7,8 +7,8 @@ use super::stories::{LONG, declare, deployed, gated, in_force, resting_on, spec,
 use super::world::{Kind, World};
 use crate::analysis::metric::{Metric, OnNoData};
 use crate::spec::{Background, Step};
-use crate::split::Weight;
 use crate::state::Stage;
+use crate::traffic::Weight;
 
 /// At the end of a promotion both Services are bound to the new revision and the route gives canary everything. With the
 /// status lost just then, the split used to stay where it was, at rest.

@@ -7,7 +7,7 @@ use super::run::{Happening, Run, Source};
 use super::world::Kind;
 use crate::names::{Hash, Side};
 use crate::spec::{Command, Problem, Reason, Verb};
-use crate::split::Weight;
+use crate::traffic::Weight;
 
 impl Run {
     /// One thing, drawn at random.

@@ -11,8 +11,8 @@ use crate::names::Side;
 use crate::observed::{Endpoints, Look, Observed};
 use crate::plan::{Action, Persist, Plan, plan};
 use crate::spec::Rollout;
-use crate::split::Weight;
 use crate::state::{Stage, State};
+use crate::traffic::Weight;
 
 /// A planner.
 pub(super) type Planner = fn(&Rollout, Option<&State>, &Observed) -> Plan;
@@ -167,7 +167,7 @@ fn with(rollout: &Rollout, state: Option<&State>, observed: &Observed, more: imp
 fn weight_before_scale(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
     with(rollout, state, observed, |state| match &state.stage {
         Stage::Releasing(release)
-            if state.traffic.decided == Weight::ZERO && state.bindings.canary.decided == release.canary.hash =>
+            if state.split.decided == Weight::ZERO && state.bindings.canary.decided == release.canary.hash =>
         {
             observed
                 .routes
@@ -292,10 +292,10 @@ fn way_back_is_no_safety(rollout: &Rollout, state: Option<&State>, observed: &Ob
 
 fn rollback_onto_nothing(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
     let mut plan = plan(rollout, state, observed);
-    if let Some(State { stage: Stage::Leaving(_), traffic, .. }) = &mut plan.state
-        && traffic.decided != Weight::ZERO
+    if let Some(State { stage: Stage::Leaving(_), split, .. }) = &mut plan.state
+        && split.decided != Weight::ZERO
     {
-        traffic.decided = Weight::ZERO;
+        split.decided = Weight::ZERO;
         plan.persist = Persist::Now;
         let all = observed.routes.iter().map(|(id, _)| id.clone());
         plan.actions.extend(all.map(|route| Action::Split { route, weight: Weight::ZERO, safety: true }));
@@ -335,8 +335,8 @@ fn contention_is_fought(rollout: &Rollout, state: Option<&State>, observed: &Obs
 
 fn edits_stay(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
     let mut plan = plan(rollout, state, observed);
-    if state.is_some_and(|state| state.traffic.decided == state.traffic.in_force) {
-        let decided = |weight: &Weight| plan.state.as_ref().is_some_and(|it| it.traffic.in_force == *weight);
+    if state.is_some_and(|state| state.split.decided == state.split.in_force) {
+        let decided = |weight: &Weight| plan.state.as_ref().is_some_and(|it| it.split.in_force == *weight);
         plan.actions.retain(|action| !matches!(action, Action::Split { weight, .. } if decided(weight)));
     }
     plan

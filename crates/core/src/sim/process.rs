@@ -45,7 +45,7 @@ pub(super) struct Process {
     planner: Planner,
     wants_words_of: Option<Hash>,
     /// Writes that cannot be done at present, with the API server's words.
-    refused: Vec<(Action, String)>,
+    refused: Vec<String>,
 }
 
 /// How a write ends.
@@ -250,7 +250,7 @@ impl Process {
             }
             let write = Write::of(&action, &self.caches);
             let refusal = world.refusal(write.kind());
-            self.refused.extend(refusal.map(|words| (action.clone(), words.to_owned())));
+            self.refused.extend(refusal.map(|words| format!("cannot {action}: {words}")));
             match self.send(world, write, fate) {
                 Fate::Done => passed.wrote.push(action),
                 Fate::AnswerLost => {

@@ -7,7 +7,7 @@ use crate::analysis::metric::{Metric, OnNoData};
 use crate::analysis::tally::tests::metric;
 use crate::names::Hash;
 use crate::spec::{Background, ReadyWhen, Rollout, Spec, Step};
-use crate::split::Weight;
+use crate::traffic::Weight;
 
 pub(super) fn rollout(dice: &mut Dice) -> Rollout {
     Rollout {

@@ -17,7 +17,7 @@ use super::writes::Write;
 use crate::analysis::{Answer, Outcome, Question, Scope, Token};
 use crate::names::Side;
 use crate::spec::Rollout;
-use crate::split::Weight;
+use crate::traffic::Weight;
 
 /// How a run ended.
 pub(super) struct End {
@@ -208,7 +208,7 @@ impl Run {
     }
 
     /// The status that would be written now.
-    pub(super) fn report(&mut self) -> crate::plan::report::Report {
+    pub(super) fn report(&mut self) -> crate::report::Report {
         self.process.pass(&mut self.world, &self.rollout.clone(), &mut || Fate::Done).plan.report
     }
 

@@ -39,8 +39,8 @@ impl Timeline {
         }
         self.note(now, format!("pass {state}"));
         self.last = state;
-        for event in &passed.plan.events {
-            self.more(&format!("says {}: {}", event.reason, event.message));
+        for fact in &passed.plan.facts {
+            self.more(&format!("says {}: {fact}", fact.reason()));
         }
         for action in &passed.wrote {
             self.more(&format!("does {action}"));

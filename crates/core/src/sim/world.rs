@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::names::{Hash, Side};
 use crate::observed::{Acceptance, ContainerWords, Endpoints, Look, RouteId, RouteView, ServiceView, SetView, Slice};
-use crate::split::Weight;
 use crate::state::State;
+use crate::traffic::Weight;
 
 use super::writes::Write;
 

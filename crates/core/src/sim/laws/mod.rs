@@ -17,8 +17,8 @@ use super::world::World;
 use crate::names::Hash;
 use crate::observed::RouteId;
 use crate::spec::Rollout;
-use crate::split::Weight;
 use crate::state::{Stage, State};
+use crate::traffic::Weight;
 
 /// What the laws remember of a run.
 pub(super) struct Laws {
@@ -68,14 +68,14 @@ pub(super) fn short(state: &State) -> String {
         Stage::Promoting(promotion) => format!("promoting, old {}", promotion.old.hash),
         Stage::Leaving(leaving) => format!("leaving {} {:?}", leaving.canary.hash, leaving.why),
     };
-    let binding = |binding: &crate::state::Binding| {
+    let binding = |binding: &crate::traffic::Binding| {
         format!("{}{}", binding.decided, if binding.is_in_force(&binding.decided) { "" } else { "?" })
     };
     format!(
         "[{doing}; stable {}; {} decided, {} in force; bound {} / {}]",
         state.stable.hash,
-        state.traffic.decided,
-        state.traffic.in_force,
+        state.split.decided,
+        state.split.in_force,
         binding(&state.bindings.stable),
         binding(&state.bindings.canary),
     )

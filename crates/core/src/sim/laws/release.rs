@@ -11,8 +11,8 @@ use crate::plan::Action;
 use crate::sim::process::Passed;
 use crate::sim::world::World;
 use crate::spec::{Rollout, Step, Verb};
-use crate::split::Weight;
 use crate::state::{Stage, State};
+use crate::traffic::Weight;
 
 impl Laws {
     /// I12: with a deletion timestamp nothing is created, scaled or bound.
@@ -58,7 +58,7 @@ impl Laws {
     pub(super) fn the_way_back_is_in_the_same_pass(passed: &Passed) -> Law {
         let (Some(before), Some(after)) = (&passed.before, &passed.plan.state) else { return Ok(()) };
         let turned = matches!(before.stage, Stage::Releasing(_)) && matches!(after.stage, Stage::Leaving(_));
-        if !turned || after.traffic.decided != Weight::ZERO {
+        if !turned || after.split.decided != Weight::ZERO {
             return Ok(());
         }
         let away = passed
@@ -168,7 +168,7 @@ impl Laws {
             // What this process knows to be persisted; a former leader may have written in between.
             let persisted = [world.status.as_ref(), passed.before.as_ref()];
             let decided = |state: &State| match action {
-                Action::Split { weight, .. } => state.traffic.decided == *weight,
+                Action::Split { weight, .. } => state.split.decided == *weight,
                 Action::Bind { side, hash } => state.bindings.of(*side).decided == *hash,
                 _ => true,
             };

@@ -2,12 +2,12 @@
 
 use super::{Law, Laws, law, short};
 use crate::plan::Persist;
-use crate::plan::report::Phase;
+use crate::report::Phase;
 use crate::sim::process::Passed;
 use crate::sim::world::World;
 use crate::spec::Rollout;
-use crate::split::Weight;
 use crate::state::Stage;
+use crate::traffic::Weight;
 
 impl Laws {
     /// Everything has come to rest, for a reason that is said; and rest costs nothing.
@@ -39,7 +39,7 @@ impl Laws {
                     last.plan.actions, last.plan.next_wake, last.plan.persist
                 )
             })?;
-            law(state.traffic.in_force == Weight::ZERO, || "I14: at rest a share is in force".to_owned())?;
+            law(state.split.in_force == Weight::ZERO, || "I14: at rest a share is in force".to_owned())?;
             law(
                 !self.rejected.contains_key(&state.stable.hash)
                     || self.faults.people

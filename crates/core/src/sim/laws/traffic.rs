@@ -5,12 +5,12 @@ use jiff::SignedDuration;
 use super::{Law, Laws, law};
 use crate::names::{Hash, Side};
 use crate::observed::Look;
-use crate::plan::{Action, Persist};
+use crate::plan::{Action, Fact, Persist};
 use crate::sim::process::Passed;
 use crate::sim::world::{Kind, World};
 use crate::spec::Rollout;
-use crate::split::Weight;
 use crate::state::{Stage, State};
+use crate::traffic::Weight;
 
 /// Writes of one route within a minute: twelve that put it back, one every ten seconds after that, and what the release
 /// itself goes through meanwhile.
@@ -96,15 +96,15 @@ impl Laws {
 
     /// I1: without a ready endpoint there is no share, where stable is whole.
     pub(super) fn a_share_needs_a_pod(passed: &Passed, rollout: &Rollout) -> Law {
-        let Some(State { stage: Stage::Releasing(release), bindings, traffic, stable, .. }) = &passed.plan.state else {
+        let Some(State { stage: Stage::Releasing(release), bindings, split, stable, .. }) = &passed.plan.state else {
             return Ok(());
         };
         let canary = &release.canary.hash;
         let gone = bindings.canary.is_in_force(canary) && passed.observed.canary_endpoints.ready_of(canary) == Some(0);
         let whole =
             passed.observed.stable_endpoints.ready_of(&stable.hash).is_some_and(|ready| ready >= rollout.replicas);
-        law(!gone || !whole || rollout.replicas == 0 || traffic.decided == Weight::ZERO, || {
-            format!("I1: no canary pod is ready, and {} stay decided", traffic.decided)
+        law(!gone || !whole || rollout.replicas == 0 || split.decided == Weight::ZERO, || {
+            format!("I1: no canary pod is ready, and {} stay decided", split.decided)
         })
     }
 
@@ -115,7 +115,7 @@ impl Laws {
             self.leaving = None;
             return Ok(());
         };
-        let decided = state.traffic.decided;
+        let decided = state.split.decided;
         let before = self.leaving.filter(|(number, _)| *number == leaving.canary.number).map(|(_, before)| before);
         self.leaving =
             (passed.plan.persist != Persist::Now || !passed.crashed).then_some((leaving.canary.number, decided));
@@ -124,7 +124,7 @@ impl Laws {
         if let Some(before) = before {
             law(decided <= before, || format!("I4: a rollback's share rises from {before} to {decided}"))?;
         }
-        if let Some(before) = passed.before.as_ref().map(|before| before.traffic.decided) {
+        if let Some(before) = passed.before.as_ref().map(|before| before.split.decided) {
             law(decided >= before || stable != Some(0) || canary == Some(0) || rollout.replicas == 0, || {
                 format!("I4: the share falls from {before} to {decided} with no stable pod ready")
             })?;
@@ -137,35 +137,35 @@ impl Laws {
 
     /// I4: with one stable pod ready, each settle brings it further.
     fn a_rollback_goes_on(&mut self, world: &World) -> Law {
-        let Some(State { stage: Stage::Leaving(_), stable, traffic, .. }) = &world.status else {
+        let Some(State { stage: Stage::Leaving(_), stable, split, .. }) = &world.status else {
             self.standing = None;
             return Ok(());
         };
         let seen =
             world.slices.get(&Side::Stable).is_some_and(|slices| slices.label == stable.hash && slices.ready > 0);
-        if traffic.decided == Weight::ZERO || !seen || !self.is_swift() && !self.faults.lag {
+        if split.decided == Weight::ZERO || !seen || !self.is_swift() && !self.faults.lag {
             self.standing = None;
             return Ok(());
         }
         let (_, since) = *match &mut self.standing {
-            Some(standing) if standing.0 == traffic.decided => standing,
-            other => other.insert((traffic.decided, world.now)),
+            Some(standing) if standing.0 == split.decided => standing,
+            other => other.insert((split.decided, world.now)),
         };
         law(world.now.duration_since(since) < NEXT_STEP_BACK_WITHIN, || {
-            format!("I4: a rollback stands still at {} since {since}", traffic.decided)
+            format!("I4: a rollback stands still at {} since {since}", split.decided)
         })
     }
 
     /// I4: where a route cannot be set back, canaryService is bound to stable instead.
     fn one_of_two_ways_is_taken(&mut self, world: &World) -> Law {
-        let Some(State { stage: Stage::Leaving(_), stable, traffic, .. }) = &world.status else {
+        let Some(State { stage: Stage::Leaving(_), stable, split, .. }) = &world.status else {
             self.stuck_since = None;
             return Ok(());
         };
         let sends = world.routes.iter().any(|route| route.exists && route.weight > Weight::ZERO);
         let bound = world.services.get(&Side::Canary).is_some_and(|service| service.selector == stable.hash);
         let open = world.refusal(Kind::Status).is_none() && world.refusal(Kind::Services).is_none();
-        if !sends || bound || !open || traffic.decided > Weight::ZERO || world.ready_of(&stable.hash) == 0 {
+        if !sends || bound || !open || split.decided > Weight::ZERO || world.ready_of(&stable.hash) == 0 {
             self.stuck_since = None;
             return Ok(());
         }
@@ -189,8 +189,8 @@ impl Laws {
         for (index, (at, weight)) in over {
             let stays = world.routes.get(index).is_some_and(|route| route.exists && route.weight == weight);
             let contended = state.foreign_edits.len() > 12;
-            law(!stays || at_rest || contended || weight <= state.traffic.decided || !self.is_swift(), || {
-                format!("I9: {weight} was written at {at} instead of {}, and stays", state.traffic.decided)
+            law(!stays || at_rest || contended || weight <= state.split.decided || !self.is_swift(), || {
+                format!("I9: {weight} was written at {at} instead of {}, and stays", state.split.decided)
             })?;
         }
         Ok(())
@@ -198,7 +198,7 @@ impl Laws {
 
     /// I9: and is told once.
     pub(super) fn edits_are_put_back_once(&mut self, passed: &Passed) -> Law {
-        let told = passed.plan.events.iter().filter(|event| event.reason == "WeightsPutBack").count();
+        let told = passed.plan.facts.iter().filter(|fact| matches!(fact, Fact::WeightsPutBack { .. })).count();
         self.put_back += u32::try_from(told).unwrap();
         law(self.put_back <= self.edited || !self.is_swift(), || {
             format!("I9: {} edits are told {} times", self.edited, self.put_back)

@@ -13,8 +13,8 @@ use super::world::{Dice, Kind, World};
 use crate::analysis::tally::tests::metric;
 use crate::names::Hash;
 use crate::spec::{Background, Command, ReadyWhen, Rollout, Spec, Step, Verb};
-use crate::split::Weight;
 use crate::state::{Stage, State};
+use crate::traffic::Weight;
 
 pub(in crate::sim) const LONG: Duration = Duration::from_mins(20);
 

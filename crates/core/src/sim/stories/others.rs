@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use super::{LONG, command, declare, deployed, gated, in_force, resting_on, spec, state, weight};
 use crate::names::{Hash, Side};
-use crate::plan::report::Phase;
+use crate::report::Phase;
 use crate::sim::run::{Happening, Run, Source};
 use crate::sim::world::{Kind, World};
 use crate::spec::{Step, Verb};
-use crate::split::Weight;
 use crate::state::Stage;
+use crate::traffic::Weight;
 
 #[test]
 fn a_hand_on_the_weights_is_put_back_within_the_second_pass() {

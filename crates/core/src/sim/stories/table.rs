@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use super::{LONG, break_pods, command, declare, deployed, gated, in_force, resting_on, spec, state, weight};
 use crate::names::{Hash, Side};
-use crate::plan::report::Phase;
+use crate::report::Phase;
 use crate::sim::run::{Run, Source};
 use crate::sim::world::{Kind, World};
 use crate::spec::{Problem, Reason, Spec, Step, Verb};
-use crate::split::Weight;
 use crate::state::Stage;
+use crate::traffic::Weight;
 
 #[test]
 fn a_first_deployment_takes_no_steps_and_asks_nothing() {
@@ -170,7 +170,7 @@ fn a_failure_that_stable_shares_is_rolled_back_and_says_so() {
     run.stable_fails = true;
     run.source_says(Source::Bad);
     assert!(run.until(LONG, |world| matches!(state(world).stage, Stage::Leaving(_))));
-    assert_eq!(state(&run.world).traffic.decided, Weight::ZERO, "it does not wait for stable's answer");
+    assert_eq!(state(&run.world).split.decided, Weight::ZERO, "it does not wait for stable's answer");
     assert!(run.until(LONG, resting_on("v0")));
     let rejection = &state(&run.world).rejected[0];
     assert_eq!(rejection.reason, "SharedFailure");
@@ -227,10 +227,10 @@ fn a_share_follows_the_canary_pods_that_are_left_and_comes_back_after_half_a_min
     let mut run = deployed(spec(vec![weight(100), Step::Pause(Some(Duration::from_mins(2)))]));
     declare(&mut run, "v1");
     assert!(run.until(LONG, in_force(100)));
-    let since = state(&run.world).traffic.decided_at;
+    let since = state(&run.world).split.decided_at;
     break_pods(&mut run, "v1", 2, Duration::from_secs(20));
-    assert_eq!(state(&run.world).traffic.decided, Weight::clamped(50), "two of four are left");
-    let restored = |world: &World| state(world).traffic.decided == Weight::FULL;
+    assert_eq!(state(&run.world).split.decided, Weight::clamped(50), "two of four are left");
+    let restored = |world: &World| state(world).split.decided == Weight::FULL;
     assert!(!run.until(Duration::from_secs(45), restored), "not before they were ready for 30 s");
     assert!(run.until(Duration::from_secs(10), restored));
     let Stage::Releasing(release) = &state(&run.world).stage else { panic!("the release goes on") };
@@ -246,7 +246,7 @@ fn stable_pods_that_fail_give_the_canary_nothing() {
     declare(&mut run, "v1");
     assert!(run.until(LONG, in_force(40)));
     break_pods(&mut run, "v0", 4, Duration::from_mins(2));
-    assert!(!run.until(Duration::from_mins(2), |world| state(world).traffic.decided != Weight::clamped(40)));
+    assert!(!run.until(Duration::from_mins(2), |world| state(world).split.decided != Weight::clamped(40)));
 }
 
 #[test]

@@ -6,8 +6,8 @@ use super::{LONG, break_pods, declare, deployed, gated, in_force, state, weight}
 use crate::sim::run::{Run, Source};
 use crate::sim::world::World;
 use crate::spec::Step;
-use crate::split::Weight;
 use crate::state::Stage;
+use crate::traffic::Weight;
 
 /// The shares that a rollback goes through, as they are decided.
 fn shares_on_the_way_back(run: &mut Run) -> Vec<u32> {
@@ -16,10 +16,10 @@ fn shares_on_the_way_back(run: &mut Run) -> Vec<u32> {
         let known = shares.last().copied();
         let next = |world: &World| {
             let leaving = matches!(state(world).stage, Stage::Leaving(_));
-            leaving && Some(state(world).traffic.decided.percent()) != known
+            leaving && Some(state(world).split.decided.percent()) != known
         };
         assert!(run.until(LONG, next), "the rollback stands still at {shares:?}");
-        shares.push(state(&run.world).traffic.decided.percent());
+        shares.push(state(&run.world).split.decided.percent());
     }
     shares
 }
@@ -52,7 +52,7 @@ fn a_rollback_waits_for_the_first_stable_pod_and_no_longer() {
     break_pods(&mut run, "v0", 4, Duration::from_mins(3));
     run.source_says(Source::Bad);
     assert!(run.until(LONG, |world| matches!(state(world).stage, Stage::Leaving(_))));
-    assert_eq!(state(&run.world).traffic.decided, Weight::clamped(80), "there is nowhere to go");
+    assert_eq!(state(&run.world).split.decided, Weight::clamped(80), "there is nowhere to go");
     assert!(run.report().message.contains("no ready pod"), "{}", run.report().message);
     assert_eq!(shares_on_the_way_back(&mut run).last(), Some(&0));
 }
@@ -64,5 +64,5 @@ fn a_canary_without_a_ready_pod_goes_whatever_stable_has() {
     assert!(run.until(LONG, in_force(80)));
     break_pods(&mut run, "v0", 3, Duration::from_hours(1));
     break_pods(&mut run, "v1", 4, Duration::from_hours(1));
-    assert_eq!(state(&run.world).traffic.decided, Weight::ZERO);
+    assert_eq!(state(&run.world).split.decided, Weight::ZERO);
 }

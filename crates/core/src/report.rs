@@ -79,6 +79,13 @@ pub struct Condition {
     pub message: String,
 }
 
+impl Condition {
+    /// A condition of these words.
+    pub fn new(kind: &'static str, is_true: bool, reason: &str, message: &str) -> Self {
+        Self { kind, is_true, reason: reason.to_owned(), message: message.to_owned() }
+    }
+}
+
 /// Where in the steps a release stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {

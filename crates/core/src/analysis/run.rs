@@ -1,0 +1,134 @@
+//! One analysis under way: what is measured, of whom, since when, and what came of it so far.
+//!
+//! Preflight, steps, background and the comparison with stable are runs alike. They differ in whose hash stands in the
+//! canary's place, in when a metric is first asked, and in what completes it.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::metric::Metric;
+use super::tally::{Call, Tally};
+use super::{MetricId, Question, Scope, Token, query};
+use crate::names::Hash;
+use crate::time::{after, between};
+
+/// One analysis under way.
+pub struct Run<'a> {
+    /// Which part of the release it belongs to.
+    pub scope: Scope,
+    /// The attempt (revision number).
+    pub attempt: u64,
+    /// Whose hash stands in the canary's place.
+    pub subject: &'a Hash,
+    /// What `{{stable.hash}}` stands for.
+    pub stable: &'a Hash,
+    /// Since when what is measured has been as it is: the start of the window.
+    pub since: Timestamp,
+    /// Since when the step runs, for the analysis of a step.
+    pub step_since: Option<Timestamp>,
+    /// What is measured.
+    pub metrics: Cow<'a, [Metric]>,
+    /// What came of it, by metric.
+    pub tallies: &'a BTreeMap<String, Tally>,
+}
+
+/// What keeps a run from being passed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanting {
+    /// A metric has nothing to judge.
+    Data(String),
+    /// A metric gets answers, and needs more.
+    Answers(String),
+}
+
+impl Run<'_> {
+    /// What is asked of a metric, so that its answer is known again.
+    pub fn token(&self, metric: &Metric) -> Token {
+        Token {
+            attempt: self.attempt,
+            metric: MetricId { scope: self.scope, name: metric.name.clone() },
+            since: self.since,
+            step_since: self.step_since,
+        }
+    }
+
+    /// The metric that a token is about, if this run asks for it.
+    pub fn metric(&self, token: &Token) -> Option<&Metric> {
+        let known = self.metrics.iter().find(|metric| metric.name == token.metric.name)?;
+        (self.token(known) == *token).then_some(known)
+    }
+
+    /// What has been counted of a metric.
+    pub fn tally(&self, metric: &Metric) -> Option<&Tally> {
+        self.tallies.get(&metric.name)
+    }
+
+    /// What is to be asked from now on. A metric that is complete is asked no more.
+    pub fn questions(&self, now: Timestamp) -> impl Iterator<Item = Question> {
+        self.metrics.iter().filter(|metric| !self.is_complete(metric)).map(move |metric| self.question(metric, now))
+    }
+
+    fn is_complete(&self, metric: &Metric) -> bool {
+        let taken = self.tally(metric).map_or(0, |tally| tally.measurements);
+        match self.scope {
+            Scope::Background | Scope::Step => metric.count.is_some_and(|count| taken >= count),
+            Scope::Preflight | Scope::Comparison => false,
+        }
+    }
+
+    fn question(&self, metric: &Metric, now: Timestamp) -> Question {
+        let token = self.token(metric);
+        let last = self.tally(metric).and_then(|tally| tally.last.as_ref()).filter(|last| last.since == self.since);
+        let due = match (last, self.scope) {
+            (Some(last), _) => after(last.at, metric.interval),
+            (None, Scope::Preflight | Scope::Comparison) => self.since,
+            (None, Scope::Background | Scope::Step) => after(self.since, metric.interval.max(metric.min_window))
+                .max(after(self.step_since.unwrap_or(self.since), metric.initial_delay)),
+        };
+        let window = match self.scope {
+            Scope::Preflight | Scope::Comparison => metric.window,
+            Scope::Background | Scope::Step => between(self.since, due.max(now)).min(metric.window),
+        };
+        let query = query::complete(&metric.source.query, self.subject.as_str(), self.stable.as_str(), window);
+        Question { token, due, query, source: metric.source.clone() }
+    }
+
+    /// The gravest thing that any metric asks for.
+    pub fn gravest(&self) -> Option<(Call, &Metric, &Tally)> {
+        let calls = self.metrics.iter().filter_map(|metric| {
+            let tally = self.tally(metric)?;
+            Some((tally.call(metric, self.since, 1), metric, tally))
+        });
+        calls.min_by_key(|(call, ..)| *call)
+    }
+
+    /// What the first metric that is not passed wants, if one is not. Metrics for which `is_settled` holds count as passed.
+    pub fn wants(
+        &self,
+        enough: impl Fn(&Metric) -> u32,
+        is_settled: impl Fn(&Metric, &Tally) -> bool,
+    ) -> Option<Wanting> {
+        let nothing = Tally::default();
+        self.metrics.iter().find_map(|metric| {
+            let tally = self.tally(metric).unwrap_or(&nothing);
+            if is_settled(metric, tally) {
+                None
+            } else {
+                wanting(metric, tally, tally.call(metric, self.since, enough(metric)))
+            }
+        })
+    }
+}
+
+fn wanting(metric: &Metric, tally: &Tally, call: Call) -> Option<Wanting> {
+    let last = tally.last.as_ref().map(|last| &last.judgement);
+    let value = last.map_or_else(String::new, |last| format!("; last {} ({})", last.value, last.because));
+    match call {
+        Call::Pass => None,
+        Call::Hold => Some(Wanting::Data(format!("{} has nothing to judge{value}", metric.name))),
+        Call::Ask => Some(Wanting::Answers(format!("{} is inconclusive{value}", metric.name))),
+        Call::Measure | Call::RollBack => Some(Wanting::Answers(format!("measuring {}{value}", metric.name))),
+    }
+}

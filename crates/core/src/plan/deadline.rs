@@ -1,0 +1,40 @@
+//! The progress deadline: time spent waiting for pods, endpoints, routes or data, accumulated across restarts.
+
+use super::hold::Hold;
+use super::{Pass, leave};
+use crate::state::Clock;
+use crate::time::{after, between};
+
+/// Starts or stops the clock by what the pass waits for; true when the deadline is over and the canary leaves.
+pub(super) fn is_over(pass: &mut Pass<'_>, hold: Option<&Hold>) -> bool {
+    let (now, waiting) = (pass.view.now, hold.filter(|hold| hold.runs_clock()));
+    let unseen = matches!(hold, Some(Hold::Unseen(_)));
+    let Some(release) = pass.release_mut().filter(|release| release.preflight.is_none() && !unseen) else {
+        return false;
+    };
+    let deadline = release.recipe.progress_deadline;
+    let clock = &mut release.clock;
+    let Some(hold) = waiting else {
+        if let Some(since) = clock.running_since.take() {
+            clock.accumulated = clock.accumulated.saturating_add(between(since, now));
+        }
+        return false;
+    };
+    let since = *clock.running_since.get_or_insert(now);
+    let over_at = after(since, deadline.saturating_sub(clock.accumulated));
+    if now < over_at {
+        pass.wake_at(over_at);
+        return false;
+    }
+    let waited = hold.message(&pass.view.rollout.name);
+    let reason = if matches!(hold, Hold::Data(_)) { "NoEvidence" } else { "ProgressDeadlineExceeded" };
+    leave::reject(pass, reason, format!("no progress within {} s: {waited}", deadline.as_secs()), None);
+    true
+}
+
+/// Progress was made: the clock starts anew.
+pub(super) fn reset(pass: &mut Pass<'_>) {
+    if let Some(release) = pass.release_mut() {
+        release.clock = Clock::default();
+    }
+}

@@ -1,0 +1,294 @@
+//! What happened, as values: rendered once into events, log lines and whatever tells people later.
+
+use crate::names::{Hash, Revision};
+use crate::observed::RouteId;
+use crate::spec::Verb;
+use crate::state::Why;
+use crate::traffic::Weight;
+
+use super::action::Event;
+
+/// Something that happened in a pass, or was decided in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// A command was done, or refused.
+    Command {
+        /// What was asked for; `None` where it could not be read.
+        verb: Option<Verb>,
+        /// What was done, or why nothing was.
+        outcome: Result<String, String>,
+    },
+    /// The first revision serves.
+    Deployed {
+        /// Which.
+        hash: Hash,
+        /// With so many pods.
+        replicas: u32,
+    },
+    /// A release began.
+    ReleaseStarted {
+        /// What is new.
+        canary: Revision,
+        /// What serves.
+        stable: Revision,
+    },
+    /// Metric sources had no answer about stable before anything moved.
+    PreflightWithoutData {
+        /// One sentence a metric.
+        findings: Vec<String>,
+    },
+    /// The steps were edited in mid-release.
+    StepsChanged {
+        /// Index of the step at which it goes on.
+        step: usize,
+        /// How many there are now.
+        of: usize,
+    },
+    /// A share was decided.
+    WeightDecided {
+        /// The canary's share before.
+        from: Weight,
+        /// The canary's share now.
+        to: Weight,
+    },
+    /// A step ended.
+    StepCompleted {
+        /// Its index.
+        step: usize,
+        /// How many there are.
+        of: usize,
+        /// The canary's share.
+        weight: Weight,
+    },
+    /// A metric is inconclusive, or cannot be asked: a person has to look.
+    Inconclusive {
+        /// What was measured.
+        what: String,
+    },
+    /// Canary pods are missing, and with them a part of the share.
+    ShareReduced {
+        /// Ready pods that are left.
+        ready: u32,
+        /// The share that they can carry.
+        share: Weight,
+    },
+    /// Canary pods are back.
+    ShareRestored {
+        /// The share that the step asks for.
+        goal: Weight,
+    },
+    /// Somebody else wrote the weights.
+    WeightsPutBack {
+        /// In which route.
+        route: RouteId,
+        /// The canary's share that was found.
+        found: Weight,
+        /// The share that is put back.
+        decided: Weight,
+    },
+    /// The point of no return.
+    Promoting {
+        /// What is stable from now on.
+        hash: Hash,
+        /// What goes.
+        old: Hash,
+    },
+    /// Services and split have followed.
+    Promoted {
+        /// What is stable.
+        hash: Hash,
+        /// Its number; `None` where there are no pods and nothing was moved.
+        number: Option<u64>,
+    },
+    /// A canary failed.
+    RollingBack {
+        /// One word.
+        reason: String,
+        /// What was measured, against what, and since when.
+        message: String,
+    },
+    /// Stable fails the same limit.
+    SharedFailure {
+        /// What stable has.
+        what: String,
+    },
+    /// A route cannot be put back: `canaryService` is bound to stable instead.
+    SecondWay {
+        /// The route, and what is wrong with it.
+        route: String,
+    },
+    /// Another template is declared.
+    Outdated {
+        /// The release that ends.
+        number: u64,
+        /// What is declared; `None` where it is stable's template.
+        declared: Option<Hash>,
+    },
+    /// A canary is out of service.
+    Left {
+        /// Its number.
+        number: u64,
+        /// Why it went.
+        why: Why,
+    },
+    /// A deleted Rollout is let go although something could not be put to rest.
+    LetGo,
+}
+
+impl Fact {
+    /// One word, the reason of the event.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Command { outcome: Ok(_), .. } => "CommandExecuted",
+            Self::Command { outcome: Err(_), .. } => "CommandRefused",
+            Self::Deployed { .. } => "Deployed",
+            Self::ReleaseStarted { .. } => "ReleaseStarted",
+            Self::PreflightWithoutData { .. } => "PreflightWithoutData",
+            Self::StepsChanged { .. } => "StepsChanged",
+            Self::WeightDecided { .. } => "WeightDecided",
+            Self::StepCompleted { .. } => "StepCompleted",
+            Self::Inconclusive { .. } => "Inconclusive",
+            Self::ShareReduced { .. } => "ShareReduced",
+            Self::ShareRestored { .. } => "ShareRestored",
+            Self::WeightsPutBack { .. } => "WeightsPutBack",
+            Self::Promoting { .. } => "Promoting",
+            Self::Promoted { .. } => "Promoted",
+            Self::RollingBack { .. } => "RollingBack",
+            Self::SharedFailure { .. } => "SharedFailure",
+            Self::SecondWay { .. } => "SecondWay",
+            Self::Outdated { declared: None, .. } | Self::Left { why: Why::Reverted, .. } => "Reverted",
+            Self::Outdated { .. } | Self::Left { why: Why::Superseded, .. } => "Superseded",
+            Self::Left { why: Why::Failed, .. } => "RolledBack",
+            Self::Left { why: Why::Lost, .. } => "Recovered",
+            Self::LetGo => "LetGo",
+        }
+    }
+
+    /// True for what people should hear of although they did not ask.
+    pub fn is_warning(&self) -> bool {
+        match self {
+            Self::Command { outcome, .. } => outcome.is_err(),
+            Self::Left { why, .. } => *why == Why::Failed,
+            Self::PreflightWithoutData { .. }
+            | Self::Inconclusive { .. }
+            | Self::ShareReduced { .. }
+            | Self::WeightsPutBack { .. }
+            | Self::RollingBack { .. }
+            | Self::SharedFailure { .. }
+            | Self::SecondWay { .. }
+            | Self::LetGo => true,
+            Self::Deployed { .. }
+            | Self::ReleaseStarted { .. }
+            | Self::StepsChanged { .. }
+            | Self::WeightDecided { .. }
+            | Self::StepCompleted { .. }
+            | Self::ShareRestored { .. }
+            | Self::Promoting { .. }
+            | Self::Promoted { .. }
+            | Self::Outdated { .. } => false,
+        }
+    }
+
+    /// The event that tells it.
+    pub fn event(&self) -> Event {
+        Event { warning: self.is_warning(), reason: self.reason(), message: self.to_string() }
+    }
+}
+
+impl std::fmt::Display for Fact {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Command { verb, outcome } => {
+                let name = verb.map_or("command", Verb::as_str);
+                match outcome {
+                    Ok(done) => write!(f, "{name} executed: {done}"),
+                    Err(refusal) => write!(f, "{name} refused: {refusal}"),
+                }
+            }
+            Self::Deployed { hash, replicas } => write!(f, "first revision {hash} serves with {replicas} pods"),
+            Self::ReleaseStarted { canary, stable } => {
+                write!(f, "revision {}: {}", canary.number, what_changed(canary, stable))
+            }
+            Self::PreflightWithoutData { findings } => f.write_str(&findings.join("; ")),
+            Self::StepsChanged { step, of } => write!(f, "the steps changed: going on at step {} of {of}", step + 1),
+            Self::WeightDecided { from, to } => write!(f, "canary goes from {from} to {to}"),
+            Self::StepCompleted { step, of, weight } => write!(f, "step {}/{of} done, canary at {weight}", step + 1),
+            Self::Inconclusive { what } => f.write_str(what),
+            Self::ShareReduced { ready, share } => {
+                write!(f, "{ready} canary pods are ready: share reduced to {share}")
+            }
+            Self::ShareRestored { goal } => write!(f, "canary pods are ready again: back to {goal}"),
+            Self::WeightsPutBack { route, found, decided } => {
+                write!(f, "somebody set {route} to {found} for the canary; put back to {decided}")
+            }
+            Self::Promoting { hash, old } => write!(f, "{hash} has all traffic and is now stable; {old} goes"),
+            Self::Promoted { hash, number: Some(number) } => write!(f, "revision {number} ({hash}) is stable"),
+            Self::Promoted { hash, number: None } => write!(f, "{hash} is stable at once, as there are no pods"),
+            Self::RollingBack { reason, message } => write!(f, "{reason}: {message}"),
+            Self::SharedFailure { what } => write!(f, "{what}: look beyond this release as well"),
+            Self::SecondWay { route } => {
+                write!(f, "{route} is not on the way back; canaryService is bound to stable instead")
+            }
+            Self::Outdated { declared: None, .. } => {
+                f.write_str("stable's template is declared again: the canary leaves")
+            }
+            Self::Outdated { number, declared: Some(hash) } => {
+                write!(f, "a newer template ({hash}) is declared: revision {number} leaves")
+            }
+            Self::Left { number, why } => {
+                let what = match why {
+                    Why::Failed => "all traffic is on stable again",
+                    Why::Superseded => "a newer template is declared; its predecessor has left",
+                    Why::Reverted => "stable's template is declared again",
+                    Why::Lost => "the status was lost; traffic is on stable, as a start",
+                };
+                write!(f, "revision {number}: {what}")
+            }
+            Self::LetGo => f.write_str(
+                "routes or Services could not be put to rest within 30 s; the Rollout is let go all the same",
+            ),
+        }
+    }
+}
+
+/// Images where they differ, else commits where they are known, else hashes.
+fn what_changed(new: &Revision, old: &Revision) -> String {
+    if new.images != old.images {
+        return format!("{} replaces {}", new.images.join(", "), old.images.join(", "));
+    }
+    match (&new.commit, &old.commit) {
+        (Some(new), Some(old)) if new != old => format!("commit {new} replaces {old}"),
+        _ => format!("template {} replaces {}", new.hash, old.hash),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn revision(hash: &str, commit: Option<&str>, image: &str) -> Revision {
+        Revision { hash: hash.into(), number: 2, commit: commit.map(str::to_owned), images: vec![image.to_owned()] }
+    }
+
+    #[test]
+    fn a_release_tells_the_first_thing_that_differs() {
+        let old = revision("a", Some("1"), "app=shop:1");
+        for (new, told) in [
+            (revision("b", Some("2"), "app=shop:2"), "revision 2: app=shop:2 replaces app=shop:1"),
+            (revision("b", Some("2"), "app=shop:1"), "revision 2: commit 2 replaces 1"),
+            (revision("b", None, "app=shop:1"), "revision 2: template b replaces a"),
+        ] {
+            assert_eq!(Fact::ReleaseStarted { canary: new, stable: old.clone() }.to_string(), told);
+        }
+    }
+
+    #[test]
+    fn a_refused_command_is_a_warning_and_one_that_was_done_is_not() {
+        let refused = Fact::Command { verb: Some(Verb::Abort), outcome: Err("no release is under way".to_owned()) };
+        assert_eq!((refused.reason(), refused.is_warning()), ("CommandRefused", true));
+        assert_eq!(refused.to_string(), "abort refused: no release is under way");
+        let done = Fact::Command { verb: None, outcome: Ok("rolled back".to_owned()) };
+        assert_eq!((done.reason(), done.is_warning()), ("CommandExecuted", false));
+        assert_eq!(done.to_string(), "command executed: rolled back");
+    }
+}

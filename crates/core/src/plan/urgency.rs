@@ -1,0 +1,35 @@
+//! How urgently a state has to be persisted.
+
+use super::Persist;
+use crate::analysis::tally::Tally;
+use crate::state::{Clock, Stage, State};
+
+/// That stable was asked in vain, counts of successes, last values and the deadline's clock can wait: a crash then costs the
+/// clock no more than the 10 s of [`Persist::Later`].
+pub(super) fn of(before: Option<&State>, after: Option<&State>) -> Persist {
+    if before == after {
+        return Persist::Nothing;
+    }
+    if before.cloned().map(without_soft_counts) == after.cloned().map(without_soft_counts) {
+        Persist::Later
+    } else {
+        Persist::Now
+    }
+}
+
+fn without_soft_counts(mut state: State) -> State {
+    if let Stage::Leaving(leaving) = &mut state.stage {
+        leaving.comparison = None;
+    }
+    if let Stage::Releasing(release) = &mut state.stage {
+        let soften = |tally: &mut Tally| {
+            *tally = Tally { failures: tally.failures, inconclusive: tally.inconclusive, ..Tally::default() };
+        };
+        release.background.values_mut().chain(release.measured.values_mut()).for_each(soften);
+        release.clock = Clock::default();
+        release.most_ready = 0;
+        release.background.retain(|_, tally| *tally != Tally::default());
+        release.measured.retain(|_, tally| *tally != Tally::default());
+    }
+    state
+}

@@ -1,0 +1,190 @@
+//! What `.status.progress` persists: everything that a decision needs from the past, and nothing that it does not.
+//!
+//! Every form that was ever persisted is read for ever: `fixtures/state` has one folder a form.
+
+#[cfg(test)]
+mod forms;
+mod release;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+pub use release::{Clock, Preflight, Release, Shrunk};
+
+use crate::analysis::metric::Metric;
+use crate::names::{Hash, Revision};
+use crate::spec::Verb;
+use crate::traffic::{Bindings, Split, Weight};
+
+/// The state machine's own record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct State {
+    /// What has traffic at rest.
+    pub stable: Revision,
+    /// What is under way.
+    pub stage: Stage,
+    /// The split, decided and in force.
+    #[serde(rename = "traffic")]
+    pub split: Split,
+    /// What each Service is bound to.
+    pub bindings: Bindings,
+    /// The last valid settle and drain: going back needs them when the declaration is broken.
+    pub timing: Timing,
+    /// Sets on their way out, and since when nothing has sent to them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub idle: BTreeMap<Hash, Timestamp>,
+    /// Newest first, bounded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rejected: Vec<Rejection>,
+    /// Revision numbers given so far.
+    pub attempts: u64,
+    /// The last command that was answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_command: Option<Acknowledged>,
+    /// When somebody else changed the weights, within the last minute.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub foreign_edits: Vec<Timestamp>,
+}
+
+impl State {
+    /// Takes instants that lie after `now` for now: the clock was set back, or another machine's was ahead. Waits begin
+    /// anew then, rather than last as long as the clock was wrong.
+    pub fn clamp(&mut self, now: Timestamp) {
+        let late = |at: &mut Timestamp| *at = (*at).min(now);
+        let late_if = |at: &mut Option<Timestamp>| *at = at.map(|at| at.min(now));
+        late(&mut self.split.decided_at);
+        late_if(&mut self.split.seen_since);
+        late_if(&mut self.bindings.stable.seen_since);
+        late_if(&mut self.bindings.canary.seen_since);
+        self.idle.values_mut().for_each(late);
+        self.foreign_edits.iter_mut().for_each(late);
+        match &mut self.stage {
+            Stage::Deploying | Stage::Resting => {}
+            Stage::Promoting(promotion) => late(&mut promotion.since),
+            Stage::Leaving(leaving) => late(&mut leaving.since),
+            Stage::Releasing(release) => release.clamp(now),
+        }
+    }
+}
+
+/// How long things are given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Timing {
+    /// For a written split or binding to reach the proxies.
+    pub settle: Duration,
+    /// For a set without traffic before it is scaled down.
+    pub drain: Duration,
+}
+
+impl Default for Timing {
+    /// The schema's defaults.
+    fn default() -> Self {
+        Self { settle: Duration::from_secs(3), drain: Duration::from_secs(30) }
+    }
+}
+
+/// What is under way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Stage {
+    /// First deployment: straight to full size.
+    Deploying,
+    /// Stable serves. Clean-up may still go on.
+    Resting,
+    /// A canary goes through the steps.
+    Releasing(Box<Release>),
+    /// Past the point of no return: the new revision is stable, Services and split follow.
+    Promoting(Promotion),
+    /// A canary is being taken out of service.
+    Leaving(Leaving),
+}
+
+/// The new revision is stable; its predecessor goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Promotion {
+    /// The revision that was stable before.
+    pub old: Revision,
+    /// When it was decided.
+    pub since: Timestamp,
+}
+
+/// A canary is being taken out of service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Leaving {
+    /// The revision that goes.
+    pub canary: Revision,
+    /// Why.
+    pub why: Why,
+    /// Since when.
+    pub since: Timestamp,
+    /// The share that it had.
+    pub had: Weight,
+    /// What failed, until stable has been asked the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<Box<Comparison>>,
+}
+
+/// A limit that a canary failed, to be held against stable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Comparison {
+    /// The metric.
+    pub metric: Metric,
+    /// The canary's window.
+    pub window: Duration,
+}
+
+/// Why a canary goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Why {
+    /// It failed, and is rejected.
+    Failed,
+    /// A newer template came.
+    Superseded,
+    /// Git went back to stable.
+    Reverted,
+    /// The status was lost: what was under way is not known.
+    Lost,
+}
+
+/// A template that must not run again by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rejection {
+    /// Which.
+    pub revision: Revision,
+    /// One word: `AnalysisFailed`, `SharedFailure`, `ProgressDeadlineExceeded`, `NoEvidence`, `Aborted`, `CrashLooping`.
+    pub reason: String,
+    /// What was measured, against what, and since when.
+    pub message: String,
+    /// The query as sent, when a metric decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// An answered command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Acknowledged {
+    /// Its id.
+    pub id: String,
+    /// Its verb, where it had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verb: Option<Verb>,
+    /// Whether it was executed.
+    pub executed: bool,
+    /// What was done, or why nothing was.
+    pub message: String,
+    /// When.
+    pub at: Timestamp,
+}

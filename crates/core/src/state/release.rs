@@ -1,0 +1,218 @@
+//! A canary on its way, and the analyses that it is measured by.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::analysis::Scope;
+use crate::analysis::metric::{Metric, OnNoData};
+use crate::analysis::run::Run;
+use crate::analysis::tally::Tally;
+use crate::names::{Hash, Revision};
+use crate::spec::{Spec, Step};
+use crate::traffic::Weight;
+
+/// A canary on its way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Release {
+    /// The new revision.
+    pub canary: Revision,
+    /// When it began.
+    pub began_at: Timestamp,
+    /// The strategy: the last valid one that was declared.
+    pub recipe: Spec,
+    /// Set until the preflight has passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preflight: Option<Preflight>,
+    /// Index of the present step; the number of steps once all are done.
+    pub step: usize,
+    /// Since when.
+    pub step_since: Timestamp,
+    /// The share that the steps ask for at present.
+    pub goal: Weight,
+    /// Since when `goal` has been in force: the start of the analysis window. Not moved by shrinking and healing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goal_since: Option<Timestamp>,
+    /// Full size when `goal` was given; followed by scaling once the canary's pods have followed.
+    pub base_replicas: u32,
+    /// Set while the share is less than `goal` because pods are missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shrunk: Option<Shrunk>,
+    /// Background analysis.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub background: BTreeMap<String, Tally>,
+    /// Analysis of the present step.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub measured: BTreeMap<String, Tally>,
+    /// The `pause` command.
+    #[serde(default)]
+    pub paused: bool,
+    /// What a person has been asked to look at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<String>,
+    /// `promote-full`: the remaining steps are skipped.
+    #[serde(default)]
+    pub skip: bool,
+    /// The progress deadline's clock.
+    pub clock: Clock,
+    /// Most canary pods seen ready since the step began.
+    pub most_ready: u32,
+}
+
+/// The questions asked before anything moves.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Preflight {
+    /// What was answered, by metric.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub measured: BTreeMap<String, Tally>,
+    /// A query that the source refuses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wrong_query: Option<String>,
+}
+
+/// The share is smaller than the steps ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Shrunk {
+    /// Since when.
+    pub since: Timestamp,
+    /// Since when all pods needed have been ready again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_since: Option<Timestamp>,
+}
+
+/// Accumulated waiting time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Clock {
+    /// Before `running_since`.
+    pub accumulated: Duration,
+    /// Set while the clock runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running_since: Option<Timestamp>,
+}
+
+impl Release {
+    /// Takes instants that lie after `now` for now, as [`super::State::clamp`] does.
+    pub(super) fn clamp(&mut self, now: Timestamp) {
+        let late = |at: &mut Timestamp| *at = (*at).min(now);
+        let late_if = |at: &mut Option<Timestamp>| *at = at.map(|at| at.min(now));
+        late(&mut self.began_at);
+        late(&mut self.step_since);
+        late_if(&mut self.goal_since);
+        late_if(&mut self.clock.running_since);
+        if let Some(shrunk) = &mut self.shrunk {
+            late(&mut shrunk.since);
+            late_if(&mut shrunk.ready_since);
+        }
+        let preflight = self.preflight.iter_mut().flat_map(|preflight| preflight.measured.values_mut());
+        for tally in preflight.chain(self.background.values_mut()).chain(self.measured.values_mut()) {
+            // Which weight it measured cannot be told any more: it counts, but vouches for none.
+            tally.last = tally.last.take().filter(|last| last.at <= now && last.since <= now);
+        }
+    }
+
+    /// The step that has its turn; `None` once all are done, or skipped.
+    pub fn present_step(&self) -> Option<&Step> {
+        self.recipe.steps.get(self.step).filter(|_| !self.skip)
+    }
+
+    /// The share that the present step brings the canary to.
+    pub fn target(&self) -> Weight {
+        match self.present_step() {
+            _ if self.preflight.is_some() => Weight::ZERO,
+            Some(Step::SetWeight(weight)) => *weight,
+            Some(Step::Pause(_) | Step::Analysis(_)) => self.goal,
+            None => Weight::FULL,
+        }
+    }
+
+    /// Since when what is being measured has been as it is.
+    pub fn window_start(&self) -> Timestamp {
+        if self.preflight.is_some() { self.began_at } else { self.goal_since.unwrap_or(self.step_since) }
+    }
+
+    /// True once background analysis runs: from its first step on, with traffic.
+    pub fn background_runs(&self) -> bool {
+        let starts = self.recipe.background.as_ref().map_or(usize::MAX, |background| background.starting_step);
+        self.preflight.is_none() && self.step >= starts && self.goal > Weight::ZERO && self.goal_since.is_some()
+    }
+
+    /// Every analysis that is under way.
+    pub fn runs<'a>(&'a self, stable: &'a Hash) -> Vec<Run<'a>> {
+        if let Some(preflight) = &self.preflight {
+            return vec![self.preflight_run(preflight, stable)];
+        }
+        self.background_run(stable).into_iter().chain(self.step_run(stable)).collect()
+    }
+
+    /// Every metric asked once about stable. Of stable, no data is no more than a warning, whatever it is declared to mean
+    /// of a canary.
+    pub fn preflight_run<'a>(&'a self, preflight: &'a Preflight, stable: &'a Hash) -> Run<'a> {
+        let metrics =
+            self.metrics().into_iter().map(|metric| Metric { on_no_data: OnNoData::Hold, ..metric }).collect();
+        let run = self.run(Scope::Preflight, stable, Cow::Owned(metrics), &preflight.measured);
+        Run { subject: stable, ..run }
+    }
+
+    /// Background analysis, while it runs.
+    pub fn background_run<'a>(&'a self, stable: &'a Hash) -> Option<Run<'a>> {
+        let background = self.recipe.background.as_ref().filter(|_| self.background_runs())?;
+        Some(self.run(Scope::Background, stable, Cow::Borrowed(&background.metrics), &self.background))
+    }
+
+    /// The analysis of the present step, where it is one.
+    pub fn step_run<'a>(&'a self, stable: &'a Hash) -> Option<Run<'a>> {
+        let Some(Step::Analysis(metrics)) = self.present_step() else { return None };
+        let run = self.run(Scope::Step, stable, Cow::Borrowed(metrics), &self.measured);
+        Some(Run { step_since: Some(self.step_since), ..run })
+    }
+
+    fn run<'a>(
+        &'a self,
+        scope: Scope,
+        stable: &'a Hash,
+        metrics: Cow<'a, [Metric]>,
+        tallies: &'a BTreeMap<String, Tally>,
+    ) -> Run<'a> {
+        let (attempt, subject, since) = (self.canary.number, &self.canary.hash, self.window_start());
+        Run { scope, attempt, subject, stable, since, step_since: None, metrics, tallies }
+    }
+
+    /// What is counted of a metric, to be counted on.
+    pub fn tally_mut(&mut self, scope: Scope, name: &str) -> Option<&mut Tally> {
+        let tallies = match scope {
+            Scope::Preflight => &mut self.preflight.as_mut()?.measured,
+            Scope::Background => &mut self.background,
+            Scope::Step => &mut self.measured,
+            Scope::Comparison => return None,
+        };
+        Some(tallies.entry(name.to_owned()).or_default())
+    }
+
+    /// Every metric of the release, each once: the background's, then those of the steps. One that shares its name with
+    /// another metric, but not its definition, is told apart by its step.
+    pub fn metrics(&self) -> Vec<Metric> {
+        let background = self.recipe.background.iter().flat_map(|background| &background.metrics);
+        let mut metrics: Vec<Metric> = background.cloned().collect();
+        for (index, step) in self.recipe.steps.iter().enumerate() {
+            let Step::Analysis(measured) = step else { continue };
+            for metric in measured {
+                match metrics.iter().find(|known| known.name == metric.name) {
+                    Some(known) if known == metric => {}
+                    Some(_) => {
+                        let name = format!("{} (step {})", metric.name, index + 1);
+                        metrics.push(Metric { name, ..metric.clone() });
+                    }
+                    None => metrics.push(metric.clone()),
+                }
+            }
+        }
+        metrics
+    }
+}

@@ -1,0 +1,29 @@
+//! Arithmetic of instants that never overflows: a status may hold any instant, and a declaration any duration.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+/// `at` plus a duration; saturates far beyond any deadline.
+pub(crate) fn after(at: Timestamp, duration: Duration) -> Timestamp {
+    SignedDuration::try_from(duration).ok().and_then(|duration| at.checked_add(duration).ok()).unwrap_or(Timestamp::MAX)
+}
+
+/// Time from `earlier` to `later`, zero when the clock went back.
+pub(crate) fn between(earlier: Timestamp, later: Timestamp) -> Duration {
+    Duration::try_from(later.duration_since(earlier)).unwrap_or(Duration::ZERO)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_overflows_and_time_never_runs_backwards() {
+        let epoch = Timestamp::UNIX_EPOCH;
+        assert_eq!(after(epoch, Duration::MAX), Timestamp::MAX);
+        assert_eq!(after(Timestamp::MAX, Duration::from_secs(1)), Timestamp::MAX);
+        assert_eq!(between(after(epoch, Duration::from_secs(3)), epoch), Duration::ZERO);
+        assert_eq!(between(epoch, after(epoch, Duration::from_secs(3))), Duration::from_secs(3));
+    }
+}

@@ -1,0 +1,73 @@
+//! What each of the two Services is bound to.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::names::{Hash, Side};
+
+/// What each Service is bound to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Bindings {
+    /// `stableService`.
+    pub stable: Binding,
+    /// `canaryService`.
+    pub canary: Binding,
+}
+
+impl Bindings {
+    /// The binding of a side.
+    pub fn of(&self, side: Side) -> &Binding {
+        match side {
+            Side::Stable => &self.stable,
+            Side::Canary => &self.canary,
+        }
+    }
+
+    /// The binding of a side, to be changed.
+    pub fn of_mut(&mut self, side: Side) -> &mut Binding {
+        match side {
+            Side::Stable => &mut self.stable,
+            Side::Canary => &mut self.canary,
+        }
+    }
+}
+
+/// A Service's binding.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Binding {
+    /// What it is to be bound to.
+    pub decided: Hash,
+    /// Since when its slices have shown that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen_since: Option<Timestamp>,
+    /// The last binding that was seen and settled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_force: Option<Hash>,
+}
+
+impl Binding {
+    /// A binding that has been decided and not yet seen.
+    pub fn decided(hash: Hash) -> Self {
+        Self { decided: hash, seen_since: None, in_force: None }
+    }
+
+    /// Decides a binding; what is in force stays so until the new one has settled.
+    pub fn decide(&mut self, hash: &Hash) {
+        if self.decided != *hash {
+            self.decided = hash.clone();
+            self.seen_since = None;
+        }
+    }
+
+    /// True when it is bound to `hash` and proxies have had time to know.
+    pub fn is_in_force(&self, hash: &Hash) -> bool {
+        self.decided == *hash && self.in_force.as_ref() == Some(hash)
+    }
+
+    /// True until what was decided last is in force: proxies may still know something else.
+    pub fn is_moving(&self) -> bool {
+        self.in_force.as_ref() != Some(&self.decided)
+    }
+}
