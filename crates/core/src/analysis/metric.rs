@@ -17,7 +17,7 @@ pub struct Metric {
     pub interval: Duration,
     /// Before the first one, beyond what `interval` and `min_window` ask.
     pub initial_delay: Duration,
-    /// Measurements to take; in a step 1 unless given, in the background no limit.
+    /// Measurements of a step that have to succeed; 1 unless given. In the background it means nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u32>,
     /// Measurements that may fail.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::metric::Metric;
-use super::tally::{Call, Tally};
+use super::tally::{Call, Enough, Tally};
 use super::{MetricId, Question, Scope, Token, query};
 use crate::names::Hash;
 use crate::time::{after, between};
@@ -70,12 +70,21 @@ impl Run<'_> {
         self.metrics.iter().filter(|metric| !self.is_complete(metric)).map(move |metric| self.question(metric, now))
     }
 
+    /// Only the analysis of a step is ever complete: everything else is measured for as long as it runs.
     fn is_complete(&self, metric: &Metric) -> bool {
-        let taken = self.tally(metric).map_or(0, |tally| tally.measurements);
+        self.scope == Scope::Step && self.call(metric) == Call::Pass
+    }
+
+    /// What passes a metric.
+    fn enough(&self, metric: &Metric) -> Enough {
         match self.scope {
-            Scope::Background | Scope::Step => metric.count.is_some_and(|count| taken >= count),
-            Scope::Preflight | Scope::Comparison => false,
+            Scope::Step => Enough::Successes(metric.count.unwrap_or(1)),
+            Scope::Preflight | Scope::Background | Scope::Comparison => Enough::SuccessSince,
         }
+    }
+
+    fn call(&self, metric: &Metric) -> Call {
+        self.tally(metric).map_or(Call::Measure, |tally| tally.call(metric, self.since, self.enough(metric)))
     }
 
     fn question(&self, metric: &Metric, now: Timestamp) -> Question {
@@ -97,33 +106,18 @@ impl Run<'_> {
 
     /// The gravest thing that any metric asks for.
     pub fn gravest(&self) -> Option<(Call, &Metric, &Tally)> {
-        let calls = self.metrics.iter().filter_map(|metric| {
-            let tally = self.tally(metric)?;
-            Some((tally.call(metric, self.since, 1), metric, tally))
-        });
+        let calls = self.metrics.iter().filter_map(|metric| Some((self.call(metric), metric, self.tally(metric)?)));
         calls.min_by_key(|(call, ..)| *call)
     }
 
-    /// What the first metric that is not passed wants, if one is not. Metrics for which `is_settled` holds count as passed.
-    pub fn wants(
-        &self,
-        enough: impl Fn(&Metric) -> u32,
-        is_settled: impl Fn(&Metric, &Tally) -> bool,
-    ) -> Option<Wanting> {
-        let nothing = Tally::default();
-        self.metrics.iter().find_map(|metric| {
-            let tally = self.tally(metric).unwrap_or(&nothing);
-            if is_settled(metric, tally) {
-                None
-            } else {
-                wanting(metric, tally, tally.call(metric, self.since, enough(metric)))
-            }
-        })
+    /// What the first metric that is not passed wants, if one is not.
+    pub fn wants(&self) -> Option<Wanting> {
+        self.metrics.iter().find_map(|metric| wanting(metric, self.tally(metric), self.call(metric)))
     }
 }
 
-fn wanting(metric: &Metric, tally: &Tally, call: Call) -> Option<Wanting> {
-    let last = tally.last.as_ref().map(|last| &last.judgement);
+fn wanting(metric: &Metric, tally: Option<&Tally>, call: Call) -> Option<Wanting> {
+    let last = tally.and_then(|tally| tally.last.as_ref()).map(|last| &last.judgement);
     let value = last.map_or_else(String::new, |last| format!("; last {} ({})", last.value, last.because));
     match call {
         Call::Pass => None,

@@ -51,8 +51,17 @@ pub enum Call {
     Hold,
     /// Go on measuring.
     Measure,
-    /// The last measurement succeeded, and there have been enough.
+    /// It is passed.
     Pass,
+}
+
+/// What passes a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enough {
+    /// The last measurement at the present weight succeeded.
+    SuccessSince,
+    /// So many measurements succeeded.
+    Successes(u32),
 }
 
 impl Tally {
@@ -80,8 +89,8 @@ impl Tally {
         self.last = Some(Last { at: answer.at, since: answer.token.since, judgement, query: answer.query.clone() });
     }
 
-    /// What follows at a weight in force since `since`. `enough` is the number of measurements that complete it.
-    pub fn call(&self, metric: &Metric, since: Timestamp, enough: u32) -> Call {
+    /// What follows at a weight in force since `since`.
+    pub fn call(&self, metric: &Metric, since: Timestamp, enough: Enough) -> Call {
         let too_many_errors = self.errors_in_a_row > metric.consecutive_error_limit;
         if self.failures > metric.failure_limit
             || (too_many_errors && metric.on_provider_error == OnProviderError::Fail)
@@ -93,10 +102,14 @@ impl Tally {
         {
             return Call::Ask;
         }
-        match self.last.as_ref().filter(|last| last.since == since).map(|last| last.judgement.verdict) {
+        let last = self.last.as_ref().filter(|last| last.since == since).map(|last| last.judgement.verdict);
+        let passes = match enough {
+            Enough::SuccessSince => last == Some(Verdict::Success),
+            Enough::Successes(count) => self.successes >= count,
+        };
+        match last {
+            _ if passes => Call::Pass,
             Some(Verdict::NoData | Verdict::ProviderError) => Call::Hold,
-            Some(Verdict::Success) if self.measurements >= enough => Call::Pass,
-            Some(Verdict::Failure | Verdict::Inconclusive) if self.measurements >= enough && enough > 0 => Call::Pass,
             _ => Call::Measure,
         }
     }
@@ -158,7 +171,7 @@ pub(crate) mod tests {
     }
 
     fn call(metric: &Metric, outcomes: &[Outcome]) -> Call {
-        tally(metric, outcomes).call(metric, Timestamp::UNIX_EPOCH, 1)
+        tally(metric, outcomes).call(metric, Timestamp::UNIX_EPOCH, Enough::SuccessSince)
     }
 
     fn good() -> Outcome {
@@ -206,6 +219,28 @@ pub(crate) mod tests {
     fn a_success_at_another_weight_does_not_pass_this_one() {
         let metric = metric("m");
         let later = Timestamp::from_second(100).unwrap();
-        assert_eq!(tally(&metric, &[good()]).call(&metric, later, 1), Call::Measure);
+        assert_eq!(tally(&metric, &[good()]).call(&metric, later, Enough::SuccessSince), Call::Measure);
+    }
+
+    #[test]
+    fn a_count_is_of_successes_and_nothing_else_completes_it() {
+        let lenient = Metric { failure_limit: 1, inconclusive_limit: 9, ..metric("m") };
+        let lenient = Metric { failure: Some(Condition::new("value < 0.5", &BTreeMap::new()).unwrap()), ..lenient };
+        let unclear = || Outcome::Samples(vec![0.7]);
+        let call = |outcomes: &[Outcome]| {
+            tally(&lenient, outcomes).call(&lenient, Timestamp::UNIX_EPOCH, Enough::Successes(2))
+        };
+        assert_eq!(call(&[unclear(), unclear(), unclear()]), Call::Measure);
+        assert_eq!(call(&[good(), bad(), unclear()]), Call::Measure);
+        assert_eq!(call(&[good(), bad(), good()]), Call::Pass);
+        assert_eq!(call(&[good(), Outcome::Empty]), Call::Hold);
+    }
+
+    /// A clock that was set back takes the last measurement away, since nobody can tell which weight it was about.
+    #[test]
+    fn a_count_that_is_complete_stays_so_without_its_last_measurement() {
+        let metric = metric("m");
+        let complete = Tally { last: None, ..tally(&metric, &[good(), good()]) };
+        assert_eq!(complete.call(&metric, Timestamp::UNIX_EPOCH, Enough::Successes(2)), Call::Pass);
     }
 }

@@ -110,6 +110,7 @@ fn begin_release(pass: &mut Pass<'_>, recipe: Spec) {
         step_since: now,
         goal: Weight::ZERO,
         goal_since: None,
+        pending_since: None,
         base_replicas: replicas,
         shrunk: None,
         background: BTreeMap::new(),

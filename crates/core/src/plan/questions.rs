@@ -37,7 +37,7 @@ fn count(release: &mut Release, stable: &Hash, answer: &Answer) -> bool {
         let because = judgement.filter(|_| !answered).map(|judgement| judgement.because);
         note_wrong_query(release, &metric.name, answer, because.as_deref());
     }
-    answered && !answered_before
+    answered && !answered_before && (scope != Scope::Background || release.goal_since.is_some())
 }
 
 /// A query that its source refuses, or whose answer the condition cannot judge, will not get better by itself.

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::hold::Hold;
 use super::{Fact, Next, Pass, contention, deadline, pods};
-use crate::analysis::metric::Metric;
 use crate::analysis::run::Wanting;
 use crate::analysis::tally::Tally;
 use crate::analysis::verdict::Verdict;
@@ -92,10 +91,10 @@ fn bring_to(pass: &mut Pass<'_>, weight: Weight) -> Result<(), Hold> {
         return Err(hold);
     }
     let now = pass.view.now;
-    if let Some(release) = pass.release_mut() {
-        release.goal_since.get_or_insert(now);
+    if let Some(release) = pass.release_mut().filter(|release| release.goal_since.is_none()) {
+        release.goal_since = Some(now);
+        deadline::reset(pass);
     }
-    deadline::reset(pass);
     Ok(())
 }
 
@@ -129,7 +128,7 @@ fn bring_up(pass: &mut Pass<'_>, canary: &Hash, weight: Weight) -> Result<(), Ho
 
 /// Decides the share, past the gate where it grows and onto stable pods where it falls.
 fn decide(pass: &mut Pass<'_>, canary: &Hash, weight: Weight) -> Result<(), Hold> {
-    let replicas = pass.view.replicas();
+    let (now, replicas) = (pass.view.now, pass.view.replicas());
     let Some(goal) = pass.release().map(|release| release.goal) else { return Ok(()) };
     debug_assert!(pass.state.bindings.canary.is_in_force(canary));
     if pass.state.split.decided != weight {
@@ -150,21 +149,17 @@ fn decide(pass: &mut Pass<'_>, canary: &Hash, weight: Weight) -> Result<(), Hold
     if let Some(release) = pass.release_mut().filter(|release| release.goal != weight) {
         release.goal = weight;
         release.goal_since = None;
+        release.pending_since = Some(now);
         release.base_replicas = replicas;
     }
     Ok(())
 }
 
-/// What keeps a weight from being raised, as far as background analysis goes.
+/// What keeps a weight from being raised and a release from being promoted, as far as background analysis goes: each metric
+/// has to succeed since the present weight came into force.
 fn gate(pass: &Pass<'_>) -> Option<Hold> {
     let release = pass.release()?;
-    let run = release.background_run(&pass.state.stable.hash)?;
-    if release.skip {
-        let failing = run.metrics.iter().find(|metric| run.tally(metric).is_some_and(fails_at_present))?;
-        return Some(Hold::Measuring(format!("{} fails at present", failing.name)));
-    }
-    let is_counted = |metric: &Metric, tally: &Tally| metric.count.is_some_and(|count| tally.measurements >= count);
-    run.wants(|_| 0, is_counted).map(Hold::from)
+    release.background_run(&pass.state.stable.hash)?.wants().map(Hold::from)
 }
 
 fn fails_at_present(tally: &Tally) -> bool {
@@ -196,12 +191,13 @@ fn analyse(pass: &mut Pass<'_>) -> Result<(), Hold> {
         return Err(hold);
     }
     let run = pass.release().and_then(|release| release.step_run(&pass.state.stable.hash));
-    let wanting = run.and_then(|run| run.wants(|metric| metric.count.unwrap_or(1), |_, _| false));
+    let wanting = run.and_then(|run| run.wants());
     wanting.map_or(Ok(()), |wanting| Err(wanting.into()))
 }
 
 fn promote(pass: &mut Pass<'_>) -> Next {
-    match bring_to(pass, Weight::FULL).and_then(|()| commit(pass)) {
+    let done = bring_to(pass, Weight::FULL).and_then(|()| gate(pass).map_or(Ok(()), Err)).and_then(|()| commit(pass));
+    match done {
         Ok(()) => Next::Again,
         Err(hold) => Next::Wait(hold),
     }

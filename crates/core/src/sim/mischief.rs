@@ -28,7 +28,7 @@ impl Run {
     fn something_happens(&mut self) -> String {
         let faults = self.faults;
         match self.world.dice.below(100) {
-            0..7 if faults.outages => self.go_away(),
+            0..7 | 28..35 if faults.outages => self.go_away(),
             7..14 if faults.scaling => self.autoscale(),
             14..20 if faults.pods_fail => self.weaken_stable(),
             35..48 if faults.pods_fail => self.break_pods(),

@@ -11,7 +11,7 @@ use crate::names::Side;
 use crate::observed::{Endpoints, Look, Observed};
 use crate::plan::{Action, Persist, Plan, plan};
 use crate::spec::Rollout;
-use crate::state::{Stage, State};
+use crate::state::{Release, Stage, State};
 use crate::traffic::Weight;
 
 /// A planner.
@@ -20,7 +20,7 @@ pub(super) type Planner = fn(&Rollout, Option<&State>, &Observed) -> Plan;
 /// Name, the law that it breaks, planner, and what has to go wrong around it for the mistake to matter.
 type Mutant = (&'static str, &'static str, Planner, fn(u64) -> Faults);
 
-const MUTANTS: [Mutant; 27] = [
+const MUTANTS: [Mutant; 29] = [
     ("nothing is given time to settle", "I2", missing_settle, |_| Faults::default()),
     ("a stale cache counts as absence", "a lost status", stale_is_absent, everything),
     ("endpoints of any binding count", "I1", any_slice_counts, |_| Faults { lag: true, ..Faults::default() }),
@@ -63,6 +63,8 @@ const MUTANTS: [Mutant; 27] = [
     }),
     ("a restart restarts the step", "I5", restart_restarts_the_step, |_| Faults { crashes: true, ..Faults::default() }),
     ("answers about another weight count", "I8", old_answers_count, |_| Faults { lag: true, ..Faults::default() }),
+    ("a count ends the gate beside the steps", "I3", background_ends_with_its_count, |_| Faults::default()),
+    ("nothing is asked for at the last weight", "I8", promotion_without_a_gate, |_| Faults::default()),
 ];
 
 fn everything(seed: u64) -> Faults {
@@ -244,7 +246,7 @@ fn failure_is_ignored(rollout: &Rollout, state: Option<&State>, observed: &Obser
     let mut observed = observed.clone();
     for answer in &mut observed.answers {
         if answer.outcome == Outcome::Samples(vec![0.2]) {
-            answer.outcome = Outcome::Samples(vec![1.0]);
+            answer.outcome = Outcome::Empty;
         }
     }
     plan(rollout, state, &observed)
@@ -373,4 +375,38 @@ fn old_answers_count(rollout: &Rollout, state: Option<&State>, observed: &Observ
         }
     }
     plan(rollout, state, &observed)
+}
+
+/// The state with another release in it, where one is under way.
+fn released(state: Option<&State>, change: impl Fn(&mut Release)) -> Option<State> {
+    let mut state = state.cloned();
+    if let Some(State { stage: Stage::Releasing(release), .. }) = &mut state {
+        change(release);
+    }
+    state
+}
+
+fn background_ends_with_its_count(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
+    let counted = |release: &mut Release| {
+        if release.background.values().any(|tally| tally.measurements >= 2) {
+            release.recipe.background = None;
+        }
+    };
+    let ended = released(state, counted);
+    let mut rollout = rollout.clone();
+    if let (Some(State { stage: Stage::Releasing(release), .. }), Ok(spec)) = (&ended, &mut rollout.spec) {
+        spec.background.clone_from(&release.recipe.background);
+    }
+    plan(&rollout, ended.as_ref(), observed)
+}
+
+fn promotion_without_a_gate(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
+    let at_full = |release: &Release| release.goal == Weight::FULL && release.goal_since.is_some();
+    let mut rollout = rollout.clone();
+    if let (Some(State { stage: Stage::Releasing(release), .. }), Ok(spec)) = (state, &mut rollout.spec)
+        && at_full(release)
+    {
+        spec.background = None;
+    }
+    plan(&rollout, state, observed)
 }

@@ -279,8 +279,11 @@ impl Run {
                 self.world.changed(Kind::Sets);
             }
             Happening::Accept(index) => {
-                self.world.routes[index].accepted = self.world.routes[index].generation;
-                self.world.changed(Kind::Routes);
+                let route = &mut self.world.routes[index];
+                if !route.ignored {
+                    route.accepted = route.generation;
+                    self.world.changed(Kind::Routes);
+                }
             }
             Happening::ProxyWeight(index) => self.world.proxies.weights[index] = self.world.routes[index].weight,
             Happening::ProxyEndpoints(side) => {

@@ -134,6 +134,8 @@ pub(super) struct Route {
     pub(super) generation: u64,
     pub(super) accepted: u64,
     pub(super) exists: bool,
+    /// Nobody says anything about it any more.
+    pub(super) ignored: bool,
 }
 
 impl Route {
@@ -198,7 +200,14 @@ impl World {
             name: format!("route-{index}"),
             created_by_us: false,
         };
-        let route = |index| Route { id: id(index), weight: Weight::ZERO, generation: 1, accepted: 1, exists: true };
+        let route = |index| Route {
+            id: id(index),
+            weight: Weight::ZERO,
+            generation: 1,
+            accepted: 1,
+            exists: true,
+            ignored: false,
+        };
         Self {
             now: Timestamp::from_second(1_700_000_000).unwrap(),
             dice: Dice::new(seed),

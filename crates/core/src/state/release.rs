@@ -37,6 +37,9 @@ pub struct Release {
     /// Since when `goal` has been in force: the start of the analysis window. Not moved by shrinking and healing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub goal_since: Option<Timestamp>,
+    /// When `goal` was decided. From then on some routes may give it, so that failures count although nothing vouches yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending_since: Option<Timestamp>,
     /// Full size when `goal` was given; followed by scaling once the canary's pods have followed.
     pub base_replicas: u32,
     /// Set while the share is less than `goal` because pods are missing.
@@ -105,6 +108,7 @@ impl Release {
         late(&mut self.began_at);
         late(&mut self.step_since);
         late_if(&mut self.goal_since);
+        late_if(&mut self.pending_since);
         late_if(&mut self.clock.running_since);
         if let Some(shrunk) = &mut self.shrunk {
             late(&mut shrunk.since);
@@ -134,13 +138,18 @@ impl Release {
 
     /// Since when what is being measured has been as it is.
     pub fn window_start(&self) -> Timestamp {
-        if self.preflight.is_some() { self.began_at } else { self.goal_since.unwrap_or(self.step_since) }
+        if self.preflight.is_some() {
+            self.began_at
+        } else {
+            self.goal_since.or(self.pending_since).unwrap_or(self.step_since)
+        }
     }
 
-    /// True once background analysis runs: from its first step on, with traffic.
+    /// True while background analysis runs: from its first step on, for as long as the canary has or may have traffic, and
+    /// until a person has said that analysis is to be passed over.
     pub fn background_runs(&self) -> bool {
         let starts = self.recipe.background.as_ref().map_or(usize::MAX, |background| background.starting_step);
-        self.preflight.is_none() && self.step >= starts && self.goal > Weight::ZERO && self.goal_since.is_some()
+        self.preflight.is_none() && !self.skip && self.step >= starts && self.goal > Weight::ZERO
     }
 
     /// Every analysis that is under way.

@@ -40,7 +40,7 @@ pub(super) struct Laws {
     /// The share that a rollback has come to, and since when it could have come further.
     standing: Option<(Weight, Timestamp)>,
     rejected: BTreeMap<Hash, u64>,
-    good: HashSet<(u64, Timestamp)>,
+    good: HashSet<(u64, String, Timestamp)>,
     deployed: bool,
 }
 
@@ -133,7 +133,7 @@ impl Laws {
             Self::failure_is_heeded(passed)?;
             Self::the_way_back_is_in_the_same_pass(passed)?;
         }
-        self.raising_needs_evidence(passed)?;
+        self.going_forward_needs_evidence(passed)?;
         Self::a_share_needs_a_pod(passed, rollout)?;
         self.a_rollback_is_monotone(passed, rollout)?;
         self.steps_follow_one_another(passed, world)?;

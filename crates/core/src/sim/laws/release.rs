@@ -75,27 +75,34 @@ impl Laws {
         Ok(())
     }
 
-    /// I8: a share is raised only after a good answer at the present one.
-    pub(super) fn raising_needs_evidence(&mut self, passed: &Passed) -> Law {
+    /// I8: nothing is raised and nothing promoted without a success of every metric since the present weight came into force.
+    pub(super) fn going_forward_needs_evidence(&mut self, passed: &Passed) -> Law {
         let good = |answer: &&crate::analysis::Answer| answer.outcome == Outcome::Samples(vec![0.999]);
         for answer in passed.observed.answers.iter().filter(good) {
-            self.good.insert((answer.token.attempt, answer.token.since));
+            let metric = answer.token.metric.clone();
+            self.good.insert((answer.token.attempt, metric.name, answer.token.since));
         }
-        let (Some(State { stage: Stage::Releasing(before), .. }), Some(State { stage: Stage::Releasing(after), .. })) =
-            (&passed.before, &passed.plan.state)
+        let (Some(State { stage: Stage::Releasing(before), .. }), Some(after)) = (&passed.before, &passed.plan.state)
         else {
             return Ok(());
         };
-        let (Some(background), true) = (&before.recipe.background, before.background_runs()) else { return Ok(()) };
-        let same = before.canary.number == after.canary.number && before.recipe == after.recipe && !after.skip;
-        let strict = background.metrics.iter().all(|metric| metric.on_no_data == OnNoData::Hold);
-        law(
-            !same
-                || !strict
-                || after.goal <= before.goal
-                || self.good.contains(&(before.canary.number, before.window_start())),
-            || format!("I8: raised from {} to {} without one good answer", before.goal, after.goal),
-        )
+        let (what, goes_on) = match &after.stage {
+            Stage::Releasing(after) if after.canary.number == before.canary.number && !after.skip => {
+                ("raised", after.goal > before.goal && before.recipe == after.recipe)
+            }
+            Stage::Promoting(_) => ("promoted", !before.skip && !commanded(passed)),
+            _ => ("", false),
+        };
+        let (Some(background), true) = (&before.recipe.background, goes_on && before.background_runs()) else {
+            return Ok(());
+        };
+        for metric in background.metrics.iter().filter(|metric| metric.on_no_data != OnNoData::Succeed) {
+            let since = before.goal_since.map(|since| (before.canary.number, metric.name.clone(), since));
+            law(since.is_some_and(|since| self.good.contains(&since)), || {
+                format!("I8: {what} from {} without a success of {} at that weight", before.goal, metric.name)
+            })?;
+        }
+        Ok(())
     }
 
     /// I5: no step twice, none skipped but by command or a changed list, no pause shortened.
@@ -189,4 +196,11 @@ impl Laws {
         self.deployed |= persisted.is_some_and(|stage| !matches!(stage, Stage::Deploying));
         Ok(())
     }
+}
+
+/// True where a person's command was done in this pass.
+fn commanded(passed: &Passed) -> bool {
+    let executed = |state: &State| state.last_command.clone().filter(|command| command.executed);
+    let after = passed.plan.state.as_ref().and_then(executed);
+    after.is_some() && after != passed.before.as_ref().and_then(executed)
 }

@@ -1,6 +1,8 @@
 //! Single cases on the modelled cluster, told step by step: [`table`] is "What happens when" of the design, row by row,
-//! [`weak`] the rollback onto a stable that lost pods, [`others`] what people, tools and the API server do meanwhile.
+//! [`gates`] what analysis holds up and what it does not, [`weak`] the
+//! rollback onto a stable that lost pods, [`others`] what people, tools and the API server do meanwhile.
 
+mod gates;
 mod others;
 mod table;
 mod weak;
