@@ -47,9 +47,14 @@ fn application(route: Route) -> Application {
 async fn play(route: Route, story: Story, kill: Option<(u32, Moment)>) -> Played {
     let bed = Bed::new();
     let mut old = application(route);
-    if story == Story::Deleted {
-        old = old.steps(&json!([{"setWeight": 25}, {"pause": {}}]));
-    }
+    old = match story {
+        Story::Good => old,
+        // The verdict comes within the last pause, whoever leads.
+        Story::Bad => old.steps(&json!([
+            {"setWeight": 25}, {"pause": {"duration": "5s"}}, {"setWeight": 50}, {"pause": {"duration": "2m"}},
+        ])),
+        Story::Deleted => old.steps(&json!([{"setWeight": 25}, {"pause": {}}])),
+    };
     let new = old.version("v2");
     bed.prometheus.says_value(&old.hash(), 0.0);
     bed.prometheus.says_value(&new.hash(), 0.0);
