@@ -78,7 +78,7 @@ async fn play(route: Route, story: Story, kill: Option<(u32, Moment)>) -> Played
         Story::Good => bed.release(&new),
         Story::Bad => {
             bed.release(&new);
-            bed.until_weight(&new, 50).await;
+            bed.until(&new, |rollout| step(rollout) == Some(3)).await;
             bed.prometheus.says_value(&new.hash(), 0.3);
         }
         Story::Deleted => assert!(bed.server.hand("person").delete(&new.name(), "Background")),
