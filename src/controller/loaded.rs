@@ -170,14 +170,10 @@ async fn read_template(
 }
 
 fn not_installed(kind: RouteKind, name: &str) -> Problem {
-    Problem {
-        reason: Reason::KindNotInstalled,
-        message: format!(
-            "{kind} {name} is named as a route, but the cluster does not know {kind} in group {group}: install it",
-            kind = kind.kind(),
-            group = kind.group()
-        ),
-    }
+    let (kind, group) = (kind.kind(), kind.group());
+    let message =
+        format!("{kind} {name} is named as a route, but the cluster does not know {kind} in group {group}: install it");
+    Problem::missing(Reason::KindNotInstalled, message)
 }
 
 impl Loaded {

@@ -96,13 +96,17 @@ async fn decide(context: &Context, loaded: &Loaded, memory: &mut Memory) -> (Sna
         // What is known is better than nothing.
         snapshot = observe(context, loaded, memory, false).await;
     }
-    let first = plan(&loaded.declared.core, loaded.state.as_ref(), &snapshot.observed);
-    if !first.wants_live {
-        return (snapshot, first);
+    let decide = |snapshot: &Snapshot| plan(&loaded.declared.core, loaded.state.as_ref(), &snapshot.observed);
+    let mut decided = decide(&snapshot);
+    if decided.wants_live {
+        snapshot = observe(context, loaded, memory, true).await;
+        decided = decide(&snapshot);
     }
-    let snapshot = observe(context, loaded, memory, true).await;
-    let plan = plan(&loaded.declared.core, loaded.state.as_ref(), &snapshot.observed);
-    (snapshot, plan)
+    if decided.wants_trial {
+        snapshot.observed.trial = Some(leadsman_core::observed::Trial::Accepted);
+        decided = decide(&snapshot);
+    }
+    (snapshot, decided)
 }
 
 enum Persisted {

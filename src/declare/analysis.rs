@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use leadsman_api::{AnalysisTemplateSpec, Argument, Metric, TemplateReference};
 use leadsman_core::analysis::metric;
-use leadsman_core::spec::Problem;
+use leadsman_core::spec::{Problem, Reason};
 
 use super::invalid_analysis;
 use super::metric::Reading;
@@ -39,7 +39,10 @@ impl Catalog<'_> {
         for (index, reference) in wanted.templates.iter().enumerate() {
             let name = described(reference);
             let template = (self.templates)(reference).ok_or_else(|| {
-                invalid_analysis(format!("{name} does not exist: create it, or take it out of {at}.templates[{index}]"))
+                Problem::missing(
+                    Reason::InvalidAnalysis,
+                    format!("{name} does not exist: create it, or take it out of {at}.templates[{index}]"),
+                )
             })?;
             let args = resolved(&name, at, &template, &given)?;
             taken.extend(template.args.iter().map(|argument| argument.name.clone()));

@@ -75,7 +75,9 @@ pub fn declare(
     let command = metadata.annotations.as_ref().and_then(|annotations| annotations.get(names::COMMAND_ANNOTATION));
     Declared {
         core: spec::Rollout {
+            namespace: metadata.namespace.clone().unwrap_or_default(),
             name: name.to_owned(),
+            created_at: metadata.creation_timestamp.as_ref().map(|time| time.0),
             generation: metadata.generation.unwrap_or(0),
             deleted_at: metadata.deletion_timestamp.as_ref().map(|time| time.0),
             hash: Hash::new(rollout.spec.template.hash()),
@@ -113,9 +115,9 @@ fn refers_to(rollout: &Rollout) -> Vec<TemplateRef> {
 }
 
 fn invalid_spec(message: impl Into<String>) -> Problem {
-    Problem { reason: Reason::InvalidSpec, message: message.into() }
+    Problem::new(Reason::InvalidSpec, message)
 }
 
 fn invalid_analysis(message: impl Into<String>) -> Problem {
-    Problem { reason: Reason::InvalidAnalysis, message: message.into() }
+    Problem::new(Reason::InvalidAnalysis, message)
 }

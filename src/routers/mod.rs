@@ -127,7 +127,7 @@ impl RouteRef {
     }
 
     fn problem(&self, what: &str) -> Problem {
-        Problem { reason: Reason::InvalidRoute, message: format!("{} {}: {what}", self.kind.kind(), self.name) }
+        Problem::new(Reason::InvalidRoute, format!("{} {}: {what}", self.kind.kind(), self.name))
     }
 
     /// What is wrong with these rules, if anything is.

@@ -40,7 +40,7 @@ pub use names::commit_of;
 pub use rollout::{ReadyWhen, Rollout, RolloutSpec, Selector, Strategy};
 pub use status::{
     CommandOutcome, LastCommand, MetricStatus, Phase, RejectedRevision, RevisionStatus, RolloutStatus, StepStatus,
-    Verdict, WeightStatus,
+    Verdict, WaitingStatus, WeightStatus,
 };
 pub use template::PodTemplate;
 pub use traffic::{Route, RouteReference, ServicePort, Traffic, VirtualServiceReference};

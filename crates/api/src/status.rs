@@ -28,6 +28,10 @@ pub struct RolloutStatus {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
 
+    /// What is waited for, for programs: the message says the same to people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<WaitingStatus>,
+
     /// The revision that serves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stable: Option<RevisionStatus>,
@@ -95,6 +99,31 @@ pub enum Phase {
     /// A word of another version.
     #[serde(other)]
     Unknown,
+}
+
+/// What a Rollout waits for.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WaitingStatus {
+    /// One word: Pods, Endpoints, Route, Settling, Pause, Data, Measurements, Person, StableFails, or the reason of what a
+    /// person has to mend.
+    pub reason: String,
+
+    /// For what, in a sentence.
+    #[serde(rename = "for")]
+    pub what: String,
+
+    /// Since when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+
+    /// When something follows by itself: the end of a pause or of settling, or the progress deadline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Timestamp>,
+
+    /// What the pods say of themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<String>,
 }
 
 /// A revision and its pods.

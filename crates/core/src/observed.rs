@@ -57,6 +57,8 @@ pub struct Observed {
     pub answers: Vec<Answer>,
     /// The canary's containers that have something to say; only when asked for.
     pub words: Option<Vec<ContainerWords>>,
+    /// What the API server says of the declared template; only when asked for.
+    pub trial: Option<Trial>,
     /// Whether our finalizer is on the Rollout.
     pub finalizer: bool,
     /// Writes of earlier passes that failed and are still wanted, a sentence each, with the API server's own words. They are
@@ -80,6 +82,17 @@ impl Observed {
             Side::Canary => &self.canary_endpoints,
         }
     }
+}
+
+/// What the API server says of the declared template, asked as a dry run with strict validation of its fields.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trial {
+    /// It would take it as it is.
+    Accepted,
+    /// It refuses it, or drops a part of it: its own words.
+    Refused(String),
+    /// It could not be asked: why.
+    Unknown(String),
 }
 
 /// One of our ReplicaSets.

@@ -12,6 +12,8 @@ pub struct Report {
     pub phase: Phase,
     /// What is happening, what it waits for and what to do next. Instants, never elapsed time.
     pub message: String,
+    /// What it waits for; `None` where it waits for nothing.
+    pub waiting: Option<Waiting>,
     /// Conditions that have something to say; a type that is not listed is absent from the status.
     pub conditions: Vec<Condition>,
     /// The present step.
@@ -24,6 +26,22 @@ pub struct Report {
     pub canary: Option<RevisionReport>,
     /// Last values of the metrics in use.
     pub analysis: Vec<Measured>,
+}
+
+/// What a Rollout waits for: the twin of the message, for programs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// One word: `Pods`, `Endpoints`, `Route`, `Settling`, `Pause`, `Data`, `Measurements`, `Person`, ..., or the reason of the
+    /// problem that a person has to mend.
+    pub reason: &'static str,
+    /// A sentence.
+    pub what: String,
+    /// Since when, where that is known.
+    pub since: Option<Timestamp>,
+    /// When something follows by itself: the end of a pause or of settling, the progress deadline.
+    pub deadline: Option<Timestamp>,
+    /// What the pods say of themselves.
+    pub words: Option<String>,
 }
 
 /// `status.phase`.

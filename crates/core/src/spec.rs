@@ -12,8 +12,12 @@ use crate::traffic::Weight;
 /// A Rollout as declared at this moment.
 #[derive(Clone, Debug)]
 pub struct Rollout {
+    /// `metadata.namespace`.
+    pub namespace: String,
     /// `metadata.name`.
     pub name: String,
+    /// `metadata.creationTimestamp`.
+    pub created_at: Option<Timestamp>,
     /// `metadata.generation`.
     pub generation: i64,
     /// `metadata.deletionTimestamp`.
@@ -95,6 +99,21 @@ pub struct Problem {
     pub reason: Reason,
     /// Object, field and what to do.
     pub message: String,
+    /// True where something that is named does not exist (yet): what is applied together comes one after the other.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub missing: bool,
+}
+
+impl Problem {
+    /// Something that is there and wrong.
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into(), missing: false }
+    }
+
+    /// Something that is named and does not exist.
+    pub fn missing(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into(), missing: true }
+    }
 }
 
 /// Why something is stalled; also the reason of the condition, verbatim.
@@ -104,7 +123,9 @@ pub enum Reason {
     InvalidSpec,
     InvalidAnalysis,
     InvalidRoute,
+    InvalidTemplate,
     RouteNotFound,
+    RouteNotAccepted,
     RouteContended,
     ServiceConflict,
     ServiceNotFound,
@@ -118,6 +139,8 @@ impl Reason {
             Self::InvalidSpec => "InvalidSpec",
             Self::InvalidAnalysis => "InvalidAnalysis",
             Self::InvalidRoute => "InvalidRoute",
+            Self::InvalidTemplate => "InvalidTemplate",
+            Self::RouteNotAccepted => "RouteNotAccepted",
             Self::RouteNotFound => "RouteNotFound",
             Self::RouteContended => "RouteContended",
             Self::ServiceConflict => "ServiceConflict",
@@ -171,11 +194,17 @@ impl Verb {
 }
 
 impl Command {
+    /// The longest command that is read, in bytes: its id is kept in the status.
+    pub const LONGEST: usize = 200;
+
     /// Reads `<verb>/<hash>/<id>`.
     ///
     /// # Errors
     /// A sentence for `lastCommand.message` that names what is wrong.
     pub fn parse(text: &str) -> Result<Self, String> {
+        if text.len() > Self::LONGEST {
+            return Err(format!("a command has at most {} characters, not {}", Self::LONGEST, text.len()));
+        }
         let mut parts = text.splitn(3, '/');
         let (Some(verb), Some(hash), Some(id)) = (parts.next(), parts.next(), parts.next()) else {
             return Err(format!("{text:?} is not <verb>/<hash>/<id>"));
@@ -202,6 +231,12 @@ mod tests {
         assert_eq!(command.verb, Verb::PromoteFull);
         assert_eq!(command.hash.as_str(), "7c9f8b5d5c");
         assert_eq!(command.id, "2026-11-23/1");
+    }
+
+    #[test]
+    fn an_endless_command_is_refused_without_being_repeated() {
+        let refusal = Command::parse(&format!("promote/h/{}", "x".repeat(300_000))).unwrap_err();
+        assert!(refusal.len() < 100 && refusal.contains("at most 200"), "{refusal}");
     }
 
     #[test]

@@ -109,6 +109,7 @@ pub async fn observe(context: &Context, loaded: &Loaded, memory: &mut Memory, li
         routes,
         answers,
         words,
+        trial: None,
         finalizer: loaded.rollout.metadata.finalizers.iter().flatten().any(|name| name == ROUTES_FINALIZER),
         refused: memory.refusals(),
     };

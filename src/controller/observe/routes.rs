@@ -59,11 +59,11 @@ fn foreign(loaded: &Loaded, route: &RouteRef, copy: &RawEntry, object: &Value) -
         Some(owner) => *owner.uid == *loaded.uid,
         None => label(object, ROLLOUT_LABEL) == Some(&*loaded.key.name),
     };
-    (route.spec.is_some() && !ours).then(|| Problem {
-        reason: Reason::InvalidRoute,
-        message: format!(
+    (route.spec.is_some() && !ours).then(|| {
+        let message = format!(
             "{} exists and is not the Rollout's own: remove it, or leave its spec out of the Rollout to use it as it is",
             route.id()
-        ),
+        );
+        Problem::new(Reason::InvalidRoute, message)
     })
 }

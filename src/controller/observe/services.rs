@@ -114,16 +114,16 @@ fn conflict(loaded: &Loaded, service: &ServiceEntry) -> Option<String> {
 pub fn judge_parent(loaded: &Loaded, parent: Option<&Look<Arc<ServiceEntry>>>) -> ParentService {
     let Some(parent) = parent else { return ParentService::NotNamed };
     let name = loaded.declared.service.as_deref().unwrap_or_default();
-    let wrong = |reason, message: String| ParentService::Wrong(Problem { reason, message });
+    let wrong = |reason, message: String| ParentService::Wrong(Problem::new(reason, message));
+    let missing = |message: String| ParentService::Wrong(Problem::missing(Reason::ServiceNotFound, message));
     match parent {
         Look::Stale => ParentService::Stale,
         Look::Missing if name == loaded.declared.stable_service && loaded.declared.ports.is_some() => {
             ParentService::Fits
         }
-        Look::Missing => wrong(
-            Reason::ServiceNotFound,
-            format!("Service {name} does not exist: create it, or correct spec.strategy.canary.traffic.service"),
-        ),
+        Look::Missing => missing(format!(
+            "Service {name} does not exist: create it, or correct spec.strategy.canary.traffic.service"
+        )),
         Look::Seen(service) if service.is_external => wrong(
             Reason::ServiceConflict,
             format!("Service {name} is of type ExternalName: name the Service whose ports are to be used"),
@@ -132,7 +132,11 @@ pub fn judge_parent(loaded: &Loaded, parent: Option<&Look<Arc<ServiceEntry>>>) -
             None => ParentService::Fits,
             Some((label, value)) => wrong(
                 Reason::ServiceConflict,
-                format!("Service {name} selects {label}={value}, which the pods of spec.template do not have"),
+                format!(
+                    "Service {name} selects {label}={value}, which the pods of spec.template do not have; where they get \
+                     it only when they run, leave service out and give spec.strategy.canary.traffic.ports, \
+                     stableService and canaryService"
+                ),
             ),
         },
     }

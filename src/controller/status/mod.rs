@@ -7,11 +7,11 @@ mod conditions;
 use jiff::Timestamp;
 use leadsman_api::{
     CommandOutcome, LastCommand, MetricStatus, Phase, RejectedRevision, RevisionStatus, RolloutStatus, StepStatus,
-    Verdict, WeightStatus,
+    Verdict, WaitingStatus, WeightStatus,
 };
 use leadsman_core::analysis::verdict;
 use leadsman_core::plan::Plan;
-use leadsman_core::report::{self, Measured, RevisionReport};
+use leadsman_core::report::{self, Measured, RevisionReport, Waiting};
 use leadsman_core::state::{Acknowledged, Rejection};
 
 use super::loaded::Loaded;
@@ -41,6 +41,7 @@ pub fn render(loaded: &Loaded, plan: &Plan, now: Timestamp) -> RolloutStatus {
         observed_generation: Some(core.generation),
         phase: Some(phase(report.phase)),
         message: report.message.clone(),
+        waiting: report.waiting.as_ref().map(waiting),
         stable: report.stable.as_ref().map(revision),
         canary: report.canary.as_ref().map(revision),
         step: report.step.map(|step| StepStatus::new(signed(step.index), signed(step.of), Some(step.started_at))),
@@ -94,6 +95,16 @@ fn revision(report: &RevisionReport) -> RevisionStatus {
         images: revision.images.clone(),
         replicas: signed(*replicas),
         ready_replicas: signed(*ready),
+    }
+}
+
+fn waiting(waiting: &Waiting) -> WaitingStatus {
+    WaitingStatus {
+        reason: waiting.reason.to_owned(),
+        what: waiting.what.clone(),
+        since: waiting.since,
+        deadline: waiting.deadline,
+        words: waiting.words.clone(),
     }
 }
 

@@ -23,6 +23,7 @@ fn nothing_yet() -> Observed {
         routes: Vec::new(),
         answers: Vec::new(),
         words: None,
+        trial: None,
         finalizer: false,
         refused: Vec::new(),
     }

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -13,6 +14,9 @@ use super::tally::{Call, Enough, Tally};
 use super::{MetricId, Question, Scope, Token, query};
 use crate::names::Hash;
 use crate::time::{after, between};
+
+/// Before stable is asked again whether a release may start.
+const PREFLIGHT_INTERVAL: Duration = Duration::from_secs(30);
 
 /// One analysis under way.
 pub struct Run<'a> {
@@ -91,6 +95,8 @@ impl Run<'_> {
         let token = self.token(metric);
         let last = self.tally(metric).and_then(|tally| tally.last.as_ref()).filter(|last| last.since == self.since);
         let due = match (last, self.scope) {
+            // Stable is asked again for as long as its answer holds a release up, which may be days.
+            (Some(last), Scope::Preflight) => after(last.at, metric.interval.max(PREFLIGHT_INTERVAL)),
             (Some(last), _) => after(last.at, metric.interval),
             (None, Scope::Preflight | Scope::Comparison) => self.since,
             (None, Scope::Background | Scope::Step) => after(self.since, metric.interval.max(metric.min_window))

@@ -28,6 +28,8 @@ pub struct Plan {
     pub wants_words_of: Option<Hash>,
     /// True when sets, Services and routes have to be read from the API before anything can be decided.
     pub wants_live: bool,
+    /// True when the API server has to be asked about the declared template before anything is made of it.
+    pub wants_trial: bool,
     /// For people, once the state is persisted.
     pub facts: Vec<Fact>,
     /// What the status says.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::hold::Hold;
-use super::{Fact, Next, Pass, pods};
+use super::{Fact, Next, Pass, pods, trial};
 use crate::names::Side;
 use crate::observed::Look;
 use crate::spec::Spec;
@@ -22,6 +22,9 @@ pub(super) fn deploy(pass: &mut Pass<'_>) -> Next {
     if view.rollout.hash != pass.state.stable.hash {
         let revision = pass.next_revision();
         pass.state.stable = revision;
+    }
+    if let Some(hold) = trial::hold(pass) {
+        return Next::Wait(hold);
     }
     let (stable, replicas) = (pass.state.stable.hash.clone(), view.replicas());
     let full = view.available(&stable) >= replicas;

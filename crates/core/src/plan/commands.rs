@@ -1,9 +1,12 @@
 //! Commands by annotation: each acts once, only on the revision that it names, and is answered in the same status write as
-//! its effect. None passes pods, endpoints, routes or a failing verdict.
+//! its effect. None passes pods, endpoints or routes; only `promote-full` passes analysis.
 
 use super::{Fact, Pass, leave, steps};
 use crate::spec::{Command, Step, Verb};
 use crate::state::{Acknowledged, Stage};
+
+/// Ids of answered commands that are kept beside the last one.
+const IDS_KEPT: usize = 15;
 
 /// What tells one command from the next; the text itself where it cannot be read.
 pub(super) fn id_of(command: &Result<Command, String>) -> String {
@@ -16,7 +19,8 @@ pub(super) fn id_of(command: &Result<Command, String>) -> String {
 pub(super) fn obey(pass: &mut Pass<'_>) {
     let Some(command) = &pass.view.rollout.command else { return };
     let id = id_of(command);
-    if pass.state.last_command.as_ref().is_some_and(|last| last.id == id) {
+    let answered = pass.state.last_command.iter().map(|last| &last.id).chain(&pass.state.commands);
+    if answered.into_iter().any(|answered| *answered == id) {
         return;
     }
     let outcome = match command {
@@ -27,7 +31,10 @@ pub(super) fn obey(pass: &mut Pass<'_>) {
     pass.tell(Fact::Command { verb, outcome: outcome.clone() });
     let executed = outcome.is_ok();
     let message = outcome.unwrap_or_else(|refusal| refusal);
-    pass.state.last_command = Some(Acknowledged { id, verb, executed, message, at: pass.view.now });
+    let acknowledged = Acknowledged { id, verb, executed, message, at: pass.view.now };
+    let before = pass.state.last_command.replace(acknowledged);
+    pass.state.commands.splice(0..0, before.map(|before| before.id));
+    pass.state.commands.truncate(IDS_KEPT);
 }
 
 fn execute(pass: &mut Pass<'_>, command: &Command) -> Result<String, String> {
@@ -48,8 +55,11 @@ fn execute(pass: &mut Pass<'_>, command: &Command) -> Result<String, String> {
                 release.skip = true;
                 release.paused = false;
             }
-            steps::end(pass);
-            Ok("all remaining pauses and analyses are skipped".to_owned())
+            if release_has_begun(pass) {
+                steps::end(pass);
+            }
+            Ok("all remaining pauses and all analysis are passed over; pods, endpoints and routes still count"
+                .to_owned())
         }
         Verb::Abort => {
             leave::reject(pass, "Aborted", format!("aborted by command {}", command.id), None);
@@ -61,7 +71,16 @@ fn execute(pass: &mut Pass<'_>, command: &Command) -> Result<String, String> {
     }
 }
 
+/// True once the preflight is over.
+fn release_has_begun(pass: &Pass<'_>) -> bool {
+    pass.release().is_some_and(|release| release.preflight.is_none())
+}
+
 fn promote(pass: &mut Pass<'_>) -> Result<String, String> {
+    if let Some(preflight) = pass.release_mut().and_then(|release| release.preflight.as_mut()) {
+        preflight.waived = true;
+        return Ok("what is measured of stable is passed over; the canary's own analysis counts".to_owned());
+    }
     let Some(release) = pass.release() else { return Err("no release is under way".to_owned()) };
     match release.recipe.steps.get(release.step) {
         Some(Step::Pause(_) | Step::Analysis(_)) => {
@@ -110,5 +129,49 @@ fn clear_question(pass: &mut Pass<'_>) {
             tally.inconclusive = 0;
             tally.errors_in_a_row = 0;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scene::Scene;
+    use super::*;
+    use crate::names::Hash;
+
+    fn say(scene: &mut Scene, verb: Verb, id: &str) -> super::super::Plan {
+        scene.rollout.command = Some(Ok(Command { verb, hash: Hash::new("new"), id: id.to_owned() }));
+        scene.pass()
+    }
+
+    #[test]
+    fn an_id_acts_once_also_after_another_one() {
+        let mut scene = Scene::releasing();
+        assert_eq!(say(&mut scene, Verb::Pause, "a").told(), ["CommandExecuted"]);
+        assert_eq!(say(&mut scene, Verb::Resume, "b").told(), ["CommandExecuted"]);
+        assert_eq!(say(&mut scene, Verb::Pause, "a").told(), [""; 0]);
+        assert!(!scene.release().paused);
+    }
+
+    #[test]
+    fn the_ids_that_are_kept_are_bounded() {
+        let mut scene = Scene::releasing();
+        for id in 0..100 {
+            say(&mut scene, Verb::Resume, &id.to_string());
+        }
+        assert_eq!(scene.state().commands.len(), IDS_KEPT);
+        assert_eq!(scene.state().commands.first().map(String::as_str), Some("98"));
+    }
+
+    #[test]
+    fn promote_before_anything_moves_ends_no_pause_that_has_not_begun() {
+        let mut scene = Scene::preflight();
+        let steps = vec![Step::Pause(None), Step::SetWeight(crate::traffic::Weight::clamped(25))];
+        scene.rollout.spec.as_mut().unwrap().steps = steps;
+        scene.release().recipe = scene.rollout.spec.clone().unwrap();
+        scene.state().tried = Some("new".into());
+        let plan = say(&mut scene, Verb::Promote, "a");
+        assert_eq!(plan.told(), ["CommandExecuted"]);
+        assert_eq!(scene.release().step, 0);
+        assert_eq!(plan.report.waiting.map(|it| it.reason), Some("Person"), "{}", plan.report.message);
     }
 }

@@ -1,17 +1,17 @@
 //! The progress deadline: time spent waiting for pods, endpoints, routes or data, accumulated across restarts.
+//!
+//! A release that has not moved anything yet is never rejected by it; its routes are said to be stuck instead.
 
 use super::hold::Hold;
 use super::{Pass, leave};
 use crate::state::Clock;
 use crate::time::{after, between};
 
-/// Starts or stops the clock by what the pass waits for; true when the deadline is over and the canary leaves.
+/// Starts or stops the clock by what the pass waits for; true when the deadline is over, and something follows from it.
 pub(super) fn is_over(pass: &mut Pass<'_>, hold: Option<&Hold>) -> bool {
     let (now, waiting) = (pass.view.now, hold.filter(|hold| hold.runs_clock()));
     let unseen = matches!(hold, Some(Hold::Unseen(_)));
-    let Some(release) = pass.release_mut().filter(|release| release.preflight.is_none() && !unseen) else {
-        return false;
-    };
+    let Some(release) = pass.release_mut().filter(|_| !unseen) else { return false };
     let deadline = release.recipe.progress_deadline;
     let clock = &mut release.clock;
     let Some(hold) = waiting else {
@@ -26,7 +26,13 @@ pub(super) fn is_over(pass: &mut Pass<'_>, hold: Option<&Hold>) -> bool {
         pass.wake_at(over_at);
         return false;
     }
-    let waited = hold.message(&pass.view.rollout.name);
+    if let Some(preflight) = &mut release.preflight {
+        // Nothing has moved, and nothing says that the revision is to blame: it is not rejected.
+        preflight.overdue = true;
+        release.clock = Clock::default();
+        return true;
+    }
+    let waited = hold.message(pass.view.rollout);
     let reason = if matches!(hold, Hold::Data(_)) { "NoEvidence" } else { "ProgressDeadlineExceeded" };
     leave::reject(pass, reason, format!("no progress within {} s: {waited}", deadline.as_secs()), None);
     true

@@ -32,11 +32,6 @@ pub enum Fact {
         /// What serves.
         stable: Revision,
     },
-    /// Metric sources had no answer about stable before anything moved.
-    PreflightWithoutData {
-        /// One sentence a metric.
-        findings: Vec<String>,
-    },
     /// The steps were edited in mid-release.
     StepsChanged {
         /// Index of the step at which it goes on.
@@ -143,7 +138,6 @@ impl Fact {
             Self::Command { outcome: Err(_), .. } => "CommandRefused",
             Self::Deployed { .. } => "Deployed",
             Self::ReleaseStarted { .. } => "ReleaseStarted",
-            Self::PreflightWithoutData { .. } => "PreflightWithoutData",
             Self::StepsChanged { .. } => "StepsChanged",
             Self::WeightDecided { .. } => "WeightDecided",
             Self::StepCompleted { .. } => "StepCompleted",
@@ -169,8 +163,7 @@ impl Fact {
         match self {
             Self::Command { outcome, .. } => outcome.is_err(),
             Self::Left { why, .. } => *why == Why::Failed,
-            Self::PreflightWithoutData { .. }
-            | Self::Inconclusive { .. }
+            Self::Inconclusive { .. }
             | Self::ShareReduced { .. }
             | Self::WeightsPutBack { .. }
             | Self::RollingBack { .. }
@@ -209,7 +202,6 @@ impl std::fmt::Display for Fact {
             Self::ReleaseStarted { canary, stable } => {
                 write!(f, "revision {}: {}", canary.number, what_changed(canary, stable))
             }
-            Self::PreflightWithoutData { findings } => f.write_str(&findings.join("; ")),
             Self::StepsChanged { step, of } => write!(f, "the steps changed: going on at step {} of {of}", step + 1),
             Self::WeightDecided { from, to } => write!(f, "canary goes from {from} to {to}"),
             Self::StepCompleted { step, of, weight } => write!(f, "step {}/{of} done, canary at {weight}", step + 1),

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::view::View;
-use super::{Action, Persist, Plan, commands};
+use super::{Action, Persist, Plan, commands, missing};
 use crate::names::{Hash, Revision, Side};
 use crate::observed::{Look, SetView};
 use crate::report::{Condition, Phase, Report};
 use crate::state::{Acknowledged, Leaving, Promotion, Rejection, Stage, State, Timing, Why};
+use crate::time::after;
 use crate::traffic::{Binding, Bindings, Split, Weight};
 
 /// The first state, once the API itself has been read: "not in the cache" is not "absent".
@@ -47,6 +48,9 @@ fn from_nothing(view: View<'_>) -> State {
         attempts: 1,
         last_command: None,
         foreign_edits: Vec::new(),
+        tried: None,
+        missing_since: None,
+        commands: Vec::new(),
     }
 }
 
@@ -94,22 +98,32 @@ fn from_remains(view: View<'_>, sets: &BTreeMap<Hash, SetView>) -> Option<State>
         attempts: sets.values().map(|set| set.number).max().unwrap_or(1),
         last_command: None,
         foreign_edits: Vec::new(),
+        tried: None,
+        missing_since: None,
+        commands: Vec::new(),
     })
 }
 
 /// A plan while there is no state: nothing is done.
 pub(super) fn nothing_yet(view: View<'_>) -> Plan {
     let (rollout, seen) = (view.rollout, view.seen);
+    let patience_ends = rollout.created_at.map(|at| after(at, missing::PATIENCE)).filter(|at| view.now < *at);
+    let mut next_wake = None;
     let report = match &rollout.spec {
-        Err(problem) if seen.live => Report {
-            phase: Phase::Invalid,
-            message: problem.message.clone(),
-            conditions: vec![
-                Condition::new("Ready", false, problem.reason.as_str(), &problem.message),
-                Condition::new("Stalled", true, problem.reason.as_str(), &problem.message),
-            ],
-            ..Report::default()
-        },
+        Err(problem) if seen.live => {
+            next_wake = patience_ends.filter(|_| problem.missing);
+            let stalled = next_wake.is_none();
+            let kind = if stalled { "Stalled" } else { "Reconciling" };
+            Report {
+                phase: if stalled { Phase::Invalid } else { Phase::Progressing },
+                message: problem.message.clone(),
+                conditions: vec![
+                    Condition::new("Ready", false, problem.reason.as_str(), &problem.message),
+                    Condition::new(kind, true, problem.reason.as_str(), &problem.message),
+                ],
+                ..Report::default()
+            }
+        }
         _ => Report {
             message: "reading what exists".to_owned(),
             conditions: vec![
@@ -131,8 +145,9 @@ pub(super) fn nothing_yet(view: View<'_>) -> Plan {
         questions: Vec::new(),
         wants_words_of: None,
         wants_live,
+        wants_trial: false,
         facts: Vec::new(),
         report,
-        next_wake: None,
+        next_wake,
     }
 }

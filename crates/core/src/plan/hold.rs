@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::names::{Hash, Side};
-use crate::spec::{Problem, Reason, Verb};
+use crate::spec::{Problem, Reason, Rollout, Verb};
 
 /// A reason not to go on in this pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,19 +17,21 @@ pub(super) enum Hold {
     /// A route is not on the decided split.
     Route(String),
     /// Something written is being given time to reach the proxies, or a pause is running.
-    Until { what: String, until: Timestamp },
+    Until { what: Timed, until: Timestamp },
     /// A metric has nothing to judge.
     Data(String),
     /// A metric gets answers, and needs more.
     Measuring(String),
     /// A person has to decide.
     Person { what: String, verb: Verb, hash: Hash },
+    /// What is measured of stable speaks against a release: it fails the gate, or nobody knows whether it does.
+    Stable { finding: Finding, what: String, hash: Hash },
+    /// The API server could not be asked about the template.
+    Trial(String),
     /// `spec.paused`.
     SpecPaused,
     /// A person has to change something.
     Problem(Problem),
-    /// Stable itself fails the gate: the release does not start.
-    StableFails(String),
     /// A rollback has no stable pod to send traffic to.
     NoStablePods,
 }
@@ -45,9 +47,35 @@ impl Hold {
             | Self::Measuring(_)
             | Self::Person { .. }
             | Self::SpecPaused
-            | Self::StableFails(_)
+            | Self::Stable { .. }
+            | Self::Trial(_)
             | Self::NoStablePods => false,
         }
+    }
+
+    /// In one word.
+    pub(super) fn reason(&self) -> &'static str {
+        match self {
+            Self::Unseen(_) => "Observation",
+            Self::Pods { .. } => "Pods",
+            Self::Endpoints { .. } => "Endpoints",
+            Self::Route(_) => "Route",
+            Self::Until { what: Timed::Pause, .. } => "Pause",
+            Self::Until { what: Timed::Settling(_), .. } => "Settling",
+            Self::Data(_) => "Data",
+            Self::Measuring(_) => "Measurements",
+            Self::Person { .. } => "Person",
+            Self::Stable { finding, .. } => finding.reason(),
+            Self::Trial(_) => "ApiServer",
+            Self::SpecPaused => "SpecPaused",
+            Self::Problem(problem) => problem.reason.as_str(),
+            Self::NoStablePods => "StablePods",
+        }
+    }
+
+    /// What the pods say, where it waits for pods.
+    pub(super) fn words(&self) -> Option<&str> {
+        if let Self::Pods { words, .. } = self { words.as_deref() } else { None }
     }
 
     /// When the wait ends by itself.
@@ -56,7 +84,8 @@ impl Hold {
     }
 
     /// What the message says.
-    pub(super) fn message(&self, rollout: &str) -> String {
+    pub(super) fn message(&self, rollout: &Rollout) -> String {
+        let command = |verb, hash| how_to(verb, rollout, hash);
         match self {
             Self::Unseen(what) => format!("waiting to see {what}"),
             Self::Pods { available, needed, words } => {
@@ -67,24 +96,77 @@ impl Hold {
                 format!("waiting for ready endpoints of {side}, {ready} of {needed}")
             }
             Self::Route(what) => format!("waiting for {what}"),
-            Self::Until { what, until } => format!("{what}, until {}", time(*until)),
+            Self::Until { what: Timed::Pause, until } => format!("pausing, until {}", time(*until)),
+            Self::Until { what: Timed::Settling(what), until } => format!("{what} is settling, until {}", time(*until)),
             Self::Data(what) => format!("holding: {what}"),
             Self::Measuring(what) => what.clone(),
             Self::Person { what, verb, hash } => {
-                format!("waiting for a person: {what}; to go on: {}", how_to(*verb, rollout, hash))
+                format!("waiting for a person: {what}; to go on: {}", command(*verb, hash))
             }
+            Self::Stable { finding, what, hash } => format!(
+                "not started: {} ({what}). To release it all the same, past what is measured of stable: {}; past all \
+                 analysis, to full weight at once: {}",
+                finding.words(),
+                command(Verb::Promote, hash),
+                command(Verb::PromoteFull, hash),
+            ),
+            Self::Trial(words) => format!("waiting for the API server to say whether it takes spec.template: {words}"),
             Self::SpecPaused => "spec.paused is true: set it to false to go on".to_owned(),
             Self::Problem(problem) => problem.message.clone(),
-            Self::StableFails(what) => format!("not started: stable itself fails the analysis ({what})"),
             Self::NoStablePods => "rolling back, but stable has no ready pod to send traffic to".to_owned(),
         }
     }
 }
 
-/// The command that gives `verb`, ready to be pasted.
-pub(super) fn how_to(verb: Verb, rollout: &str, hash: &Hash) -> String {
-    let command = format!("leadsman.dev/command={}/{hash}/$(date +%s)", verb.as_str());
-    format!("kubectl annotate --overwrite rollouts.leadsman.dev/{rollout} {command}")
+/// What ends by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Timed {
+    /// A pause with a duration.
+    Pause,
+    /// A split or a binding, on its way to the proxies.
+    Settling(String),
+}
+
+/// What speaks against a release before anything moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Finding {
+    /// Stable fails the gate that the canary would have to pass.
+    Fails,
+    /// A query finds nothing about stable.
+    HasNoData,
+    /// A metric source gives no usable answer.
+    IsNotKnown,
+}
+
+impl Finding {
+    /// The reason of the `Paused` condition.
+    pub(super) fn reason(self) -> &'static str {
+        match self {
+            Self::Fails => "StableFails",
+            Self::HasNoData => "StableWithoutData",
+            Self::IsNotKnown => "NoAnswer",
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::Fails => "stable itself fails the analysis",
+            Self::HasNoData => {
+                "a query finds nothing about stable, so that it would find nothing about the canary; a window of two \
+                 scrapes or more, or onNoData: Succeed, may help"
+            }
+            Self::IsNotKnown => "a metric source does not answer",
+        }
+    }
+}
+
+/// The command that gives `verb`, ready to be pasted. Flux strips what a manager whose name begins with kubectl wrote.
+pub(super) fn how_to(verb: Verb, rollout: &Rollout, hash: &Hash) -> String {
+    let (namespace, name, verb) = (&rollout.namespace, &rollout.name, verb.as_str());
+    format!(
+        "kubectl annotate --overwrite --field-manager=leadsman-cli -n {namespace} rollouts.leadsman.dev/{name} \
+         leadsman.dev/command={verb}/{hash}/$(date +%s)"
+    )
 }
 
 /// An instant as people read it, to the second.

@@ -17,6 +17,7 @@ mod first_state;
 mod hold;
 mod leave;
 mod let_go;
+mod missing;
 mod pods;
 mod preflight;
 mod present;
@@ -24,9 +25,12 @@ mod promote;
 mod questions;
 mod redeclared;
 mod safety;
+#[cfg(test)]
+mod scene;
 mod settle;
 mod share;
 mod steps;
+mod trial;
 mod urgency;
 mod view;
 
@@ -34,7 +38,7 @@ use jiff::Timestamp;
 
 pub use action::{Action, Event, Persist, Plan};
 pub use fact::Fact;
-use hold::Hold;
+use hold::{Hold, Timed};
 use view::View;
 
 use crate::analysis::Question;
@@ -72,6 +76,7 @@ fn decide(view: View<'_>, state: Option<&State>) -> Plan {
     if deadline::is_over(&mut pass, hold.as_ref()) {
         hold = pass.go_on();
     }
+    missing::note(&mut pass, hold.as_ref());
     questions::ask(&mut pass);
     let effects = effects::of(&mut pass);
     pass.finish(hold.as_ref(), effects)
@@ -95,6 +100,7 @@ struct Pass<'a> {
     questions: Vec<Question>,
     wakes: Vec<Timestamp>,
     wants_words_of: Option<Hash>,
+    wants_trial: bool,
     /// A route that had been seen as decided is not any more.
     rewritten: bool,
 }
@@ -112,6 +118,7 @@ impl<'a> Pass<'a> {
             questions: Vec::new(),
             wakes: Vec::new(),
             wants_words_of: None,
+            wants_trial: false,
             rewritten: false,
         }
     }
@@ -219,7 +226,7 @@ impl<'a> Pass<'a> {
         }
         let since = self.state.split.seen_since.unwrap_or(self.view.now);
         let until = after(since, self.state.timing.settle);
-        Some(Hold::Until { what: format!("{} is settling", self.state.split.decided), until })
+        Some(Hold::Until { what: Timed::Settling(self.state.split.decided.to_string()), until })
     }
 
     /// Waits for a binding to be in force; `None` once it is.
@@ -230,7 +237,7 @@ impl<'a> Pass<'a> {
         }
         if let Some(since) = binding.seen_since {
             let until = after(since, self.state.timing.settle);
-            return Some(Hold::Until { what: format!("the binding to {hash} is settling"), until });
+            return Some(Hold::Until { what: Timed::Settling(format!("the binding to {hash}")), until });
         }
         let ready = self.view.endpoints(side, hash).unwrap_or(0);
         Some(Hold::Endpoints { side, ready, needed })

@@ -1,9 +1,10 @@
-//! Before anything moves: routes at rest and accepted, and each query sent once with stable in the canary's place.
+//! Before anything moves: a template that the API server takes, routes at rest and accepted, and each query sent with stable
+//! in the canary's place.
 
 use std::time::Duration;
 
-use super::hold::Hold;
-use super::{Fact, Next, Pass};
+use super::hold::{Finding, Hold};
+use super::{Next, Pass, deadline, trial};
 use crate::analysis::run::Run;
 use crate::analysis::verdict::Verdict;
 use crate::spec::{Problem, Reason};
@@ -11,35 +12,27 @@ use crate::state::{Preflight, Release};
 use crate::time::after;
 use crate::traffic::Weight;
 
-/// An answer that takes longer than this is a missing one: the release starts with a warning, and the gate decides.
+/// An answer that takes longer than this is a missing one.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 pub(super) fn check(pass: &mut Pass<'_>) -> Next {
     if let Some(problem) = pass.problem() {
         return Next::Wait(Hold::Problem(problem));
     }
+    if let Some(hold) = trial::hold(pass) {
+        return Next::Wait(hold);
+    }
     if pass.view.rollout.paused {
         return Next::Wait(Hold::SpecPaused);
     }
     if let Some(hold) = pass.wait_for_split(Weight::ZERO) {
+        return Next::Wait(or_stuck(pass, hold));
+    }
+    if let Some(hold) = stable_is_fit(pass) {
         return Next::Wait(hold);
     }
-    let Some(release) = pass.release() else { return Next::Rest };
-    let Some(preflight) = &release.preflight else { return Next::Again };
-    let findings = match findings(pass, release, preflight) {
-        Ok(findings) => findings,
-        Err(hold) => {
-            let patience_ends = after(release.began_at, PATIENCE);
-            if matches!(hold, Hold::Measuring(_)) {
-                pass.wake_at(patience_ends);
-            }
-            return Next::Wait(hold);
-        }
-    };
-    if !findings.is_empty() {
-        pass.tell(Fact::PreflightWithoutData { findings });
-    }
     let (now, replicas) = (pass.view.now, pass.view.replicas());
+    deadline::reset(pass);
     if let Some(release) = pass.release_mut() {
         release.preflight = None;
         release.step_since = now;
@@ -48,39 +41,66 @@ pub(super) fn check(pass: &mut Pass<'_>) -> Next {
     Next::Again
 }
 
-/// What is worth telling of stable's answers, or what keeps the release from starting.
-fn findings(pass: &Pass<'_>, release: &Release, preflight: &Preflight) -> Result<Vec<String>, Hold> {
-    if let Some(words) = &preflight.wrong_query {
-        let message = format!("{words}; correct the query in the AnalysisTemplate or in spec.strategy.canary");
-        return Err(Hold::Problem(Problem { reason: Reason::InvalidAnalysis, message }));
+/// Routes that were not accepted for the whole deadline are stuck: a person has to look.
+fn or_stuck(pass: &Pass<'_>, hold: Hold) -> Hold {
+    let overdue = pass.release().filter(|release| release.preflight.as_ref().is_some_and(|it| it.overdue));
+    match (overdue, hold) {
+        (Some(release), Hold::Route(what)) => {
+            let message = format!(
+                "waited {} s for {what}: see the route's status, and whether its parents are served at all; where its \
+                 status cannot be relied on, set spec.strategy.canary.traffic.acceptance",
+                release.recipe.progress_deadline.as_secs()
+            );
+            Hold::Problem(Problem::new(Reason::RouteNotAccepted, message))
+        }
+        (_, hold) => hold,
     }
-    let run = release.preflight_run(preflight, &pass.state.stable.hash);
-    let is_late = pass.view.now >= after(release.began_at, PATIENCE);
-    about_stable(&run, is_late)
 }
 
-/// One finding a metric at most.
-fn about_stable(run: &Run<'_>, is_late: bool) -> Result<Vec<String>, Hold> {
-    let mut findings = Vec::new();
-    for metric in run.metrics.iter() {
-        let last = run.tally(metric).and_then(|tally| tally.last.as_ref());
-        let Some(judgement) = last.map(|last| &last.judgement) else {
-            if !is_late {
-                return Err(Hold::Measuring(format!("asking {} about stable before anything moves", metric.name)));
-            }
-            findings.push(format!("{}: no answer within {} s", metric.name, PATIENCE.as_secs()));
-            continue;
-        };
-        match judgement.verdict {
-            Verdict::Failure => {
-                let what = format!("{} is {}: {}", metric.name, judgement.value, judgement.because);
-                return Err(Hold::StableFails(what));
-            }
-            Verdict::NoData | Verdict::ProviderError => {
-                findings.push(format!("{}: {}", metric.name, judgement.because));
-            }
-            Verdict::Success | Verdict::Inconclusive => {}
-        }
+/// What is measured of stable and speaks against the release; `None` once nothing does, or a person has said so.
+fn stable_is_fit(pass: &mut Pass<'_>) -> Option<Hold> {
+    let release = pass.release()?;
+    let preflight = release.preflight.as_ref().filter(|preflight| !preflight.waived && !release.skip)?;
+    if pass.ready_stable() == 0 {
+        // There is nothing to be measured of it, and the release may be what mends it.
+        return None;
     }
-    Ok(findings)
+    let patience_ends = after(release.began_at, PATIENCE);
+    let hold = finding(release, preflight, &release.preflight_run(preflight, &pass.state.stable.hash), || {
+        pass.view.now >= patience_ends
+    });
+    if matches!(hold, Some(Hold::Measuring(_))) {
+        pass.wake_at(patience_ends);
+    }
+    hold
+}
+
+fn finding(release: &Release, preflight: &Preflight, run: &Run<'_>, is_late: impl Fn() -> bool) -> Option<Hold> {
+    if let Some(words) = &preflight.wrong_query {
+        let message = format!("{words}; correct the query in the AnalysisTemplate or in spec.strategy.canary");
+        return Some(Hold::Problem(Problem::new(Reason::InvalidAnalysis, message)));
+    }
+    let stable = |finding, what| Hold::Stable { finding, what, hash: release.canary.hash.clone() };
+    run.metrics.iter().find_map(|metric| {
+        let name = &metric.name;
+        let Some(last) = run.tally(metric).and_then(|tally| tally.last.as_ref()) else {
+            return Some(if is_late() {
+                stable(Finding::IsNotKnown, format!("{name}: no answer within {} s", PATIENCE.as_secs()))
+            } else {
+                Hold::Measuring(format!("asking {name} about stable before anything moves"))
+            });
+        };
+        let judgement = &last.judgement;
+        match judgement.verdict {
+            Verdict::Success | Verdict::Inconclusive => None,
+            Verdict::Failure => {
+                Some(stable(Finding::Fails, format!("{name} is {}: {}", judgement.value, judgement.because)))
+            }
+            Verdict::NoData => {
+                let what = format!("{name}: {}; query as sent: {}", judgement.because, last.query);
+                Some(stable(Finding::HasNoData, what))
+            }
+            Verdict::ProviderError => Some(stable(Finding::IsNotKnown, format!("{name}: {}", judgement.because))),
+        }
+    })
 }

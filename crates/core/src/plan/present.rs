@@ -1,14 +1,15 @@
 //! The status that people and tools read, derived from the pass's outcome.
 
 use super::effects::Effects;
-use super::hold::{self, Hold, how_to};
-use super::{Pass, Persist, Plan, contention};
+use super::hold::{self, Hold, Timed, how_to};
+use super::{Pass, Persist, Plan, contention, missing};
 use crate::analysis::tally::Tally;
 use crate::names::{Hash, Revision};
 use crate::observed::Acceptance;
-use crate::report::{Condition, Measured, Phase, Report, RevisionReport, Step, Weights};
+use crate::report::{Condition, Measured, Phase, Report, RevisionReport, Step, Waiting, Weights};
 use crate::spec::{ReadyWhen, Reason, Verb};
 use crate::state::{Rejection, Stage, Why};
+use crate::time::after;
 use crate::traffic::{Weight, sizes};
 
 impl Pass<'_> {
@@ -23,6 +24,7 @@ impl Pass<'_> {
             questions: self.questions,
             wants_words_of: self.wants_words_of,
             wants_live: false,
+            wants_trial: self.wants_trial,
             facts: self.facts,
             report,
             next_wake: self.wakes.into_iter().min(),
@@ -39,6 +41,7 @@ impl Pass<'_> {
         Report {
             phase,
             conditions: self.conditions(phase, hold, &message),
+            waiting: hold.map(|hold| self.waiting(hold)),
             message,
             step: self.release().map(|release| Step {
                 index: release.step,
@@ -53,6 +56,26 @@ impl Pass<'_> {
             stable: Some(self.revision(&self.state.stable)),
             canary: self.canary().map(|canary| self.revision(canary)),
             analysis: self.measured(),
+        }
+    }
+
+    fn waiting(&self, hold: &Hold) -> Waiting {
+        let clock = self.release().filter(|_| hold.runs_clock()).map(|release| {
+            let left = release.recipe.progress_deadline.saturating_sub(release.clock.accumulated);
+            (release.clock.running_since, left)
+        });
+        let since = match hold {
+            Hold::Until { what: Timed::Pause, .. } | Hold::Person { .. } | Hold::Measuring(_) => {
+                self.release().map(|release| release.step_since)
+            }
+            _ => clock.and_then(|(since, _)| since),
+        };
+        Waiting {
+            reason: hold.reason(),
+            what: hold.message(self.view.rollout),
+            since,
+            deadline: hold.until().or_else(|| clock.and_then(|(since, left)| Some(after(since?, left)))),
+            words: hold.words().map(str::to_owned),
         }
     }
 
@@ -105,8 +128,9 @@ impl Pass<'_> {
         match (&self.state.stage, hold) {
             (Stage::Leaving(leaving), _) if leaving.why == Why::Failed => Phase::RollingBack,
             (Stage::Leaving(_) | Stage::Promoting(_), _) => Phase::Progressing,
+            (_, Some(Hold::Problem(_))) if missing::is_on_its_way(self) => Phase::Progressing,
             (_, Some(Hold::Problem(problem))) if problem.reason != Reason::RouteContended => Phase::Invalid,
-            (_, Some(Hold::Person { .. } | Hold::SpecPaused)) => Phase::Paused,
+            (_, Some(Hold::Person { .. } | Hold::Stable { .. } | Hold::SpecPaused)) => Phase::Paused,
             (Stage::Resting, _) if self.view.sets().is_some() && !self.is_available() => Phase::Degraded,
             (Stage::Resting, _) if self.is_rejected(declared) => Phase::RolledBack,
             (Stage::Resting, None) if *declared == self.state.stable.hash => Phase::Healthy,
@@ -115,22 +139,22 @@ impl Pass<'_> {
     }
 
     fn message(&self, phase: Phase, hold: Option<&Hold>) -> String {
-        let (name, replicas) = (&self.view.rollout.name, self.view.replicas());
-        if let Some(at) = self.view.rollout.deleted_at {
+        let (rollout, replicas) = (self.view.rollout, self.view.replicas());
+        if let Some(at) = rollout.deleted_at {
             let since = hold::time(at);
             return format!("being deleted since {since}: routes go to rest, then the Rollout is let go");
         }
-        let waits = hold.map(|hold| hold.message(name));
+        let waits = hold.map(|hold| hold.message(rollout));
         match (&self.state.stage, phase) {
             (_, Phase::Healthy) => format!("revision {} serves with {replicas} pods", self.state.stable.number),
             (_, Phase::Degraded) => format!("stable has {} of {replicas} pods ready", self.ready_stable()),
             (Stage::Resting, Phase::RolledBack) | (Stage::Leaving(_), Phase::RollingBack) => {
                 let hash = match &self.state.stage {
                     Stage::Leaving(leaving) => &leaving.canary.hash,
-                    _ => &self.view.rollout.hash,
+                    _ => &rollout.hash,
                 };
                 let why = self.rejection(hash).map(|it| format!("{}: {}", it.reason, it.message)).unwrap_or_default();
-                let retry = || how_to(Verb::Retry, name, &self.view.rollout.hash);
+                let retry = || how_to(Verb::Retry, rollout, &rollout.hash);
                 waits.map_or_else(
                     || format!("{why}. To run it again: {}", retry()),
                     |waits| format!("rolling back ({why}); {waits}"),
@@ -149,57 +173,186 @@ impl Pass<'_> {
     }
 
     fn conditions(&self, phase: Phase, hold: Option<&Hold>, message: &str) -> Vec<Condition> {
-        let (available, declared) = (self.is_available(), &self.view.rollout.hash);
-        let stable = &self.state.stable.hash;
-        let recipe = self.view.rollout.spec.as_ref().ok().or_else(|| self.release().map(|release| &release.recipe));
-        let serving = recipe.is_some_and(|spec| spec.ready_when == ReadyWhen::Serving);
-        let accepted = !matches!(phase, Phase::Invalid | Phase::RolledBack);
-        let ready = if serving { accepted && available } else { phase == Phase::Healthy };
-        let stalled = match (hold, phase) {
-            (Some(Hold::Problem(problem)), _) => Some(problem.reason.as_str()),
-            (_, Phase::RolledBack) => Some("RolledBack"),
-            _ if contention::is_contended(&self.state) => Some(Reason::RouteContended.as_str()),
-            _ => None,
-        };
+        let stalled = self.stalled(phase, hold);
+        let ready =
+            stalled.is_none() && if self.is_serving_enough() { self.is_available() } else { phase == Phase::Healthy };
         let refused = || (phase != Phase::Healthy && !self.view.seen.refused.is_empty()).then_some("WriteRefused");
         let reason = stalled.or_else(refused).unwrap_or(phase.as_str());
         let mut conditions = vec![Condition::new("Ready", ready, reason, message)];
-        let mut add = |kind, is_true, reason: &str, message: &str| {
-            conditions.push(Condition::new(kind, is_true, reason, message));
-        };
+        // kstatus looks at these two before it looks at Ready, so that neither stands beside a Ready that is true.
         match stalled {
-            Some(reason) => add("Stalled", true, reason, message),
-            None if !ready || phase != Phase::Healthy => add("Reconciling", true, reason, message),
+            Some(reason) => conditions.push(Condition::new("Stalled", true, reason, message)),
+            None if !ready => conditions.push(Condition::new("Reconciling", true, reason, message)),
             None => {}
         }
-        let size = format!("{} of {} stable pods are ready", self.ready_stable(), self.view.replicas());
-        add("Available", available, if available { "StableServes" } else { "StableLacksCapacity" }, &size);
-        let promoted = declared == stable && matches!(self.state.stage, Stage::Resting);
-        let which = format!("stable is {stable}, declared is {declared}");
-        add("Promoted", promoted, if promoted { "DeclaredIsStable" } else { "DeclaredIsNotStable" }, &which);
-        match hold {
-            Some(Hold::Person { .. }) => add("Paused", true, "WaitingForAPerson", message),
-            Some(Hold::SpecPaused) => add("Paused", true, "SpecPaused", message),
-            _ => {}
-        }
-        let (applied, reason, message) = self.traffic_applied();
-        add("TrafficApplied", applied, reason, &message);
+        conditions.extend([self.available(), self.promoted()]);
+        conditions.extend(paused(hold, message));
+        conditions.push(self.traffic_applied());
         conditions
     }
 
-    fn traffic_applied(&self) -> (bool, &'static str, String) {
+    /// Why it will not get any further without a change.
+    fn stalled(&self, phase: Phase, hold: Option<&Hold>) -> Option<&'static str> {
+        match (hold, phase) {
+            (Some(Hold::Problem(problem)), _) if !missing::is_on_its_way(self) => Some(problem.reason.as_str()),
+            (_, Phase::RolledBack) => Some("RolledBack"),
+            _ if contention::is_contended(&self.state) => Some(Reason::RouteContended.as_str()),
+            _ => None,
+        }
+    }
+
+    /// `readyWhen: Serving`: whoever waits for the Rollout waits for stable only.
+    fn is_serving_enough(&self) -> bool {
+        let declared = self.view.rollout.spec.as_ref().ok();
+        let recipe = declared.or_else(|| self.release().map(|release| &release.recipe));
+        recipe.is_some_and(|spec| spec.ready_when == ReadyWhen::Serving)
+    }
+
+    fn available(&self) -> Condition {
+        let replicas = self.view.replicas();
+        let available = self.view.set(&self.state.stable.hash).map_or(0, |set| set.available);
+        let size = format!(
+            "{available} of {replicas} stable pods are available, {} are enough",
+            sizes::half_of_stable(replicas)
+        );
+        let is_true = self.is_available();
+        Condition::new("Available", is_true, if is_true { "StableServes" } else { "StableLacksCapacity" }, &size)
+    }
+
+    fn promoted(&self) -> Condition {
+        let (stable, declared) = (&self.state.stable.hash, &self.view.rollout.hash);
+        match &self.state.stage {
+            _ if stable != declared => {
+                let which = format!("stable is {stable}, declared is {declared}");
+                Condition::new("Promoted", false, "DeclaredIsNotStable", &which)
+            }
+            Stage::Deploying => {
+                let which = format!("{stable} is being deployed for the first time");
+                Condition::new("Promoted", false, "FirstDeployment", &which)
+            }
+            Stage::Promoting(_) => {
+                let which = format!("{stable} is stable; Services and routes are still following");
+                Condition::new("Promoted", false, "Following", &which)
+            }
+            Stage::Resting => {
+                Condition::new("Promoted", true, "DeclaredIsStable", &format!("{stable} is declared and stable"))
+            }
+            Stage::Releasing(_) | Stage::Leaving(_) => {
+                let which = format!("{stable} is declared and stable; another revision is on its way out");
+                Condition::new("Promoted", false, "CanaryLeaves", &which)
+            }
+        }
+    }
+
+    fn traffic_applied(&self) -> Condition {
+        let condition = |is_true, reason, message: String| Condition::new("TrafficApplied", is_true, reason, &message);
         let decided = self.state.split.decided;
         if self.routes_are_at(decided) {
-            return (true, "Applied", format!("every route gives the canary {decided}"));
+            return condition(true, "Applied", format!("every route gives the canary {decided}"));
         }
         let at_rest = matches!(self.state.stage, Stage::Resting | Stage::Deploying);
         let away = self.view.routes().find(|(_, route)| !route.is_at(Weight::ZERO));
         if let Some((id, view)) = away.filter(|_| at_rest) {
             let message = format!("{id} gives canaryService {} at rest: put weights 100 / 0 into Git", view.most);
-            return (false, "RestSplitNotInGit", message);
+            return condition(false, "RestSplitNotInGit", message);
         }
         let refused = self.view.routes().any(|(_, view)| matches!(view.acceptance, Acceptance::Refused(_)));
         let reason = if refused { "RouteNotAccepted" } else { "Pending" };
-        (false, reason, format!("waiting for {}", self.view.route_behind(decided)))
+        condition(false, reason, format!("waiting for {}", self.view.route_behind(decided)))
+    }
+}
+
+/// Who or what has to go on, where it is not the operator.
+fn paused(hold: Option<&Hold>, message: &str) -> Option<Condition> {
+    let reason = match hold? {
+        Hold::Person { .. } => "WaitingForAPerson",
+        Hold::Stable { finding, .. } => finding.reason(),
+        Hold::SpecPaused => "SpecPaused",
+        _ => return None,
+    };
+    Some(Condition::new("Paused", true, reason, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scene::Scene;
+    use super::*;
+    use crate::observed::Look;
+    use crate::spec::Problem;
+
+    /// What kstatus makes of a status: it looks at Reconciling and Stalled before Ready.
+    fn kstatus(plan: &Plan) -> &'static str {
+        let is = |kind| plan.condition(kind).map(|condition| condition.is_true);
+        match (is("Reconciling"), is("Stalled"), is("Ready")) {
+            (Some(true), ..) => "InProgress",
+            (_, Some(true), _) => "Failed",
+            (.., Some(true)) => "Current",
+            _ => "InProgress",
+        }
+    }
+
+    fn serving(mut scene: Scene) -> Scene {
+        scene.rollout.spec.as_mut().unwrap().ready_when = ReadyWhen::Serving;
+        if let Stage::Releasing(release) = &mut scene.state().stage {
+            release.recipe.ready_when = ReadyWhen::Serving;
+        }
+        scene
+    }
+
+    #[test]
+    fn whoever_waits_for_stable_waits_for_no_release() {
+        let weak = |mut scene: Scene| {
+            scene.pods("old", 4, 1);
+            scene
+        };
+        let broken = |mut scene: Scene| {
+            scene.rollout.spec = Err(Problem::new(Reason::InvalidAnalysis, "no condition"));
+            scene
+        };
+        for (what, scene, promoted, serving_is) in [
+            ("at rest", Scene::resting(), "Current", "Current"),
+            ("before anything moves", Scene::preflight(), "InProgress", "Current"),
+            ("in a pause", Scene::releasing(), "InProgress", "Current"),
+            ("with a weak stable", weak(Scene::resting()), "InProgress", "InProgress"),
+            ("with a weak stable in a release", weak(Scene::releasing()), "InProgress", "InProgress"),
+            ("with a broken declaration", broken(Scene::releasing()), "Failed", "Failed"),
+        ] {
+            assert_eq!(kstatus(&scene.clone().pass()), promoted, "{what}");
+            if scene.rollout.spec.is_ok() {
+                assert_eq!(kstatus(&serving(scene).pass()), serving_is, "{what}, readyWhen: Serving");
+            }
+        }
+    }
+
+    #[test]
+    fn a_condition_says_what_its_message_says() {
+        let message = |plan: &Plan, kind| plan.condition(kind).map(|it| (it.is_true, it.message.clone())).unwrap();
+        let mut scene = Scene::resting();
+        scene.state().stage = Stage::Deploying;
+        scene.pods("old", 4, 2);
+        let plan = scene.pass();
+        assert_eq!(message(&plan, "Promoted"), (false, "old is being deployed for the first time".to_owned()));
+        let available = "2 of 4 stable pods are available, 2 are enough".to_owned();
+        assert_eq!(message(&plan, "Available"), (true, available));
+        let plan = Scene::releasing().pass();
+        assert_eq!(message(&plan, "Promoted"), (false, "stable is old, declared is new".to_owned()));
+        let plan = Scene::resting().pass();
+        assert_eq!(message(&plan, "Promoted"), (true, "old is declared and stable".to_owned()));
+    }
+
+    #[test]
+    fn what_is_waited_for_is_told_to_programs_as_well() {
+        let mut scene = Scene::releasing();
+        scene.seen.routes[0].1 = Look::Stale;
+        let waiting = scene.pass().report.waiting.unwrap();
+        assert_eq!(
+            (waiting.reason, waiting.what.as_str()),
+            ("Route", "waiting for HTTPRoute shop to be seen after it was written")
+        );
+        assert_eq!(
+            (waiting.since, waiting.deadline),
+            (Some(scene.seen.now), Some(after(scene.seen.now, std::time::Duration::from_mins(10))))
+        );
+        assert_eq!(Scene::resting().pass().report.waiting, None);
     }
 }

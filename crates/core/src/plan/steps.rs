@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::hold::Hold;
+use super::hold::{Hold, Timed};
 use super::{Fact, Next, Pass, contention, deadline, pods};
 use crate::analysis::run::Wanting;
 use crate::analysis::tally::Tally;
@@ -61,7 +61,7 @@ fn held(pass: &mut Pass<'_>) -> Option<Hold> {
     if contention::is_contended(&pass.state) {
         let message =
             "the weights are rewritten by somebody else again and again: find who else manages these routes".to_owned();
-        return Some(Hold::Problem(Problem { reason: Reason::RouteContended, message }));
+        return Some(Hold::Problem(Problem::new(Reason::RouteContended, message)));
     }
     if let Some(problem) = pass.problem() {
         return Some(Hold::Problem(problem));
@@ -183,7 +183,7 @@ fn pause(pass: &mut Pass<'_>, duration: Option<Duration>) -> Result<(), Hold> {
         return Err(Hold::Person { what, verb: Verb::Promote, hash });
     };
     let until = after(release.step_since, duration);
-    if pass.view.now < until { Err(Hold::Until { what: "pausing".to_owned(), until }) } else { Ok(()) }
+    if pass.view.now < until { Err(Hold::Until { what: Timed::Pause, until }) } else { Ok(()) }
 }
 
 fn analyse(pass: &mut Pass<'_>) -> Result<(), Hold> {

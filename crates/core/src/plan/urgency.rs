@@ -18,6 +18,7 @@ pub(super) fn of(before: Option<&State>, after: Option<&State>) -> Persist {
 }
 
 fn without_soft_counts(mut state: State) -> State {
+    state.missing_since = None;
     if let Stage::Leaving(leaving) = &mut state.stage {
         leaving.comparison = None;
     }
@@ -26,6 +27,10 @@ fn without_soft_counts(mut state: State) -> State {
             *tally = Tally { failures: tally.failures, inconclusive: tally.inconclusive, ..Tally::default() };
         };
         release.background.values_mut().chain(release.measured.values_mut()).for_each(soften);
+        if let Some(preflight) = &mut release.preflight {
+            // It only matters to the preflight itself, which asks again.
+            preflight.measured.clear();
+        }
         release.clock = Clock::default();
         release.most_ready = 0;
         release.background.retain(|_, tally| *tally != Tally::default());

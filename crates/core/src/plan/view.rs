@@ -104,7 +104,7 @@ impl<'a> View<'a> {
             .into_iter()
             .find_map(|side| self.seen.service_of(side).seen()?.conflict.clone());
         if let Some(message) = conflict {
-            return Some(Problem { reason: Reason::ServiceConflict, message });
+            return Some(Problem::new(Reason::ServiceConflict, message));
         }
         self.seen.routes.iter().find_map(|(id, route)| problem_with(id, route))
     }
@@ -119,12 +119,12 @@ impl<'a> View<'a> {
 
 fn problem_with(id: &RouteId, route: &Look<RouteView>) -> Option<Problem> {
     match route {
-        Look::Missing if !id.created_by_us => Some(Problem {
-            reason: Reason::RouteNotFound,
-            message: format!(
+        Look::Missing if !id.created_by_us => Some(Problem::missing(
+            Reason::RouteNotFound,
+            format!(
                 "{id} does not exist in the Rollout's namespace: create it, or correct spec.strategy.canary.traffic.routes"
             ),
-        }),
+        )),
         Look::Seen(view) => view.problem.clone(),
         Look::Missing | Look::Stale => None,
     }

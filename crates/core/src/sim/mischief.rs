@@ -33,6 +33,10 @@ impl Run {
             14..20 if faults.pods_fail => self.weaken_stable(),
             35..48 if faults.pods_fail => self.break_pods(),
             20..28 if faults.clock_steps => self.step_clock(),
+            28..31 if faults.people => {
+                self.world.refused_templates.push(self.rollout.hash.clone());
+                format!("the API server does not take the template of {}", self.rollout.hash)
+            }
             48..50 if faults.pods_fail => {
                 self.world.never_ready.push(self.rollout.hash.clone());
                 format!("pods of {} will not become ready", self.rollout.hash)
@@ -84,7 +88,7 @@ impl Run {
 
     fn break_spec(&mut self) -> String {
         self.rollout.spec = match &self.rollout.spec {
-            Ok(_) => Err(Problem { reason: Reason::InvalidAnalysis, message: "no such template".to_owned() }),
+            Ok(_) => Err(Problem::missing(Reason::InvalidAnalysis, "no such template")),
             Err(_) => Ok(releases::spec(&mut self.world.dice)),
         };
         format!("the spec is {}", if self.rollout.spec.is_ok() { "another one" } else { "broken" })

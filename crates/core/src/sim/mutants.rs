@@ -24,7 +24,7 @@ const MUTANTS: [Mutant; 29] = [
     ("nothing is given time to settle", "I2", missing_settle, |_| Faults::default()),
     ("a stale cache counts as absence", "a lost status", stale_is_absent, everything),
     ("endpoints of any binding count", "I1", any_slice_counts, |_| Faults { lag: true, ..Faults::default() }),
-    ("endpoints count before they are ready", "I2", unready_endpoints_count, |_| Faults {
+    ("endpoints count before they are ready", "I1", unready_endpoints_count, |_| Faults {
         lag: true,
         ..Faults::default()
     }),

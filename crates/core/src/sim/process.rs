@@ -158,6 +158,7 @@ impl Process {
             routes: self.caches.routes.iter().map(route).collect(),
             answers: self.answers.clone(),
             words: self.wants_words_of.as_ref().map(|hash| world.words_of(hash)),
+            trial: None,
             finalizer: self.caches.finalizer,
             refused: self.refused.clone(),
         }
@@ -184,6 +185,10 @@ impl Process {
             before = self.caches.status.clone();
             decided = (self.planner)(rollout, before.as_ref(), &observed);
             self.live = false;
+        }
+        if decided.wants_trial {
+            observed.trial = Some(world.trial(&rollout.hash));
+            decided = (self.planner)(rollout, before.as_ref(), &observed);
         }
         self.passes += 1;
         let mut passed = Passed { observed, before, plan: decided, first, crashed: false, wrote: Vec::new() };

@@ -11,7 +11,9 @@ use crate::traffic::Weight;
 
 pub(super) fn rollout(dice: &mut Dice) -> Rollout {
     Rollout {
+        namespace: "market".to_owned(),
         name: "shop".to_owned(),
+        created_at: None,
         generation: 1,
         deleted_at: None,
         hash: Hash::new("v0"),

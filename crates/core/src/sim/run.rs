@@ -83,7 +83,7 @@ pub(super) struct Run {
     asked: HashSet<Token>,
     epoch: u64,
     pub(super) source: Source,
-    /// What is bad is bad of stable as well.
+    /// What the source says of the canary it says of stable as well.
     pub(super) stable_fails: bool,
     calm_at: Timestamp,
     pub(super) laws: Laws,
@@ -120,6 +120,7 @@ impl Run {
         let process = Process::start(&world, planner);
         let calm_at = world.later(CALM_AFTER);
         let source = world.dice.of(&[Source::Good, Source::Good, Source::Good, Source::Bad, Source::Empty]);
+        let stable_fails = world.dice.chance(20);
         let laws = Laws::new(faults);
         let mut run = Self {
             faults,
@@ -135,7 +136,7 @@ impl Run {
             asked: HashSet::new(),
             epoch: 0,
             source,
-            stable_fails: false,
+            stable_fails,
             calm_at,
             laws,
             events: 0,
@@ -159,6 +160,7 @@ impl Run {
         let mut run = Self::new(1, Faults::default());
         run.queue.retain(|_, happening| !matches!(happening, Happening::Mischief));
         run.source = Source::Good;
+        run.stable_fails = false;
         run.rollout = rollout;
         run
     }
@@ -371,8 +373,7 @@ impl Run {
     fn answer(&mut self, question: &Question) {
         let Token { metric, .. } = &question.token;
         let of_stable = matches!(metric.scope, Scope::Preflight | Scope::Comparison);
-        let source =
-            if of_stable && self.source == Source::Bad && !self.stable_fails { Source::Good } else { self.source };
+        let source = if of_stable && !self.stable_fails { Source::Good } else { self.source };
         let outcome = match source {
             Source::Good => Outcome::Samples(vec![0.999]),
             Source::Bad => Outcome::Samples(vec![0.2]),

@@ -6,7 +6,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::names::{Hash, Side};
-use crate::observed::{Acceptance, ContainerWords, Endpoints, Look, RouteId, RouteView, ServiceView, SetView, Slice};
+use crate::observed::{
+    Acceptance, ContainerWords, Endpoints, Look, RouteId, RouteView, ServiceView, SetView, Slice, Trial,
+};
 use crate::state::State;
 use crate::traffic::Weight;
 
@@ -185,6 +187,8 @@ pub(super) struct World {
     pub(super) never_ready: Vec<Hash>,
     /// Pods of these hashes crash, since then.
     pub(super) crashing: BTreeMap<Hash, Timestamp>,
+    /// Templates that the API server does not take.
+    pub(super) refused_templates: Vec<Hash>,
     /// Kinds that cannot be written at present, and what the API server says to that.
     pub(super) refusing: BTreeMap<Kind, &'static str>,
     /// The API server does not answer.
@@ -224,6 +228,7 @@ impl World {
             skew: 0,
             never_ready: Vec::new(),
             crashing: BTreeMap::new(),
+            refused_templates: Vec::new(),
             refusing: BTreeMap::new(),
             gone: false,
             under_way: Vec::new(),
@@ -257,6 +262,17 @@ impl World {
     /// What the API server says to a write of this kind, where it does not take any.
     pub(super) fn refusal(&self, kind: Kind) -> Option<&'static str> {
         if self.gone { Some("connection refused") } else { self.refusing.get(&kind).copied() }
+    }
+
+    /// What the API server says of a template, as a dry run.
+    pub(super) fn trial(&self, hash: &Hash) -> Trial {
+        if self.gone {
+            Trial::Unknown("connection refused".to_owned())
+        } else if self.refused_templates.contains(hash) {
+            Trial::Refused("unknown field \"spec.template.spec.contianers\"".to_owned())
+        } else {
+            Trial::Accepted
+        }
     }
 
     /// Changes the size of a set.

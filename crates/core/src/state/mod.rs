@@ -45,6 +45,15 @@ pub struct State {
     /// The last command that was answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_command: Option<Acknowledged>,
+    /// Ids of commands that were answered, newest first, bounded: none acts twice.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<String>,
+    /// The template that the API server last said it would take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tried: Option<Hash>,
+    /// Since when something that the declaration names does not exist.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing_since: Option<Timestamp>,
     /// When somebody else changed the weights, within the last minute.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub foreign_edits: Vec<Timestamp>,
@@ -61,6 +70,7 @@ impl State {
         late_if(&mut self.bindings.stable.seen_since);
         late_if(&mut self.bindings.canary.seen_since);
         self.idle.values_mut().for_each(late);
+        late_if(&mut self.missing_since);
         self.foreign_edits.iter_mut().for_each(late);
         match &mut self.stage {
             Stage::Deploying | Stage::Resting => {}

@@ -76,6 +76,12 @@ pub struct Preflight {
     /// A query that the source refuses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wrong_query: Option<String>,
+    /// A person has said that what is measured of stable is no reason to wait.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub waived: bool,
+    /// The routes have not been accepted within the progress deadline.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub overdue: bool,
 }
 
 /// The share is smaller than the steps ask for.
@@ -160,11 +166,13 @@ impl Release {
         self.background_run(stable).into_iter().chain(self.step_run(stable)).collect()
     }
 
-    /// Every metric asked once about stable. Of stable, no data is no more than a warning, whatever it is declared to mean
-    /// of a canary.
+    /// Every metric asked about stable. That stable has no data is never a failure of it, whatever it means of a canary.
     pub fn preflight_run<'a>(&'a self, preflight: &'a Preflight, stable: &'a Hash) -> Run<'a> {
-        let metrics =
-            self.metrics().into_iter().map(|metric| Metric { on_no_data: OnNoData::Hold, ..metric }).collect();
+        let of_stable = |metric: Metric| match metric.on_no_data {
+            OnNoData::Succeed => metric,
+            OnNoData::Hold | OnNoData::Fail => Metric { on_no_data: OnNoData::Hold, ..metric },
+        };
+        let metrics = self.metrics().into_iter().map(of_stable).collect();
         let run = self.run(Scope::Preflight, stable, Cow::Owned(metrics), &preflight.measured);
         Run { subject: stable, ..run }
     }

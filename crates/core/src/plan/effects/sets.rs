@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::Effects;
 use crate::names::Hash;
 use crate::observed::SetView;
-use crate::plan::{Action, Pass, settle};
+use crate::plan::{Action, Pass, settle, trial};
 use crate::state::Stage;
 use crate::time::after;
 use crate::traffic::sizes;
@@ -48,7 +48,9 @@ fn grow(pass: &Pass<'_>, sets: &Sets, effects: &mut Effects) {
     for (revision, replicas) in [Some((stable, full)), canary].into_iter().flatten() {
         let (hash, number) = (revision.hash.clone(), revision.number);
         match sets.get(&hash) {
-            None if hash == pass.view.rollout.hash => effects.act(Action::CreateSet { hash, replicas, number }),
+            None if hash == pass.view.rollout.hash && may_be_made(pass) => {
+                effects.act(Action::CreateSet { hash, replicas, number });
+            }
             Some(set) if !set.deleting && set.wanted != replicas => {
                 let grows = set.wanted < replicas;
                 if grows || hash == stable.hash || split_has_settled(pass, effects) {
@@ -58,6 +60,11 @@ fn grow(pass: &Pass<'_>, sets: &Sets, effects: &mut Effects) {
             _ => {}
         }
     }
+}
+
+/// A first deployment waits for the API server's word on its template, as the preflight does for a release.
+fn may_be_made(pass: &Pass<'_>) -> bool {
+    !matches!(pass.state.stage, Stage::Deploying) || trial::is_known(pass)
 }
 
 /// True once proxies have had time to know the decided split: until then they may send what somebody else wrote.

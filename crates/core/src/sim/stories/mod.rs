@@ -14,6 +14,7 @@ use super::run::Run;
 use super::world::{Dice, Kind, World};
 use crate::analysis::tally::tests::metric;
 use crate::names::Hash;
+use crate::report::Report;
 use crate::spec::{Background, Command, ReadyWhen, Rollout, Spec, Step, Verb};
 use crate::state::{Stage, State};
 use crate::traffic::Weight;
@@ -71,6 +72,12 @@ pub(in crate::sim) fn declare(run: &mut Run, hash: &str) {
 
 pub(in crate::sim) fn command(run: &mut Run, verb: Verb, hash: &str, id: &str) {
     run.rollout.command = Some(Ok(Command { verb, hash: Hash::new(hash), id: id.to_owned() }));
+}
+
+/// The reason of a condition that is true.
+pub(in crate::sim) fn condition(report: &Report, kind: &str) -> Option<String> {
+    let found = report.conditions.iter().find(|condition| condition.kind == kind && condition.is_true)?;
+    Some(found.reason.clone())
 }
 
 /// Takes the readiness of so many pods of a set, for so long.

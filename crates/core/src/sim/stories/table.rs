@@ -210,9 +210,7 @@ fn a_broken_declaration_holds_the_steps_and_its_last_valid_analysis_can_still_ro
     let mut run = deployed(gated(vec![weight(20), Step::Pause(Some(Duration::from_mins(1))), weight(60)]));
     declare(&mut run, "v1");
     assert!(run.until(LONG, in_force(20)));
-    let problem =
-        Problem { reason: Reason::InvalidAnalysis, message: "AnalysisTemplate success-rate is gone".to_owned() };
-    run.rollout.spec = Err(problem);
+    run.rollout.spec = Err(Problem::new(Reason::InvalidAnalysis, "AnalysisTemplate success-rate is gone"));
     assert!(!run.until(LONG, in_force(60)), "nothing goes forward");
     let report = run.report();
     assert_eq!(report.phase, Phase::Invalid);

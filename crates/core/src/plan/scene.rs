@@ -1,0 +1,259 @@
+//! A cluster as a pass sees it, for tests of single rules: everything is well, and each test spoils one thing.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{Plan, plan};
+use crate::names::{Hash, Revision, Side};
+use crate::observed::{
+    Acceptance, Endpoints, Look, Observed, ParentService, RouteId, RouteView, ServiceView, SetView, Slice,
+};
+use crate::report::Condition;
+use crate::spec::{ReadyWhen, Rollout, Spec, Step};
+use crate::state::{Clock, Preflight, Release, Stage, State, Timing};
+use crate::time::after;
+use crate::traffic::{Binding, Bindings, Split, Weight};
+
+/// What a pass is given.
+#[derive(Clone)]
+pub(super) struct Scene {
+    pub rollout: Rollout,
+    pub state: Option<State>,
+    pub seen: Observed,
+}
+
+fn revision(hash: &str, number: u64) -> Revision {
+    Revision { hash: hash.into(), number, commit: None, images: Vec::new() }
+}
+
+fn bound(hash: &str, at: Timestamp) -> Binding {
+    Binding { decided: hash.into(), seen_since: Some(at), in_force: Some(hash.into()) }
+}
+
+impl Scene {
+    /// Four pods of `old` serve, and nothing is under way.
+    pub fn resting() -> Self {
+        let now = Timestamp::from_second(1_700_000_000).unwrap();
+        let id = RouteId { kind: "HTTPRoute", name: "shop".to_owned(), created_by_us: false };
+        let route = RouteView {
+            least: Weight::ZERO,
+            most: Weight::ZERO,
+            fixed: Weight::ZERO,
+            acceptance: Acceptance::Accepted,
+            problem: None,
+            differs: false,
+            warnings: Vec::new(),
+            held: false,
+        };
+        let service =
+            || Look::Seen(ServiceView { bound: Some("old".into()), created_by_us: true, ..ServiceView::default() });
+        let spec = Spec {
+            settle: Duration::from_secs(3),
+            drain: Duration::from_secs(30),
+            progress_deadline: Duration::from_mins(10),
+            revision_history: 3,
+            ready_when: ReadyWhen::Promoted,
+            steps: vec![Step::SetWeight(Weight::clamped(25)), Step::Pause(None), Step::SetWeight(Weight::clamped(50))],
+            background: None,
+        };
+        let mut scene = Self {
+            rollout: Rollout {
+                namespace: "market".to_owned(),
+                name: "shop".to_owned(),
+                created_at: Some(now),
+                generation: 1,
+                deleted_at: None,
+                hash: "old".into(),
+                commit: None,
+                images: Vec::new(),
+                replicas: 4,
+                paused: false,
+                command: None,
+                spec: Ok(spec),
+            },
+            state: Some(State {
+                stable: revision("old", 1),
+                stage: Stage::Resting,
+                split: Split { seen_since: Some(now), ..Split::at_rest(Weight::ZERO, now) },
+                bindings: Bindings { stable: bound("old", now), canary: bound("old", now) },
+                timing: Timing::default(),
+                idle: BTreeMap::new(),
+                rejected: Vec::new(),
+                attempts: 1,
+                last_command: None,
+                commands: Vec::new(),
+                tried: None,
+                missing_since: None,
+                foreign_edits: Vec::new(),
+            }),
+            seen: Observed {
+                now,
+                first_pass: false,
+                live: false,
+                sets: Look::Seen(BTreeMap::new()),
+                service: ParentService::Fits,
+                stable_service: service(),
+                canary_service: service(),
+                stable_endpoints: Endpoints::default(),
+                canary_endpoints: Endpoints::default(),
+                routes: vec![(id, Look::Seen(route))],
+                answers: Vec::new(),
+                words: None,
+                trial: None,
+                finalizer: false,
+                refused: Vec::new(),
+            },
+        };
+        scene.pods("old", 4, 4).number = 1;
+        scene.endpoints(Side::Stable, "old", 4);
+        scene.endpoints(Side::Canary, "old", 4);
+        scene
+    }
+
+    /// `new` has a quarter of the traffic and waits in a pause for a person.
+    pub fn releasing() -> Self {
+        let mut scene = Self::resting();
+        let (now, recipe) = (scene.seen.now, scene.rollout.spec.clone().unwrap());
+        let release = Release {
+            canary: revision("new", 2),
+            began_at: now,
+            recipe,
+            preflight: None,
+            step: 1,
+            step_since: now,
+            goal: Weight::clamped(25),
+            goal_since: Some(now),
+            pending_since: Some(now),
+            base_replicas: 4,
+            shrunk: None,
+            background: BTreeMap::new(),
+            measured: BTreeMap::new(),
+            paused: false,
+            asked: None,
+            skip: false,
+            clock: Clock::default(),
+            most_ready: 1,
+        };
+        scene.rollout.hash = "new".into();
+        let state = scene.state();
+        state.attempts = 2;
+        state.stage = Stage::Releasing(Box::new(release));
+        state.bindings.canary = bound("new", now);
+        state.split = Split { seen_since: Some(now), ..Split::at_rest(Weight::clamped(25), now) };
+        scene.pods("new", 1, 1).number = 2;
+        scene.service(Side::Canary).bound = Some("new".into());
+        scene.endpoints(Side::Canary, "new", 1);
+        scene.route().least = Weight::clamped(25);
+        scene.route().most = Weight::clamped(25);
+        scene.seen.finalizer = true;
+        scene
+    }
+
+    /// `new` has been declared, and nothing has moved yet.
+    pub fn preflight() -> Self {
+        let resting = Self::resting();
+        let mut scene = Self::releasing();
+        scene.seen = resting.seen;
+        let bindings = resting.state.unwrap().bindings;
+        let state = scene.state();
+        state.bindings = bindings;
+        state.split =
+            Split { seen_since: state.split.seen_since, ..Split::at_rest(Weight::ZERO, state.split.decided_at) };
+        let release = scene.release();
+        release.preflight = Some(Preflight::default());
+        (release.step, release.goal, release.goal_since, release.pending_since) = (0, Weight::ZERO, None, None);
+        scene
+    }
+
+    pub fn state(&mut self) -> &mut State {
+        self.state.as_mut().unwrap()
+    }
+
+    pub fn release(&mut self) -> &mut Release {
+        match &mut self.state().stage {
+            Stage::Releasing(release) => release,
+            other => panic!("not releasing but {other:?}"),
+        }
+    }
+
+    pub fn route(&mut self) -> &mut RouteView {
+        match self.seen.routes.first_mut() {
+            Some((_, Look::Seen(route))) => route,
+            other => panic!("no route is seen but {other:?}"),
+        }
+    }
+
+    pub fn service(&mut self, side: Side) -> &mut ServiceView {
+        let service = match side {
+            Side::Stable => &mut self.seen.stable_service,
+            Side::Canary => &mut self.seen.canary_service,
+        };
+        if let Look::Seen(service) = service { service } else { panic!("{side} is not seen") }
+    }
+
+    /// So many pods of a revision are wanted, and so many ready.
+    pub fn pods(&mut self, hash: &str, wanted: u32, ready: u32) -> &mut SetView {
+        let Look::Seen(sets) = &mut self.seen.sets else { panic!("the sets are not seen") };
+        let set = sets.entry(hash.into()).or_default();
+        *set = SetView { wanted, existing: wanted, ready, available: ready, ..set.clone() };
+        set
+    }
+
+    /// One slice behind a side's Service.
+    pub fn endpoints(&mut self, side: Side, hash: &str, ready: u32) {
+        let slices = vec![Slice { revision: Some(hash.into()), ready }];
+        match side {
+            Side::Stable => self.seen.stable_endpoints = Endpoints { slices },
+            Side::Canary => self.seen.canary_endpoints = Endpoints { slices },
+        }
+    }
+
+    /// Time passes.
+    pub fn later(&mut self, by: Duration) {
+        self.seen.now = after(self.seen.now, by);
+    }
+
+    /// One pass; what it decided is persisted.
+    pub fn pass(&mut self) -> Plan {
+        let plan = plan(&self.rollout, self.state.as_ref(), &self.seen);
+        self.state.clone_from(&plan.state);
+        plan
+    }
+}
+
+impl Plan {
+    /// A condition of the report.
+    pub(super) fn condition(&self, kind: &str) -> Option<&Condition> {
+        self.report.conditions.iter().find(|condition| condition.kind == kind)
+    }
+
+    /// Reasons of what it tells.
+    pub(super) fn told(&self) -> Vec<&'static str> {
+        self.facts.iter().map(super::Fact::reason).collect()
+    }
+}
+
+/// A hash by its text.
+impl PartialEq<&str> for Hash {
+    fn eq(&self, other: &&str) -> bool {
+        self.as_str() == *other
+    }
+}
+
+#[test]
+fn nothing_is_done_and_nothing_is_waited_for_at_rest() {
+    let plan = Scene::resting().pass();
+    assert_eq!(
+        (plan.actions, plan.next_wake, plan.report.message.as_str()),
+        (vec![], None, "revision 1 serves with 4 pods")
+    );
+}
+
+#[test]
+fn a_release_in_a_pause_waits_for_a_person_and_does_nothing() {
+    let plan = Scene::releasing().pass();
+    assert_eq!(plan.actions, []);
+    assert_eq!(plan.report.waiting.map(|waiting| waiting.reason), Some("Person"));
+}
