@@ -5,7 +5,7 @@ use leadsman_core::spec::Problem;
 use serde_json::{Value, json};
 
 use super::invalid_spec;
-use crate::routers::{RouteKind, RouteRef};
+use crate::routers::{RouteKind, RouteRef, Settle};
 
 /// Services and routes, as far as they can be read.
 pub(super) struct Traffic {
@@ -28,7 +28,8 @@ pub(super) fn read(rollout: &Rollout) -> Traffic {
     let named = |given: Option<&String>, suffix| given.cloned().unwrap_or_else(|| format!("{base}{suffix}"));
     let stable_service = named(traffic.and_then(|it| it.stable_service.as_ref()), defaults::STABLE_SUFFIX);
     let canary_service = named(traffic.and_then(|it| it.canary_service.as_ref()), defaults::CANARY_SUFFIX);
-    let routes: Vec<_> = traffic.into_iter().flat_map(|traffic| &traffic.routes).map(route).collect();
+    let routes = traffic.into_iter().flat_map(|traffic| traffic.routes.iter().map(|route| self::route(traffic, route)));
+    let routes: Vec<_> = routes.collect();
     let wrong = traffic.and_then(|traffic| {
         let names_missing = traffic.service.is_none()
             && (traffic.ports.is_none() || traffic.stable_service.is_none() || traffic.canary_service.is_none());
@@ -55,17 +56,23 @@ pub(super) fn read(rollout: &Rollout) -> Traffic {
     }
 }
 
-fn route(route: &Route) -> Option<RouteRef> {
-    match (&route.http_route, &route.grpc_route, &route.virtual_service) {
-        (Some(it), None, None) => Some(reference(RouteKind::HttpRoute, &it.name, &[], it.spec.as_ref())),
-        (None, Some(it), None) => Some(reference(RouteKind::GrpcRoute, &it.name, &[], it.spec.as_ref())),
-        (None, None, Some(it)) => Some(reference(RouteKind::VirtualService, &it.name, &it.routes, it.spec.as_ref())),
-        _ => None,
-    }
-}
-
-fn reference(kind: RouteKind, name: &str, only: &[String], spec: Option<&Value>) -> RouteRef {
-    RouteRef { kind, name: name.to_owned(), only: only.to_vec(), spec: spec.cloned() }
+fn route(traffic: &leadsman_api::Traffic, route: &Route) -> Option<RouteRef> {
+    let (kind, name, only, spec) = match (&route.http_route, &route.grpc_route, &route.virtual_service) {
+        (Some(it), None, None) => (RouteKind::HttpRoute, &it.name, &it.rules, &it.spec),
+        (None, Some(it), None) => (RouteKind::GrpcRoute, &it.name, &it.rules, &it.spec),
+        (None, None, Some(it)) => (RouteKind::VirtualService, &it.name, &it.routes, &it.spec),
+        _ => return None,
+    };
+    // One that cannot be read is told of where the strategy is read.
+    let settle = traffic.settle.parse().unwrap_or_default();
+    Some(RouteRef {
+        kind,
+        name: name.clone(),
+        only: only.clone(),
+        spec: spec.clone(),
+        acceptance: traffic.acceptance,
+        settle: Settle { weights: settle, endpoints: settle },
+    })
 }
 
 /// A port as the API server completes it.

@@ -4,7 +4,8 @@ use leadsman_api::pod_template_hash;
 use serde_json::{Map, Value};
 
 use super::DECLARED_ANNOTATION;
-use super::rule::{Rule, Written};
+use super::rule::Rule;
+use super::weights::Written;
 
 /// What stands in [`DECLARED_ANNOTATION`] of a route made from this spec.
 pub(super) fn mark(spec: &Value) -> String {
@@ -20,21 +21,37 @@ pub(super) fn write(fragment: &mut Value, weights: &[Written]) {
     }
 }
 
-/// Whether the live object differs from the fragment in more than the weights of the two Services, which stand in `rules`,
-/// the fragment's. What is not declared (the API server's defaults) does not count.
-pub(super) fn differs(fragment: &Value, object: &Value, rules: &[Rule<'_>]) -> bool {
+/// Whether the live object differs from the fragment in more than its split. The rules are those of both, in the order of the
+/// spec. What is not declared (the API server's defaults, what a webhook adds to an object) does not count.
+pub(super) fn differs(fragment: &Value, object: &Value, declared: &[Rule<'_>], live: &[Rule<'_>]) -> bool {
     let mark = |value: &Value| {
         let annotations = value.pointer("/metadata/annotations").and_then(Value::as_object);
         annotations.and_then(|annotations| annotations.get(DECLARED_ANNOTATION)).cloned()
     };
     let mut wanted = fragment.get("spec").cloned().unwrap_or_default();
-    for backend in rules.iter().flat_map(|rule| &rule.backends).filter(|backend| backend.side.is_some()) {
+    for backend in declared.iter().filter(|rule| rule.is_written()).flat_map(|rule| &rule.backends) {
         let pointer = backend.pointer.strip_prefix("/spec").unwrap_or_default();
         if let Some(backend) = wanted.pointer_mut(pointer).and_then(Value::as_object_mut) {
             backend.remove("weight");
         }
     }
-    mark(fragment) != mark(object) || !within(&wanted, object.get("spec").unwrap_or(&Value::Null))
+    let written = || declared.iter().zip(live).filter(|(rule, _)| rule.is_written());
+    mark(fragment) != mark(object)
+        || !within(&wanted, object.get("spec").unwrap_or(&Value::Null))
+        || written().any(|(declared, live)| !others_have_their_share(declared, live))
+}
+
+/// Whether the backends beside the two Services have as much of the whole as was declared, in whatever numbers.
+fn others_have_their_share(declared: &Rule<'_>, live: &Rule<'_>) -> bool {
+    let weights = |rule: &Rule<'_>| rule.others().map(|other| other.weight.map(u128::from)).collect::<Vec<_>>();
+    let (Some(wanted), Some(present)) = (declared.pair(), live.pair()) else {
+        return weights(declared) == weights(live);
+    };
+    let all: Vec<_> = weights(declared).into_iter().zip(weights(live)).collect();
+    all.into_iter().all(|weights| match weights {
+        (Some(declared), Some(live)) => live.checked_mul(wanted) == declared.checked_mul(present),
+        (declared, live) => declared == live,
+    })
 }
 
 /// Whether everything in `wanted` is in `live`. Lists count as a whole: their order and length mean something.

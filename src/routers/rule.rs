@@ -1,21 +1,26 @@
-//! One rule of a route, whatever its kind: which backends it names, what share it gives to the canary, and the
-//! operations that change that share.
+//! One rule of a route, whatever its kind: which backends it names, what share it gives to the canary, and what is wrong
+//! with it.
 
 use leadsman_core::names::Side;
 use leadsman_core::traffic::Weight;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Backends;
 
-/// A rule that names backends.
+/// A rule of a route.
 #[derive(Debug)]
 pub(super) struct Rule<'a> {
-    /// Where it stands, for people: `spec.rules[2]`.
+    /// Where it stands, for people: `spec.rules[2] (primary)`.
     pub at: String,
+    /// True for a rule whose weights follow the Rollout: one that it lists, or, where it lists none, one that names both
+    /// Services. All others are left as they are.
+    pub is_split: bool,
     /// Its backends, in their order.
     pub backends: Vec<Backend<'a>>,
     /// True where a single backend gets all traffic, whatever its weight (VirtualService).
     pub single_gets_all: bool,
+    /// True where `sessionPersistence` keeps a client on the backend that it met first, whatever the weights say later.
+    pub keeps_sessions: bool,
 }
 
 /// A backend of a rule.
@@ -42,12 +47,14 @@ pub(super) struct Share {
     pub most: Weight,
 }
 
-/// A weight to be written: JSON pointer to the backend, and the number.
-pub(super) type Written = (String, u64);
-
 impl Rule<'_> {
-    fn of(&self, side: Side) -> impl Iterator<Item = &Backend<'_>> {
+    pub fn of(&self, side: Side) -> impl Iterator<Item = &Backend<'_>> {
         self.backends.iter().filter(move |backend| backend.side == Some(side))
+    }
+
+    /// The backends that are neither Service.
+    pub fn others(&self) -> impl Iterator<Item = &Backend<'_>> {
+        self.backends.iter().filter(|backend| backend.side.is_none())
     }
 
     pub fn names_canary(&self) -> bool {
@@ -58,103 +65,104 @@ impl Rule<'_> {
         self.names_canary() && self.of(Side::Stable).next().is_some()
     }
 
-    /// Names each Service once, and nothing else.
-    fn is_plain(&self) -> bool {
-        self.names_both() && self.backends.len() == 2
+    /// True where its weights are written: it is split, and can be.
+    pub fn is_written(&self) -> bool {
+        self.is_split && self.names_both()
     }
 
-    fn sum(&self, side: Option<Side>) -> Option<u128> {
-        let counted = self.backends.iter().filter(|backend| side.is_none() || backend.side == side);
-        counted.map(|backend| backend.weight.map(u128::from)).sum()
+    pub fn names_each_once(&self) -> bool {
+        [Side::Stable, Side::Canary].into_iter().all(|side| self.of(side).count() == 1)
     }
 
-    /// The canary's share. Where weights mean nothing (none above 0, or not a number) it is anything from 0 to 100%.
+    /// The weights of a side's backends together; `None` where one of them is no weight.
+    pub fn sum_of(&self, side: Side) -> Option<u128> {
+        self.of(side).map(|backend| backend.weight.map(u128::from)).sum()
+    }
+
+    /// The weights of both Services together.
+    pub fn pair(&self) -> Option<u128> {
+        Some(self.sum_of(Side::Stable)? + self.sum_of(Side::Canary)?)
+    }
+
+    /// The weights of all backends together.
+    pub fn sum(&self) -> Option<u128> {
+        self.backends.iter().map(|backend| backend.weight.map(u128::from)).sum()
+    }
+
+    /// The canary's share of what both Services get. Where weights mean nothing (none above 0, or not a number) it is
+    /// anything from 0 to 100%; where a third backend gets everything it is nothing.
     pub fn share(&self) -> Share {
-        if self.single_gets_all && self.backends.len() == 1 && self.names_canary() {
-            return Share { least: Weight::FULL, most: Weight::FULL };
-        }
         let unknown = Share { least: Weight::ZERO, most: Weight::FULL };
-        let (Some(canary), Some(sum)) = (self.sum(Some(Side::Canary)), self.sum(None)) else { return unknown };
-        if sum == 0 {
-            return unknown;
+        match (self.sum_of(Side::Canary), self.pair(), self.sum()) {
+            (Some(canary), Some(pair), Some(_)) if pair > 0 => Share::of(canary, pair),
+            (Some(_), Some(_), Some(sum)) if sum > 0 => Share { least: Weight::ZERO, most: Weight::ZERO },
+            _ => unknown,
         }
-        let percent = |value: u128| Weight::clamped(u32::try_from(value).unwrap_or(100));
-        Share { least: percent(canary * 100 / sum), most: percent((canary * 100).div_ceil(sum)) }
     }
 
-    /// What is wrong with this rule, and what to do about it. `named` rules were asked for by name.
-    pub fn wrong(&self, backends: &Backends<'_>, named: bool) -> Option<String> {
+    /// The most that this rule gives to `canaryService` of everything that passes it.
+    pub fn most_of_all(&self) -> Weight {
+        match (self.sum_of(Side::Canary), self.sum()) {
+            _ if !self.names_canary() => Weight::ZERO,
+            _ if self.single_gets_all && self.backends.len() == 1 => Weight::FULL,
+            (Some(canary), Some(sum)) if sum > 0 => Share::of(canary, sum).most,
+            (Some(_), Some(_)) if !self.single_gets_all => Weight::ZERO,
+            _ => Weight::FULL,
+        }
+    }
+
+    /// What is wrong with this rule, if it is split, and what to do about it.
+    pub fn wrong(&self, backends: &Backends<'_>) -> Option<String> {
+        if !self.is_split {
+            return None;
+        }
         let Backends { stable, canary, .. } = backends;
         let at = &self.at;
-        if !self.names_canary() {
-            return named
-                .then(|| format!("{at} does not name {stable} and {canary}: name both, or take it off the list"));
-        }
         if !self.names_both() {
-            return Some(format!(
-                "{at} names {canary} without {stable}: add {stable} to it, or remove {canary} from it"
-            ));
-        }
-        if let Some(third) = self.backends.iter().find(|backend| backend.side.is_none()) {
-            let third = third.name;
-            return Some(format!("{at} names {third} beside {stable} and {canary}: move {third} to a rule of its own"));
+            return Some(format!("{at} does not name {stable} and {canary}: name both, or take it off the list"));
         }
         for side in [Side::Stable, Side::Canary] {
             if self.of(side).count() > 1 {
                 return Some(format!("{at} names {} more than once: name it once", backends.name(side)));
             }
         }
-        match self.sum(None) {
-            None => Some(format!("{at} has a weight that is not a whole number: write one, such as 100 and 0")),
-            Some(0) => Some(format!("{at} has no weight above 0, so it answers nothing: give {stable} the weight 100")),
-            Some(_) => None,
+        if self.keeps_sessions {
+            return Some(format!(
+                "take sessionPersistence off {at}: sessions would stay on a canary that was rolled back"
+            ));
         }
+        match (self.sum(), self.pair()) {
+            (None, _) | (_, None) => {
+                Some(format!("{at} has a weight that is not a whole number: write one, such as 100 and 0"))
+            }
+            (Some(0), _) => {
+                Some(format!("{at} has no weight above 0, so it answers nothing: give {stable} the weight 100"))
+            }
+            (_, Some(0)) => Some(format!("{at} gives {stable} and {canary} nothing: give {stable} a weight")),
+            _ if !super::weights::can_be_exact(self) => {
+                Some(format!("{at} has weights too large to be split exactly: write smaller ones with the same shares"))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Share {
+    /// `sum` is not 0.
+    fn of(part: u128, sum: u128) -> Self {
+        let percent = |value: u128| Weight::clamped(u32::try_from(value).unwrap_or(100));
+        Self { least: percent(part * 100 / sum), most: percent((part * 100).div_ceil(sum)) }
     }
 
-    /// The weights that give the canary this share of what the two Services get together; nothing where the rule does
-    /// not name both.
-    pub fn weights(&self, weight: Weight) -> Vec<Written> {
-        if !self.names_both() {
-            return Vec::new();
-        }
-        // A third backend keeps its share: the two divide between them what they have.
-        let pair = match (self.sum(Some(Side::Stable)), self.sum(Some(Side::Canary))) {
-            (Some(stable), Some(canary)) if self.backends.iter().any(|backend| backend.side.is_none()) => {
-                u64::try_from(stable + canary).unwrap_or(0)
-            }
-            _ => 0,
-        };
-        let pair = if pair == 0 { 100 } else { pair };
-        let canary = u64::try_from(u128::from(pair) * u128::from(weight.percent()) / 100).unwrap_or(0);
-        let mut left = [(Side::Stable, pair - canary.min(pair)), (Side::Canary, canary)];
-        let mut written = Vec::new();
-        for backend in &self.backends {
-            // A Service that is named again gets nothing there.
-            if let Some((_, amount)) = left.iter_mut().find(|(side, _)| backend.side == Some(*side)) {
-                written.push((backend.pointer.clone(), std::mem::take(amount)));
-            }
-        }
-        written
+    /// Exactly this share.
+    pub fn exactly(weight: Weight) -> Self {
+        Self { least: weight, most: weight }
     }
+}
 
-    /// The operations of a JSON patch that write [`Self::weights`]; none where the rule has that share.
-    pub fn operations(&self, weight: Weight) -> Vec<Value> {
-        let weights = self.weights(weight);
-        let has = |(pointer, amount): &Written| {
-            self.backends.iter().any(|backend| backend.pointer == *pointer && backend.weight == Some(*amount))
-        };
-        let share = Share { least: weight, most: weight };
-        if weights.iter().all(has) || (self.is_plain() && self.share() == share) {
-            return Vec::new();
-        }
-        let named = self.backends.iter().filter(|backend| backend.side.is_some());
-        let tests = named.map(|backend| json!({"op": "test", "path": backend.name_pointer, "value": backend.name}));
-        // "add" replaces a member that exists.
-        let writes = weights
-            .iter()
-            .map(|(pointer, amount)| json!({"op": "add", "path": format!("{pointer}/weight"), "value": amount}));
-        tests.chain(writes).collect()
-    }
+/// Whether a rule, as it stands in a route, has one of these names.
+pub(super) fn is_named(rule: &Value, names: &[String]) -> bool {
+    rule.get("name").and_then(Value::as_str).is_some_and(|name| names.iter().any(|wanted| wanted == name))
 }
 
 /// A weight as it stands in a route: `absent` where none is given, `None` for what is no weight.

@@ -82,6 +82,12 @@ pub struct Traffic {
     #[schemars(length(min = 1, max = 16))]
     pub routes: Vec<Route>,
 
+    /// Whose acceptance of a route is waited for after each write to it. Any: of its parents that report on it, one must have
+    /// accepted it; one that lags behind is waited for a while, one that refuses it is a warning. All: every parent must
+    /// have. Ignore: nobody's, for implementations whose status cannot be relied on.
+    #[serde(default)]
+    pub acceptance: AcceptancePolicy,
+
     /// How long a written split or binding is given to reach the proxies before it counts as in force.
     #[serde(default = "default_settle")]
     pub settle: Duration,
@@ -89,6 +95,18 @@ pub struct Traffic {
     /// How long pods without traffic are kept before they are scaled down, for requests that are still open.
     #[serde(default = "default_drain")]
     pub drain: Duration,
+}
+
+/// Whose acceptance of a route is waited for.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AcceptancePolicy {
+    /// Every parent's.
+    All,
+    /// That of one of the parents that report on it.
+    #[default]
+    Any,
+    /// Nobody's.
+    Ignore,
 }
 
 /// A port of stableService and canaryService, as in a Service.
@@ -157,6 +175,16 @@ pub struct RouteReference {
     #[schemars(length(max = MAX_OBJECT_NAME), regex(pattern = OBJECT_NAME))]
     pub name: String,
 
+    /// Names of the rules in it that are split, by their field name. Left out: all that name both Services. Other rules are
+    /// left as they are, also those that give canaryService a share of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 16),
+        inner(length(min = 1, max = MAX_OBJECT_NAME), regex(pattern = OBJECT_NAME)),
+        extend("x-kubernetes-list-type" = "set")
+    )]
+    pub rules: Vec<String>,
+
     /// Left out: the route is yours, in Git; it must name both Services as backends, and only their weights are written.
     /// Given: Leadsman creates the route with this spec and owns it. Best where a tool such as Argo CD puts routes back
     /// to what Git says.
@@ -173,7 +201,8 @@ pub struct VirtualServiceReference {
     #[schemars(length(max = MAX_OBJECT_NAME), regex(pattern = OBJECT_NAME))]
     pub name: String,
 
-    /// Names of the http routes in it that are split. Left out: all that name both Services.
+    /// Names of the http routes in it that are split. Left out: all that name both Services. Other routes are left as they
+    /// are, also those that give canaryService a share of their own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(min = 1, max = 253)), extend("x-kubernetes-list-type" = "set"))]
     pub routes: Vec<String>,

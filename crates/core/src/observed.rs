@@ -189,16 +189,17 @@ impl std::fmt::Display for RouteId {
 /// A route as it stands in the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteView {
-    /// The least share that any of its split rules gives to `canaryService`.
+    /// The least share that any of its split rules gives to `canaryService`, of what the rule gives to both Services: what a
+    /// third backend has does not count.
     pub least: Weight,
     /// The largest such share.
     pub most: Weight,
     /// The largest share that a rule gives to `canaryService` which is left as it is: one that names it alone, or one that
     /// the Rollout does not list. It gets stable at rest, and the canary for as long as `canaryService` is bound to it.
     pub fixed: Weight,
-    /// Whether the implementation took it over.
+    /// Whether those that implement it took it over, as far as the Rollout wants to know (`traffic.acceptance`).
     pub acceptance: Acceptance,
-    /// Why its weights cannot be kept: a rule that names one of the Services only, or a third backend.
+    /// Why its weights cannot be kept, or would not be heeded, and what to do.
     pub problem: Option<Problem>,
     /// True when a route that we create differs from the declared spec in more than weights.
     pub differs: bool,
@@ -221,9 +222,10 @@ impl RouteView {
 pub enum Acceptance {
     /// The implementation says that it took this generation, or it never says anything (VirtualService).
     Accepted,
-    /// Nothing said yet about this generation.
-    Pending,
-    /// Accepted by one parent, while another that reports generation by generation has not come to this one: which.
+    /// Nobody has accepted this generation yet: who is waited for, in words that follow "accepted by".
+    Pending(String),
+    /// Accepted by one parent, while another that reports generation by generation has not come to this one: which, in words
+    /// that follow "accepted by".
     Behind(String),
     /// Refused, with the implementation's words.
     Refused(String),

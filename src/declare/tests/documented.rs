@@ -31,5 +31,6 @@ fn the_rollout_in_the_readme_is_sound_and_fits_its_route() {
     let seen = view(&declared.routes[0], &route, &backends);
     assert_eq!(seen.problem, None);
     assert!(seen.is_at(Weight::ZERO), "at rest");
-    assert_eq!(seen.acceptance, Acceptance::Pending, "nobody has looked at it yet");
+    let Acceptance::Pending(who) = seen.acceptance else { panic!("nobody has looked at it yet") };
+    assert_eq!(who, "Gateway gateways/public, which has said nothing of it");
 }

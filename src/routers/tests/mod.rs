@@ -1,18 +1,38 @@
 //! Tests of views and patches, over all kinds of route.
 
 mod acceptance;
+mod held;
+mod linkerd;
 mod owned;
+mod pace;
 mod properties;
+mod rules;
+mod shapes;
 mod split;
 
+use std::time::Duration;
+
+use leadsman_api::AcceptancePolicy;
 use serde_json::{Value, json};
 
-use super::{Backends, RouteKind, RouteRef};
+use super::{Backends, RouteKind, RouteRef, Settle};
 
 const BACKENDS: Backends<'_> = Backends { stable: "podinfo-stable", canary: "podinfo-canary", namespace: "shop" };
 
 fn route(kind: RouteKind) -> RouteRef {
-    RouteRef { kind, name: "podinfo".to_owned(), only: Vec::new(), spec: None }
+    RouteRef {
+        kind,
+        name: "podinfo".to_owned(),
+        only: Vec::new(),
+        spec: None,
+        acceptance: AcceptancePolicy::Any,
+        settle: Settle { weights: Duration::from_secs(3), endpoints: Duration::from_secs(3) },
+    }
+}
+
+/// The same with only these rules split.
+fn only(kind: RouteKind, names: &[&str]) -> RouteRef {
+    RouteRef { only: names.iter().map(|name| (*name).to_owned()).collect(), ..route(kind) }
 }
 
 /// An HTTPRoute as the API server gives it, accepted by Istio, with these rules.

@@ -5,11 +5,11 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::super::{RouteKind, RouteRef, declared, patch, view};
+use super::super::{RouteKind, RouteRef, declared, linkerd, ownership, patch, view};
 use super::{BACKENDS, patched};
 
 /// Texts that the code looks for.
-const TEXTS: [&str; 10] = [
+const TEXTS: [&str; 12] = [
     "podinfo-stable",
     "podinfo-canary",
     "podinfo-canary.shop",
@@ -18,11 +18,13 @@ const TEXTS: [&str; 10] = [
     "True",
     "False",
     "Accepted",
+    "linkerd.io/policy-controller",
+    "leadsman",
     "shop",
     "ä.",
 ];
 /// Keys that it looks for.
-const KEYS: [&str; 21] = [
+const KEYS: [&str; 31] = [
     "metadata",
     "spec",
     "status",
@@ -43,6 +45,16 @@ const KEYS: [&str; 21] = [
     "generation",
     "resourceVersion",
     "port",
+    "filters",
+    "requestMirror",
+    "backendRef",
+    "mirrors",
+    "annotations",
+    "controllerName",
+    "observedGeneration",
+    "managedFields",
+    "retry.linkerd.io/http",
+    "gateways",
     "a/b~c",
 ];
 
@@ -104,7 +116,43 @@ fn without_weights(object: &Value) -> Value {
 }
 
 fn route(kind: RouteKind, spec: Option<Value>) -> RouteRef {
-    RouteRef { kind, name: "podinfo".to_owned(), only: Vec::new(), spec }
+    RouteRef { spec, ..super::route(kind) }
+}
+
+/// A rule with third backends, in whatever order, and the weights that stand in it: of stable, the canary and the others.
+fn with_others() -> impl Strategy<Value = (RouteKind, Value)> {
+    let weights = || prop_oneof![4 => 1..=200_u64, 2 => Just(0), 1 => 1..=5_000_u64];
+    let kinds = prop::sample::select(RouteKind::ALL.to_vec());
+    (kinds, weights(), weights(), vec(weights(), 1..4), any::<prop::sample::Index>()).prop_map(
+        |(kind, stable, canary, others, first)| {
+            let of = |(name, weight): (&str, u64)| match kind {
+                RouteKind::VirtualService => super::destination(name, weight),
+                RouteKind::HttpRoute | RouteKind::GrpcRoute => super::reference(name, weight),
+            };
+            let pair = [("podinfo-stable", stable), ("podinfo-canary", canary)];
+            let mut backends: Vec<_> =
+                pair.into_iter().chain(others.into_iter().map(|weight| ("other", weight))).map(of).collect();
+            let turn = first.index(backends.len());
+            backends.rotate_left(turn);
+            let object = match kind {
+                RouteKind::VirtualService => super::virtual_service(&json!([{"route": backends}])),
+                RouteKind::HttpRoute | RouteKind::GrpcRoute => super::http_route(&json!([{"backendRefs": backends}])),
+            };
+            (kind, object)
+        },
+    )
+}
+
+/// The weights of a route's first rule by name: stable, canary, the others in their order.
+fn weights_of(object: &Value) -> (u128, u128, Vec<u128>) {
+    let backends = object.pointer("/spec/rules/0/backendRefs").or(object.pointer("/spec/http/0/route")).unwrap();
+    let named = |wanted: &str| {
+        let name =
+            |it: &Value| it.get("name").or(it.pointer("/destination/host")).unwrap().as_str().unwrap().to_owned();
+        let those = backends.as_array().unwrap().iter().filter(|it| name(it) == wanted);
+        those.map(|it| u128::from(it["weight"].as_u64().unwrap())).collect::<Vec<_>>()
+    };
+    (named("podinfo-stable")[0], named("podinfo-canary")[0], named("other"))
 }
 
 proptest! {
@@ -116,6 +164,9 @@ proptest! {
             for only in [vec![], vec!["a".to_owned()]] {
                 reference.only = only;
                 let _ = view(&reference, &object, &BACKENDS);
+                let _ = (ownership::is_held(&object), ownership::release(&object));
+                let _ = linkerd::conflict(kind, &object, "shop", [(RouteKind::HttpRoute, &spec), (RouteKind::GrpcRoute, &object)]);
+                let _ = linkerd::overridden(&object, "shop", std::slice::from_ref(&spec));
                 let _ = declared(&reference, &BACKENDS, weight);
                 if let Ok(patch) = patch(&reference, &object, &BACKENDS, weight) {
                     patched(&object, patch);
@@ -152,8 +203,58 @@ proptest! {
         if let Ok(back) = patch(&reference, &object, &BACKENDS, Weight::ZERO) {
             let after = patched(&object, back);
             for rule in reference.rules(&after, &BACKENDS).iter().filter(|rule| rule.names_both()) {
-                let third_is_odd = rule.backends.iter().any(|backend| backend.weight.is_none());
+                // Where a third backend's weight is nothing that can be read, nobody knows the share.
+                let third_is_odd = rule.others().any(|other| other.weight.is_none());
                 prop_assert!(third_is_odd || rule.share().most == Weight::ZERO);
+            }
+        }
+    }
+
+    #[test]
+    fn third_backends_keep_their_share_exactly_and_the_pair_is_split_exactly(
+        (kind, object) in with_others(),
+        steps in vec(0..=100_u8, 1..6),
+    ) {
+        let reference = route(kind, None);
+        let (stable, canary, others) = weights_of(&object);
+        let sum = stable + canary + others.iter().sum::<u128>();
+        let sound = view(&reference, &object, &BACKENDS).problem.is_none();
+        prop_assert_eq!(sound, stable + canary > 0);
+        let mut now = object;
+        for weight in steps {
+            let weight = Weight::try_from(weight).unwrap();
+            now = patched(&now, patch(&reference, &now, &BACKENDS, weight).unwrap());
+            let (new_stable, new_canary, new_others) = weights_of(&now);
+            let new_sum = new_stable + new_canary + new_others.iter().sum::<u128>();
+            // Shares as fractions: a/b == c/d where a*d == c*b.
+            for (old, new) in others.iter().zip(&new_others) {
+                prop_assert_eq!(old * new_sum, new * sum, "{} of {} became {} of {}", old, sum, new, new_sum);
+            }
+            if sound {
+                prop_assert_eq!(new_canary * 100, u128::from(weight.percent()) * (new_stable + new_canary));
+                prop_assert!([new_stable, new_canary].iter().chain(&new_others).all(|weight| *weight <= 1_000_000));
+                prop_assert!(view(&reference, &now, &BACKENDS).is_at(weight));
+            }
+        }
+    }
+
+    #[test]
+    fn a_declared_route_with_third_backends_differs_only_where_one_has_another_share(
+        (kind, object) in with_others(),
+        weight in 0..=100_u8,
+        other in 0..4_usize,
+    ) {
+        let weight = Weight::try_from(weight).unwrap();
+        let reference = route(kind, Some(object["spec"].clone()));
+        if let Ok(fragment) = declared(&reference, &BACKENDS, weight) {
+            prop_assert!(!view(&reference, &fragment, &BACKENDS).differs);
+            let mut changed = fragment.clone();
+            let list = if kind == RouteKind::VirtualService { "/spec/http/0/route" } else { "/spec/rules/0/backendRefs" };
+            let backends = changed.pointer_mut(list).unwrap().as_array_mut().unwrap();
+            let mut others = backends.iter_mut().filter(|it| it.to_string().contains("other"));
+            if let Some(other) = others.nth(other) {
+                other["weight"] = json!(other["weight"].as_u64().unwrap() + 1);
+                prop_assert!(view(&reference, &changed, &BACKENDS).differs);
             }
         }
     }

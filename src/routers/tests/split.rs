@@ -5,7 +5,7 @@ use leadsman_core::traffic::Weight;
 use serde_json::{Value, json};
 
 use super::super::{RouteKind, patch, view};
-use super::{BACKENDS, destination, http_route, patched, reference, route, split, virtual_service};
+use super::{BACKENDS, destination, http_route, only, patched, reference, route, split, virtual_service};
 
 fn shares(object: &Value) -> (u32, u32) {
     let kind = if object["kind"] == "VirtualService" { RouteKind::VirtualService } else { RouteKind::HttpRoute };
@@ -56,14 +56,7 @@ fn a_weight_that_is_left_out_counts_as_the_api_says() {
 fn rules_whose_weights_cannot_be_kept_are_named_with_what_to_do() {
     let canary = || reference("podinfo-canary", 10);
     let stable = || reference("podinfo-stable", 90);
-    let elsewhere = json!({"name": "podinfo-stable", "namespace": "other", "port": 80, "weight": 90});
-    let import =
-        json!({"group": "multicluster.x-k8s.io", "kind": "ServiceImport", "name": "podinfo-stable", "weight": 90});
     for (backends, share, words) in [
-        (json!([canary()]), (100, 100), "names podinfo-canary without podinfo-stable: add podinfo-stable to it"),
-        (json!([stable(), canary(), reference("third", 100)]), (5, 5), "names third beside podinfo-stable"),
-        (json!([elsewhere, canary()]), (10, 10), "names podinfo-canary without podinfo-stable"),
-        (json!([import, canary()]), (10, 10), "names podinfo-canary without podinfo-stable"),
         (json!([stable(), canary(), canary()]), (18, 19), "names podinfo-canary more than once"),
         (json!([reference("podinfo-stable", 0), reference("podinfo-canary", 0)]), (0, 100), "has no weight above 0"),
         (json!([stable(), reference("podinfo-canary", "10")]), (0, 100), "has a weight that is not a whole number"),
@@ -75,6 +68,18 @@ fn rules_whose_weights_cannot_be_kept_are_named_with_what_to_do() {
         assert!(problem.message.starts_with("HTTPRoute podinfo: spec.rules[1] "), "{}", problem.message);
         assert!(problem.message.contains(words), "{}", problem.message);
         assert_eq!(shares(&object), share, "{words}");
+    }
+}
+
+#[test]
+fn what_has_the_name_of_a_service_and_is_none_of_ours_is_not_split() {
+    let elsewhere = json!({"name": "podinfo-stable", "namespace": "other", "port": 80, "weight": 90});
+    let import =
+        json!({"group": "multicluster.x-k8s.io", "kind": "ServiceImport", "name": "podinfo-stable", "weight": 90});
+    for other in [elsewhere, import] {
+        let object = http_route(&json!([{"backendRefs": [other, reference("podinfo-canary", 10)]}, split(80, 20)]));
+        let seen = view(&route(RouteKind::HttpRoute), &object, &BACKENDS);
+        assert_eq!((seen.problem, seen.most.percent(), seen.fixed.percent()), (None, 20, 10), "{other}");
     }
 }
 
@@ -155,13 +160,9 @@ fn of_a_virtual_service_only_the_named_routes_are_split_when_some_are_named() {
     let testers = json!({"name": "testers", "route": [destination("podinfo-canary", 100)]});
     let object =
         virtual_service(&json!([testers, {"name": "primary", "route": both()}, {"name": "rest", "route": both()}]));
-    let mut reference = route(RouteKind::VirtualService);
-    let problem = view(&reference, &object, &BACKENDS).problem.unwrap();
-    assert!(problem.message.contains("spec.http[0] (testers) names podinfo-canary without"), "{}", problem.message);
-
-    reference.only = vec!["primary".to_owned()];
+    let mut reference = only(RouteKind::VirtualService, &["primary"]);
     let seen = view(&reference, &object, &BACKENDS);
-    assert_eq!((seen.problem.as_ref(), seen.most), (None, Weight::ZERO));
+    assert_eq!((seen.problem.as_ref(), seen.most, seen.fixed), (None, Weight::ZERO, Weight::FULL));
     let after = patched(&object, patch(&reference, &object, &BACKENDS, Weight::clamped(5)).unwrap());
     assert_eq!(after["spec"]["http"][1]["route"][1]["weight"], 5);
     assert_eq!(after["spec"]["http"][2], object["spec"]["http"][2]);

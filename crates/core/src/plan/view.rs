@@ -87,8 +87,7 @@ impl<'a> View<'a> {
             Look::Seen(view) => match &view.acceptance {
                 Acceptance::Refused(words) => Some(format!("{id}, which is refused: {words}")),
                 _ if !view.is_at(weight) => Some(format!("{id} to be set to {weight}")),
-                Acceptance::Pending => Some(format!("{id} to be accepted")),
-                Acceptance::Behind(parent) => Some(format!("{id} to be accepted by {parent}")),
+                Acceptance::Pending(who) | Acceptance::Behind(who) => Some(format!("{id} to be accepted by {who}")),
                 Acceptance::Accepted => None,
             },
         });

@@ -145,7 +145,8 @@ impl Route {
         if !self.exists {
             return Look::Missing;
         }
-        let acceptance = if self.accepted == self.generation { Acceptance::Accepted } else { Acceptance::Pending };
+        let pending = || Acceptance::Pending("the mesh".to_owned());
+        let acceptance = if self.accepted == self.generation { Acceptance::Accepted } else { pending() };
         let (least, most) = (self.weight, self.weight);
         Look::Seen(RouteView {
             least,
