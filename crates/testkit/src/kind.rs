@@ -58,6 +58,8 @@ kinds! {
         namespaced true, status true, generation true;
     VIRTUAL_SERVICE = "networking.istio.io"/"v1" "VirtualService" "virtualservices",
         namespaced true, status true, generation true;
+    SERVICE_PROFILE = "linkerd.io"/"v1alpha2" "ServiceProfile" "serviceprofiles",
+        namespaced true, status false, generation true;
     LEASE = "coordination.k8s.io"/"v1" "Lease" "leases", namespaced true, status false, generation false;
     EVENT = "events.k8s.io"/"v1" "Event" "events", namespaced true, status false, generation false;
 }

@@ -4,12 +4,15 @@
 //! not any more, and is refused where another manager owns a field with another value, unless it is forced. Other writes
 //! take over the fields that they change. Maps are granular and lists atomic, but for those that [`keys`] names.
 //!
-//! Simpler than the real thing: ownership is not shown as `managedFields`, and a kind's schema is known only as far as
-//! the operator's fragments go.
+//! It is shown as `metadata.managedFields`, and a write may take entries out of that list; an empty list is taken for a
+//! mistake, and one empty entry gives up all of them.
+//!
+//! Simpler than the real thing: entries have no time, those of subresources are not kept, what is left of an entry cannot be
+//! changed, and a kind's schema is known only as far as the operator's fragments go.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// A place in an object. Elements of keyed lists are named by their keys.
 type Path = Vec<String>;
@@ -81,6 +84,36 @@ fn leaves_of(value: &Value) -> BTreeMap<Path, Value> {
 }
 
 impl Ownership {
+    /// As `metadata.managedFields`.
+    pub fn managed_fields(&self) -> Value {
+        let of = |operation: &'static str, by_manager: &BTreeMap<String, BTreeSet<Path>>| {
+            let owning = by_manager.iter().filter(|(_, owned)| !owned.is_empty());
+            let entry = |(manager, owned)| {
+                json!({
+                    "manager": manager, "operation": operation, "fieldsType": "FieldsV1", "fieldsV1": fields(owned),
+                })
+            };
+            owning.map(entry).collect::<Vec<_>>()
+        };
+        [of("Apply", &self.applied), of("Update", &self.updated)].concat().into()
+    }
+
+    /// A write came with this `metadata.managedFields`: whoever has no entry there owns nothing any more.
+    pub fn edited(&mut self, managed_fields: Option<&Value>) {
+        let Some(entries) = managed_fields.and_then(Value::as_array).filter(|entries| !entries.is_empty()) else {
+            return;
+        };
+        let is_kept = |operation: &str, manager: &str| {
+            let text = |entry: &Value, field: &str| entry.get(field).and_then(Value::as_str).map(str::to_owned);
+            entries.iter().any(|entry| {
+                text(entry, "operation").as_deref() == Some(operation)
+                    && text(entry, "manager").as_deref() == Some(manager)
+            })
+        };
+        self.applied.retain(|manager, _| is_kept("Apply", manager));
+        self.updated.retain(|manager, _| is_kept("Update", manager));
+    }
+
     /// A write that is no apply made `after` of `before`: what it changed is its manager's now.
     pub fn updated(&mut self, manager: &str, before: &Value, after: &Value) {
         let (before, after) = (leaves_of(before), leaves_of(after));
@@ -137,6 +170,20 @@ impl Ownership {
     fn others(&self, manager: &str) -> impl Iterator<Item = (&String, &BTreeSet<Path>)> {
         self.applied.iter().filter(move |(other, _)| *other != manager).chain(&self.updated)
     }
+}
+
+/// Places as `fieldsV1`.
+fn fields(owned: &BTreeSet<Path>) -> Value {
+    let mut all = Value::Object(Map::new());
+    for path in owned {
+        let mut at = &mut all;
+        for part in path {
+            let name = if part.starts_with('[') { format!("k:{part}") } else { format!("f:{part}") };
+            let Some(members) = at.as_object_mut() else { break };
+            at = members.entry(name).or_insert_with(|| Value::Object(Map::new()));
+        }
+    }
+    all
 }
 
 /// Sets what a fragment holds.
@@ -257,6 +304,28 @@ mod tests {
         let one = json!({"spec": {"ports": [port(81)], "rules": [3]}});
         applied(&mut ownership, &mut object, "us", &one).unwrap();
         assert_eq!(object, one);
+    }
+
+    #[test]
+    fn who_is_taken_off_the_list_of_managers_owns_nothing_any_more() {
+        let (mut ownership, mut object) = (Ownership::default(), json!({}));
+        let rules = |rules: Value| json!({"spec": {"parents": [1], "rules": rules}});
+        applied(&mut ownership, &mut object, "git", &rules(json!([1]))).unwrap();
+        let before = object.clone();
+        object["spec"]["rules"] = json!([2]);
+        ownership.updated("us", &before, &object);
+        let entry = |manager: &str, operation: &str, fields: Value| json!({"manager": manager, "operation": operation, "fieldsType": "FieldsV1", "fieldsV1": fields});
+        let git = entry("git", "Apply", json!({"f:spec": {"f:parents": {}}}));
+        let us = entry("us", "Update", json!({"f:spec": {"f:rules": {}}}));
+        assert_eq!(ownership.managed_fields(), json!([git, us]));
+        for ignored in [None, Some(json!([]))] {
+            ownership.edited(ignored.as_ref());
+            assert!(applied(&mut ownership.clone(), &mut object, "git", &rules(json!([3]))).is_err());
+        }
+        ownership.edited(Some(&json!([git])));
+        applied(&mut ownership, &mut object, "git", &rules(json!([3]))).unwrap();
+        ownership.edited(Some(&json!([{}])));
+        assert_eq!(ownership.managed_fields(), json!([]));
     }
 
     #[test]

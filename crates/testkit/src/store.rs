@@ -16,6 +16,8 @@ use crate::refusal::{Answer, Refusal};
 /// What the first day of every test is.
 pub const BEGINNING: Timestamp = Timestamp::constant(1_767_225_600, 0);
 
+const MANAGED_FIELDS: &str = "/metadata/managedFields";
+
 /// One change, in the order of resourceVersions.
 #[derive(Clone, Debug)]
 pub struct Change {
@@ -122,6 +124,7 @@ impl Store {
     fn put(&mut self, writer: Writer<'_>, name: &Name, mut object: Value, ownership: Ownership) -> Value {
         self.version += 1;
         set(&mut object, "/metadata/resourceVersion", json!(self.version.to_string()));
+        set(&mut object, MANAGED_FIELDS, ownership.managed_fields());
         let after = Arc::new(object);
         let stored = Stored { object: Arc::clone(&after), ownership };
         let before = self.objects.insert(name.key(), stored).map(|stored| stored.object);
@@ -258,6 +261,7 @@ impl Store {
             }
         }
         let mut ownership = stored.ownership;
+        ownership.edited(object.pointer(MANAGED_FIELDS));
         ownership.updated(writer.manager, before, &object);
         Ok(self.finish(writer, name, before, object, ownership))
     }
@@ -272,6 +276,7 @@ impl Store {
         ownership: Ownership,
     ) -> Value {
         set(&mut object, "/metadata/resourceVersion", json!(text(before, "/metadata/resourceVersion")));
+        set(&mut object, MANAGED_FIELDS, ownership.managed_fields());
         if object == *before {
             return object;
         }

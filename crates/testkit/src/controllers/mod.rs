@@ -37,6 +37,8 @@ pub struct Habits {
     pub garbage: Duration,
     /// What is said of every route, if it is not accepted: reason and message.
     pub refuses_routes: Option<(String, String)>,
+    /// Who implements the routes is Linkerd, which calls the core group `core` and never says of which generation it speaks.
+    pub linkerd: bool,
     /// What is said of every pod that a set wants to create, if it must not.
     pub refuses_pods: Option<String>,
     /// Images whose pods never get ready.
@@ -55,6 +57,7 @@ impl Default for Habits {
             route: Duration::from_millis(40),
             garbage: Duration::from_millis(100),
             refuses_routes: None,
+            linkerd: false,
             refuses_pods: None,
             broken_images: Vec::new(),
             crashing_images: Vec::new(),

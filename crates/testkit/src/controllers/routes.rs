@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::Habits;
-use crate::object::{Name, list, number, set};
+use crate::object::{Name, list, number, set, text};
 use crate::server::ApiServer;
 
 /// Says something about the present generation of a route.
@@ -15,14 +15,24 @@ pub(super) fn sync(server: &ApiServer, habits: &Habits, name: &Name) {
         Some((reason, message)) => ("False", reason.as_str(), message.as_str()),
     };
     let condition = |kind: &str, status: &str, reason: &str| {
-        json!({
-            "type": kind, "status": status, "reason": reason, "message": message, "observedGeneration": generation,
-        })
+        let mut condition = json!({"type": kind, "status": status, "reason": reason, "message": message});
+        if !habits.linkerd {
+            set(&mut condition, "/observedGeneration", json!(generation));
+        }
+        condition
     };
     let conditions = json!([condition("Accepted", status, reason), condition("ResolvedRefs", "True", "ResolvedRefs")]);
     let parents: Vec<_> = list(&route, "/spec/parentRefs")
         .iter()
-        .map(|parent| json!({"controllerName": "example.com/mesh", "parentRef": parent, "conditions": conditions}))
+        .map(|parent| {
+            let mut parent = parent.clone();
+            if habits.linkerd && text(&parent, "/kind") == "Service" {
+                set(&mut parent, "/group", json!("core"));
+                set(&mut parent, "/namespace", json!(name.namespace));
+            }
+            let by = if habits.linkerd { "linkerd.io/policy-controller" } else { "example.com/mesh" };
+            json!({"controllerName": by, "parentRef": parent, "conditions": conditions})
+        })
         .collect();
     server.hand("mesh").edit_status(name, |route| set(route, "/status", json!({"parents": parents})));
 }
