@@ -30,6 +30,8 @@ kinds! {
     ENDPOINT_SLICES = "discovery.k8s.io", "v1", "EndpointSlice", "endpointslices";
     /// Pods.
     PODS = "", "v1", "Pod", "pods";
+    /// Linkerd's way to say how a Service is called, older than the Gateway API.
+    SERVICE_PROFILES = "linkerd.io", "v1alpha2", "ServiceProfile", "serviceprofiles";
     /// Events.
     EVENTS = "events.k8s.io", "v1", "Event", "events";
     /// Leases.

@@ -10,6 +10,7 @@ use futures::StreamExt;
 use kube::api::{Api, DynamicObject};
 use kube::core::ApiResource;
 use kube::runtime::watcher::{self, Event, watcher};
+use leadsman_api::names::FIELD_MANAGER;
 use tokio::time::Instant;
 
 use super::cache::Store;
@@ -120,7 +121,12 @@ impl<T: Slim> Watch<T> {
 }
 
 fn copy<T: Slim>(mut object: DynamicObject) -> (Key, T) {
-    object.metadata.managed_fields = None;
+    // They can be larger than the object. What others own is of no interest, but that there are others is.
+    for entry in object.metadata.managed_fields.iter_mut().flatten() {
+        if entry.manager.as_deref() != Some(FIELD_MANAGER) {
+            entry.fields_v1 = None;
+        }
+    }
     let object = serde_json::to_value(object).unwrap_or_default();
     (key_of(&object), T::of(&object))
 }

@@ -19,9 +19,11 @@ pub const RULES: &[Rule] = &[
     ("", "pods", &["list"]),
     ("", "secrets", &["get"]),
     ("discovery.k8s.io", "endpointslices", &["list", "watch"]),
-    ("gateway.networking.k8s.io", "httproutes", &["get", "list", "watch", "create", "patch"]),
-    ("gateway.networking.k8s.io", "grpcroutes", &["get", "list", "watch", "create", "patch"]),
-    ("networking.istio.io", "virtualservices", &["get", "list", "watch", "create", "patch"]),
+    ("gateway.networking.k8s.io", "httproutes", &["get", "list", "watch", "create", "patch", "delete"]),
+    ("gateway.networking.k8s.io", "grpcroutes", &["get", "list", "watch", "create", "patch", "delete"]),
+    ("networking.istio.io", "virtualservices", &["get", "list", "watch", "create", "patch", "delete"]),
+    // Where Linkerd reports on a route: a profile of its parent would win over it.
+    ("linkerd.io", "serviceprofiles", &["list"]),
     ("events.k8s.io", "events", &["create"]),
 ];
 

@@ -38,7 +38,8 @@ pub struct Running {
     task: JoinHandle<Option<Result<(), Error>>>,
 }
 
-struct Answers(Prometheus);
+/// The metric source.
+pub struct Answers(pub Prometheus);
 
 impl Provider for Answers {
     fn host(&self, question: &Question) -> String {

@@ -9,10 +9,12 @@
 )]
 
 mod bed;
+mod by_hand;
 mod election;
 mod faults;
 mod killed;
 mod malformed;
 mod release;
 mod removed;
+mod routes;
 mod watches;

@@ -4,7 +4,7 @@
 //! delivers it; an answer that was lost is remembered as a question.
 
 mod finalizer;
-mod routes;
+pub mod routes;
 mod services;
 mod sets;
 

@@ -1,54 +1,188 @@
-//! Routes: bring every weighted rule to a split.
+//! Routes: bring every split rule to a weight, give up what the API server counts as ours, delete what is not declared any
+//! more.
 
 use leadsman_api::names::ROLLOUT_LABEL;
 use leadsman_core::observed::{Look, RouteId};
 use leadsman_core::traffic::Weight;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::{Applying, remember, unseen};
 use crate::cluster::{Error, Result};
-use crate::routers::{declared, patch};
+use crate::controller::cache::{RawEntry, Served, Slim, label};
+use crate::controller::key::Key;
+use crate::controller::loaded::Loaded;
+use crate::controller::observe::{RouteObject, is_ours};
+use crate::routers::{self, DECLARED_ANNOTATION, RouteKind, RouteRef, ownership};
 
-/// Brings a route to a split: by a patch of its weights where Git declares it, by an apply of all of it where we own it.
+/// Brings a route to a split: by a patch of its weights where it is else as it should be, by a patch of all that is declared
+/// where it is ours and differs. One of ours that is missing is created, and only created.
 pub async fn split(applying: &mut Applying<'_>, id: &RouteId, weight: Weight) -> Result<()> {
-    let routes = applying.loaded.declared.routes.iter().zip(&applying.objects.routes);
-    let Some((route, around)) = routes.into_iter().find(|(route, _)| route.id() == *id) else {
-        return Err(Error::Outdated(format!("{id} is not named any more")));
-    };
+    let (route, around) = named(applying, id)?;
     let kind = around.kind.clone().ok_or_else(|| unseen(&id.to_string()))?;
     let objects = applying.context.cluster.objects(&kind, &applying.loaded.key.namespace);
-    let backends = applying.loaded.backends();
-    let answer = if route.spec.is_some() {
-        let mut fragment = declared(route, &backends, weight).map_err(|problem| Error::Unsendable(problem.message))?;
-        let existing = match &around.object {
-            Look::Seen(object) => Some(object),
-            Look::Missing => None,
-            Look::Stale => return Err(unseen(&id.to_string())),
-        };
-        complete(applying, &mut fragment, &kind.api_version, existing);
-        objects.apply(&route.name, &fragment, existing.is_some()).await
-    } else {
-        let Look::Seen(object) = &around.object else { return Err(unseen(&id.to_string())) };
-        let operations =
-            patch(route, object, &backends, weight).map_err(|problem| Error::Unsendable(problem.message))?;
-        if operations.as_array().is_none_or(Vec::is_empty) {
-            return Ok(());
+    let answer = match &around.object {
+        Look::Missing if route.spec.is_some() => {
+            let fragment = fragment(applying.loaded, route, weight)?;
+            objects.create(&new(applying.loaded, fragment, &kind.api_version)).await
         }
-        objects.patch(&route.name, operations).await
+        Look::Missing | Look::Stale => return Err(unseen(&id.to_string())),
+        Look::Seen(object) => {
+            let operations = change(applying.loaded, route, object, weight)?;
+            if operations.as_array().is_none_or(Vec::is_empty) {
+                return Ok(());
+            }
+            objects.patch(&route.name, operations).await
+        }
     };
-    let expectations = applying.memory.routes.entry(route.kind).or_default();
-    remember(expectations, &route.name, answer).map(drop)
+    let (kind, name) = (route.kind, route.name.clone());
+    let expectations = applying.memory.routes.entry(kind).or_default();
+    if answer.as_ref().is_err_and(Error::is_already_exists) {
+        // Not ours unless it says so: it has to be looked at before anything is done to it.
+        expectations.unknown(&name, Instant::now());
+        return Err(Error::Outdated(format!("somebody else has just created {id}")));
+    }
+    remember(expectations, &name, answer).map(drop)
 }
 
-/// What is ours to add to the fragment of a route that we own.
-fn complete(applying: &Applying<'_>, fragment: &mut Value, api_version: &str, existing: Option<&Value>) {
-    let Some(members) = fragment.as_object_mut() else { return };
-    members.insert("apiVersion".to_owned(), json!(api_version));
-    let Some(metadata) = members.get_mut("metadata").and_then(Value::as_object_mut) else { return };
-    metadata.insert("labels".to_owned(), json!({ROLLOUT_LABEL: &*applying.loaded.key.name}));
-    metadata.insert("ownerReferences".to_owned(), json!([applying.loaded.owner_reference()]));
-    for field in ["uid", "resourceVersion"] {
-        let value = existing.and_then(|object| object.pointer("/metadata")?.get(field));
-        metadata.extend(value.map(|value| (field.to_owned(), value.clone())));
+/// Gives up the rules of a route that Git declares: our entries are taken out of its `managedFields`, so that whoever
+/// applies it without force meets no conflict. The object is read for it, since no cache keeps these fields.
+pub async fn release(applying: &mut Applying<'_>, id: &RouteId) -> Result<()> {
+    let (route, around) = named(applying, id)?;
+    let kind = around.kind.clone().ok_or_else(|| unseen(&id.to_string()))?;
+    let objects = applying.context.cluster.objects(&kind, &applying.loaded.key.namespace);
+    let object = objects.get(&route.name).await?.ok_or_else(|| unseen(&id.to_string()))?;
+    let answer = match ownership::release(&object) {
+        Some(operations) => objects.patch(&route.name, operations).await,
+        None => Ok(object),
+    };
+    let (kind, name) = (route.kind, route.name.clone());
+    remember(applying.memory.routes.entry(kind).or_default(), &name, answer).map(drop)
+}
+
+/// Deletes a route of ours that the Rollout does not declare any more, in the version that is read for it. One that is
+/// somebody else's by now is left alone; one that the Rollout names as Git's is handed over, with everything that it serves.
+pub async fn delete(applying: &mut Applying<'_>, id: &RouteId) -> Result<()> {
+    let kind = RouteKind::of(id.kind).ok_or_else(|| unseen(&id.to_string()))?;
+    let cache = applying.context.caches.routes(kind);
+    let served = match cache.served() {
+        Served::As(served) => served,
+        Served::Absent => return Ok(()),
+        Served::Unknown => return Err(unseen(&id.to_string())),
+    };
+    let declared = applying.loaded.declared.routes.iter().find(|route| route.kind == kind && route.name == id.name);
+    if declared.is_some_and(|route| route.spec.is_some()) {
+        return Err(Error::Outdated(format!("{id} is declared again")));
     }
+    let is_git_s = declared.is_some();
+    let objects = applying.context.cluster.objects(&served, &applying.loaded.key.namespace);
+    let found = objects.get(&id.name).await?;
+    let now = Instant::now();
+    let Some(object) = found else {
+        applying.memory.routes.entry(kind).or_default().deleted(&id.name, "", now);
+        let key = Key::new(&applying.loaded.key.namespace, &id.name);
+        // Settles at once where the cache says the same.
+        let _ = applying.memory.routes.entry(kind).or_default().known(&id.name, cache.store.get(&key), now);
+        return Ok(());
+    };
+    let entry = RawEntry::of(&object);
+    let expectations = applying.memory.routes.entry(kind).or_default();
+    if !is_ours(applying.loaded, &entry, &object) {
+        tracing::info!(rollout = %applying.loaded.key, route = %id, "left alone: it is somebody else's by now");
+        return Ok(());
+    }
+    if is_git_s {
+        let answer = objects.patch(&id.name, hand_over(applying.loaded, &object)).await;
+        return remember(expectations, &id.name, answer).map(drop);
+    }
+    match objects.delete(&id.name, &entry.identity().uid, &entry.identity().version_text()).await {
+        Err(error) if !error.is_not_found() => remember(expectations, &id.name, Err(error)).map(drop),
+        _ => {
+            expectations.deleted(&id.name, &entry.identity().uid, now);
+            Ok(())
+        }
+    }
+}
+
+/// A route that the Rollout names, and what was seen of it.
+fn named<'a>(applying: &'a Applying<'_>, id: &RouteId) -> Result<(&'a RouteRef, &'a RouteObject)> {
+    let mut routes = applying.loaded.declared.routes.iter().zip(&applying.objects.routes);
+    let found = routes.find(|(route, _)| route.id() == *id);
+    found.ok_or_else(|| Error::Outdated(format!("{id} is not named any more")))
+}
+
+fn fragment(loaded: &Loaded, route: &RouteRef, weight: Weight) -> Result<Value> {
+    routers::declared(route, &loaded.backends(), weight).map_err(|problem| Error::Unsendable(problem.message))
+}
+
+/// A route of our own.
+fn new(loaded: &Loaded, mut fragment: Value, api_version: &str) -> Value {
+    if let Some(members) = fragment.as_object_mut() {
+        members.insert("apiVersion".to_owned(), json!(api_version));
+        if let Some(metadata) = members.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.insert("labels".to_owned(), json!({ROLLOUT_LABEL: &*loaded.key.name}));
+            metadata.insert("ownerReferences".to_owned(), json!([loaded.owner_reference()]));
+        }
+    }
+    fragment
+}
+
+/// The JSON patch that makes a route what it should be; an empty array where it is.
+fn change(loaded: &Loaded, route: &RouteRef, object: &Value, weight: Weight) -> Result<Value> {
+    let backends = loaded.backends();
+    let weights =
+        || routers::patch(route, object, &backends, weight).map_err(|problem| Error::Unsendable(problem.message));
+    let is_owned = owners(object).any(|owner| is_us(loaded, owner)) && label(object, ROLLOUT_LABEL).is_some();
+    if route.spec.is_none() || (is_owned && !routers::view(route, object, &backends).differs) {
+        return weights();
+    }
+    // A declared spec that cannot be split keeps nobody from bringing the live route back.
+    let Ok(fragment) = fragment(loaded, route, weight) else { return weights() };
+    let members = |pointer: &str| object.pointer(pointer).and_then(Value::as_object).cloned().unwrap_or_default();
+    let mut labels = members("/metadata/labels");
+    labels.insert(ROLLOUT_LABEL.to_owned(), json!(&*loaded.key.name));
+    let mut annotations = members("/metadata/annotations");
+    annotations
+        .extend(fragment.pointer("/metadata/annotations").and_then(Value::as_object).cloned().unwrap_or_default());
+    let mut owners = others(loaded, object);
+    owners.push(loaded.owner_reference());
+    Ok(json!([
+        test_version(object),
+        {"op": "add", "path": "/metadata/labels", "value": labels},
+        {"op": "add", "path": "/metadata/annotations", "value": annotations},
+        {"op": "add", "path": "/metadata/ownerReferences", "value": owners},
+        {"op": "add", "path": "/spec", "value": fragment.get("spec")},
+    ]))
+}
+
+/// The JSON patch that makes a route of ours one that Git declares: what it serves stays, what marks it as ours goes.
+fn hand_over(loaded: &Loaded, object: &Value) -> Value {
+    let without = |pointer: &str, ours: &str| {
+        let mut members = object.pointer(pointer).and_then(Value::as_object).cloned().unwrap_or_default();
+        members.remove(ours);
+        members
+    };
+    json!([
+        test_version(object),
+        {"op": "add", "path": "/metadata/labels", "value": without("/metadata/labels", ROLLOUT_LABEL)},
+        {"op": "add", "path": "/metadata/annotations", "value": without("/metadata/annotations", DECLARED_ANNOTATION)},
+        {"op": "add", "path": "/metadata/ownerReferences", "value": others(loaded, object)},
+    ])
+}
+
+fn test_version(object: &Value) -> Value {
+    json!({"op": "test", "path": "/metadata/resourceVersion", "value": object.pointer("/metadata/resourceVersion")})
+}
+
+fn owners(object: &Value) -> impl Iterator<Item = &Value> {
+    object.pointer("/metadata/ownerReferences").and_then(Value::as_array).into_iter().flatten()
+}
+
+fn is_us(loaded: &Loaded, owner: &Value) -> bool {
+    owner.get("uid").and_then(Value::as_str) == Some(&*loaded.uid)
+}
+
+/// The owners of an object but for the Rollout.
+fn others(loaded: &Loaded, object: &Value) -> Vec<Value> {
+    owners(object).filter(|owner| !is_us(loaded, owner)).cloned().collect()
 }

@@ -5,6 +5,7 @@ use leadsman_api::{AnalysisTemplateSpec, ClusterAnalysisTemplateSpec};
 use serde_json::Value;
 
 use super::{Controller, Identity, Slim};
+use crate::routers::ownership;
 
 /// An object as text, without `managedFields`.
 #[derive(Clone, Debug)]
@@ -12,6 +13,8 @@ pub struct RawEntry {
     identity: Identity,
     /// Whose it is.
     pub controller: Option<Controller>,
+    /// Of a route: whether its rules are ours by `managedFields`, and can be given up.
+    pub is_held: bool,
     text: Box<[u8]>,
 }
 
@@ -40,7 +43,7 @@ impl Slim for RawEntry {
         } else {
             serde_json::to_vec(object)
         };
-        Self { identity, controller, text: text.unwrap_or_default().into() }
+        Self { identity, controller, is_held: ownership::is_held(object), text: text.unwrap_or_default().into() }
     }
 
     fn identity(&self) -> &Identity {
@@ -92,11 +95,15 @@ mod tests {
     #[test]
     fn everything_but_managed_fields_is_kept() {
         let object = json!({
-            "metadata": {"name": "a", "resourceVersion": "5", "managedFields": [{"manager": "kubectl"}]},
+            "metadata": {"name": "a", "resourceVersion": "5", "managedFields": [
+                {"manager": "kubectl"}, {"manager": "leadsman", "fieldsV1": {"f:spec": {"f:rules": {}}}},
+            ]},
             "spec": {"unknown": {"field": null}},
         });
-        let kept = RawEntry::of(&object).object();
+        let entry = RawEntry::of(&object);
+        let kept = entry.object();
         assert_eq!(kept.pointer("/spec"), object.pointer("/spec"));
         assert_eq!(kept.pointer("/metadata/managedFields"), None);
+        assert!(entry.is_held && !RawEntry::of(&kept).is_held);
     }
 }

@@ -1,6 +1,7 @@
 //! The snapshot that a pass decides on: what the caches hold, or what our own writes were answered with where that is
 //! newer, or what the API server says where neither is to be trusted.
 
+mod linkerd;
 mod reading;
 mod routes;
 mod services;
@@ -22,7 +23,9 @@ use super::loaded::Loaded;
 use super::memory::Memory;
 use crate::cluster::kinds;
 
+pub use linkerd::Profiles;
 pub use reading::read_through;
+pub use routes::is_ours;
 pub use services::is_created_by;
 
 /// What a pass decides on, and what its writes rest on.

@@ -2,10 +2,11 @@
 
 use leadsman_api::names::ROLLOUT_LABEL;
 use leadsman_core::observed::{Look, RouteId, RouteView};
-use leadsman_core::spec::{Problem, Reason};
+use leadsman_core::spec::Problem;
 use serde_json::Value;
 
 use super::RouteObject;
+use super::linkerd::{self, Found};
 use super::reading::read_through;
 use crate::controller::cache::Served;
 use crate::controller::cache::{RawEntry, label};
@@ -13,7 +14,7 @@ use crate::controller::context::Context;
 use crate::controller::key::Key;
 use crate::controller::loaded::Loaded;
 use crate::controller::memory::Memory;
-use crate::routers::{RouteRef, view};
+use crate::routers::{RouteKind, RouteRef, view};
 
 /// All routes in the order of the spec: as the core sees them, and as they are.
 pub async fn look(
@@ -39,9 +40,7 @@ pub async fn look(
         let (looked, object) = match copy {
             Look::Seen(copy) => {
                 let object = copy.object();
-                let mut looked = view(route, &object, &loaded.backends());
-                looked.problem = foreign(loaded, route, &copy, &object).or(looked.problem);
-                (Look::Seen(looked), Look::Seen(object))
+                (Look::Seen(judge(loaded, route, &copy, &object)), Look::Seen(object))
             }
             Look::Missing => (Look::Missing, Look::Missing),
             Look::Stale => (Look::Stale, Look::Stale),
@@ -49,21 +48,60 @@ pub async fn look(
         views.push((route.id(), looked));
         around.push(RouteObject { kind, object });
     }
+    look_around(context, loaded, memory, &mut views, &around).await;
     (views, around)
 }
 
-/// A route that we should create but that somebody else has. One that an earlier Rollout of this name left behind without
-/// an owner is ours: the next write takes it over.
-fn foreign(loaded: &Loaded, route: &RouteRef, copy: &RawEntry, object: &Value) -> Option<Problem> {
-    let ours = match &copy.controller {
+/// A route that was read, as the core sees it.
+fn judge(loaded: &Loaded, route: &RouteRef, copy: &RawEntry, object: &Value) -> RouteView {
+    let mut looked = view(route, object, &loaded.backends());
+    if route.spec.is_none() {
+        looked.held = copy.is_held;
+    } else if !is_ours(loaded, copy, object) {
+        looked.problem = Some(foreign(route));
+    } else {
+        // What says whose it is was lost: the next write puts it back.
+        let is_marked = label(object, ROLLOUT_LABEL) == Some(&*loaded.key.name);
+        looked.differs |= copy.controller.is_none() || !is_marked;
+    }
+    looked
+}
+
+/// Whether we made a route for this Rollout. One that an earlier Rollout of this name left behind without an owner is ours:
+/// the next write takes it over.
+pub fn is_ours(loaded: &Loaded, copy: &RawEntry, object: &Value) -> bool {
+    match &copy.controller {
         Some(owner) => *owner.uid == *loaded.uid,
         None => label(object, ROLLOUT_LABEL) == Some(&*loaded.key.name),
-    };
-    (route.spec.is_some() && !ours).then(|| {
-        let message = format!(
-            "{} exists and is not the Rollout's own: remove it, or leave its spec out of the Rollout to use it as it is",
-            route.id()
-        );
-        Problem::new(Reason::InvalidRoute, message)
-    })
+    }
+}
+
+/// A route that we should create but that somebody else has.
+fn foreign(route: &RouteRef) -> Problem {
+    route.problem("exists and is not the Rollout's own: remove it, or leave its spec out of the Rollout to use it as it is")
+}
+
+/// Finds what keeps Linkerd from following the routes, while that can still be told before anything moves.
+async fn look_around(
+    context: &Context,
+    loaded: &Loaded,
+    memory: &mut Memory,
+    views: &mut [(RouteId, Look<RouteView>)],
+    around: &[RouteObject],
+) {
+    if !linkerd::is_wanted(loaded) {
+        memory.profiles = linkerd::Profiles::default();
+        return;
+    }
+    let read = || loaded.declared.routes.iter().zip(around).map(|(route, around)| (route, around.object.seen()));
+    let named: Vec<(RouteKind, Value)> =
+        read().filter_map(|(route, object)| Some((route.kind, object?.clone()))).collect();
+    let place = (&context.cluster, &context.caches, &*loaded.key.namespace);
+    for ((route, object), (_, looked)) in read().zip(views) {
+        let (Some(object), Look::Seen(view)) = (object, looked) else { continue };
+        let Found { problem, warning } =
+            linkerd::look_around(place, &mut memory.profiles, (route.kind, object), &named).await;
+        view.problem = view.problem.take().or_else(|| problem.map(|what| route.problem(&what)));
+        view.warnings.extend(warning);
+    }
 }
