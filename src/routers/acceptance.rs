@@ -50,6 +50,7 @@ pub(super) fn judge(
         Word::Refused(words) => Some(format!("{parent}: {words}")),
         _ => None,
     });
+    let refusals: Vec<_> = refusals.collect();
     let accepts = |(_, word): &(String, Word)| matches!(word, Word::Accepted(_));
     let acceptance = match policy {
         AcceptancePolicy::Ignore => {
@@ -63,9 +64,9 @@ pub(super) fn judge(
             warnings.extend(refusals);
             behind(&words).map_or(Acceptance::Accepted, Acceptance::Behind)
         }
-        AcceptancePolicy::Any => waited_for(&words, refusals.collect(), behind(&words).is_some(), " or "),
+        AcceptancePolicy::Any => waited_for(&words, &refusals, behind(&words).is_some(), " or "),
         AcceptancePolicy::All if words.iter().all(accepts) => Acceptance::Accepted,
-        AcceptancePolicy::All => waited_for(&words, refusals.collect(), false, " and "),
+        AcceptancePolicy::All => waited_for(&words, &refusals, false, " and "),
     };
     (acceptance, warnings)
 }
@@ -85,7 +86,7 @@ fn behind(words: &[(String, Word)]) -> Option<String> {
 }
 
 /// Where it is not enough: refused, unless somebody who lags behind may yet accept it.
-fn waited_for(words: &[(String, Word)], refusals: Vec<String>, may_yet: bool, or: &str) -> Acceptance {
+fn waited_for(words: &[(String, Word)], refusals: &[String], may_yet: bool, or: &str) -> Acceptance {
     if !refusals.is_empty() && !may_yet {
         return Acceptance::Refused(refusals.join("; "));
     }

@@ -102,19 +102,26 @@ impl RouteRef {
             RouteKind::VirtualService => virtual_service::absent(object, &self.only),
         };
         let lame = || rules.iter().find_map(|rule| rule.wrong(backends));
-        let none = || (!rules.iter().any(Rule::is_written)).then(|| self.names_neither(object, backends));
+        let none = || (!rules.iter().any(Rule::is_written)).then(|| self.splits_nothing(object, rules, backends));
         let what = absent().or_else(lame).or_else(none).or_else(|| self.takes_calls_to_ours(object, backends))?;
         Some(self.problem(&what))
     }
 
-    fn names_neither(&self, object: &Value, backends: &Backends<'_>) -> String {
+    /// Why no rule can be split.
+    fn splits_nothing(&self, object: &Value, rules: &[Rule<'_>], backends: &Backends<'_>) -> String {
         let shape = match self.kind {
             RouteKind::HttpRoute | RouteKind::GrpcRoute => gateway_api::shape(object, backends),
             RouteKind::VirtualService => virtual_service::shape(object, backends),
         };
         shape.unwrap_or_else(|| {
             let (stable, canary) = (backends.stable, backends.canary);
-            format!("no rule names both {stable} and {canary}: name both in each rule whose traffic is to be split")
+            let alone = rules
+                .iter()
+                .find(|rule| rule.names_canary())
+                .map_or_else(String::new, |rule| format!("{} names {canary} without {stable}, and ", rule.at));
+            format!(
+                "{alone}no rule names both {stable} and {canary}: name both in each rule whose traffic is to be split"
+            )
         })
     }
 

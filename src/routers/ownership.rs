@@ -28,7 +28,7 @@ pub fn release(object: &Value) -> Option<Value> {
         operations.push(json!({"op": "test", "path": format!("{path}/manager"), "value": FIELD_MANAGER}));
         operations.push(json!({"op": "remove", "path": path}));
     }
-    (!places.is_empty()).then(|| Value::Array(operations))
+    (!places.is_empty()).then_some(Value::Array(operations))
 }
 
 /// Where our entries stand that own rules. None where nobody else has an entry: the API server takes an empty list for a

@@ -95,8 +95,8 @@ pub async fn look_around(
     if kind == RouteKind::VirtualService || !linkerd::reports_on(object, namespace) {
         return Found::default();
     }
-    let cached = cached(caches, namespace);
-    let others = named.iter().chain(&cached).map(|(kind, route)| (*kind, route));
+    let known = cached(caches, namespace);
+    let others = named.iter().chain(&known).map(|(kind, route)| (*kind, route));
     if let Some(problem) = linkerd::conflict(kind, object, namespace, others) {
         return Found { problem: Some(problem), warning: None };
     }

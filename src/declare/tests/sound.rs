@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use leadsman_api::AcceptancePolicy;
 use leadsman_core::analysis::metric::{Auth, AuthScheme, OnNoData, OnProviderError};
 use leadsman_core::spec::{ReadyWhen, Step, Verb};
 use leadsman_core::traffic::Weight;
@@ -9,7 +10,7 @@ use serde_json::json;
 
 use super::super::TemplateRef;
 use super::{podinfo, world};
-use crate::routers::RouteKind;
+use crate::routers::{RouteKind, Settle};
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -69,6 +70,29 @@ fn routes_keep_their_order_and_the_named_http_routes() {
     assert_eq!(
         kinds,
         [(RouteKind::HttpRoute, "podinfo", &[][..]), (RouteKind::VirtualService, "podinfo", &primary[..])]
+    );
+}
+
+#[test]
+fn what_is_said_of_all_routes_and_of_the_rules_of_one_is_read() {
+    let routes = world().declare().routes;
+    let default = (AcceptancePolicy::Any, Settle { weights: seconds(3), endpoints: seconds(3) });
+    assert!(routes.iter().all(|route| (route.acceptance, route.settle) == default), "{routes:?}");
+    let at = "/spec/strategy/canary/traffic";
+    let named =
+        json!([{"httpRoute": {"name": "a", "rules": ["main"]}}, {"grpcRoute": {"name": "b", "rules": ["c", "d"]}}]);
+    let world = world().with(&format!("{at}/routes"), &named);
+    let routes = world
+        .with(&format!("{at}/acceptance"), &json!("Ignore"))
+        .with(&format!("{at}/settle"), &json!("1m"))
+        .declare()
+        .routes;
+    let only: Vec<_> = routes.iter().map(|route| route.only.join(",")).collect();
+    assert_eq!(only, ["main", "c,d"]);
+    let settle = Settle { weights: seconds(60), endpoints: seconds(60) };
+    assert!(
+        routes.iter().all(|route| (route.acceptance, route.settle) == (AcceptancePolicy::Ignore, settle)),
+        "{routes:?}"
     );
 }
 
