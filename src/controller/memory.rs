@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::cache::{RawEntry, ReplicaSetEntry, ServiceEntry};
 use super::expectations::Expectations;
-use super::observe::Profiles;
+use super::observe::Surroundings;
 use crate::cluster::Error;
 use crate::routers::RouteKind;
 use crate::runtime::backoff::{Backoff, jittered};
@@ -36,7 +36,7 @@ pub struct Memory {
     /// What is known of its routes.
     pub routes: BTreeMap<RouteKind, Expectations<RawEntry>>,
     /// What Linkerd may follow instead of the routes.
-    pub profiles: Profiles,
+    pub surroundings: Surroundings,
     /// When the status was last written.
     pub written_at: Option<Instant>,
     /// The set whose pods' own words the last plan wanted.
@@ -183,7 +183,7 @@ impl Memory {
         let expectations = [self.own.next_deadline(), self.sets.next_deadline(), self.services.next_deadline()];
         let routes = self.routes.values().map(Expectations::next_deadline);
         let failing = self.failing.values().map(|failing| Some(failing.until));
-        expectations.into_iter().chain(routes).chain(failing).chain([self.profiles.next_deadline()]).flatten().min()
+        expectations.into_iter().chain(routes).chain(failing).chain([self.surroundings.next_deadline()]).flatten().min()
     }
 }
 

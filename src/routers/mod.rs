@@ -158,7 +158,7 @@ impl RouteRef {
 
 /// What a mirror to `canaryService` means; `None` for one that mirrors nothing.
 fn mirrored(at: &str, percent: f64, backends: &Backends<'_>) -> Option<String> {
-    let canary = backends.canary;
+    let (canary, percent) = (backends.canary, (percent * 100.0).round() / 100.0);
     (percent > 0.0).then(|| {
         format!(
             "{at} mirrors {percent}% of its requests to {canary}: at rest they reach stable a second time, in a release they \

@@ -183,8 +183,9 @@ async fn a_route_of_our_own_becomes_what_is_declared_and_keeps_what_others_added
 
 #[tokio::test(start_paused = true)]
 async fn a_route_of_our_own_that_lost_its_label_or_owner_gets_it_back() {
-    let edits: [fn(&mut Value); 2] = [
+    let edits: [fn(&mut Value); 3] = [
         |route| unset(route, "/metadata/labels/leadsman.dev~1rollout"),
+        |route| set(route, "/metadata/labels/leadsman.dev~1rollout", json!("another")),
         |route| set(route, "/metadata/ownerReferences", json!([])),
     ];
     for edit in edits {
@@ -374,5 +375,10 @@ async fn a_grpc_route_on_the_same_service_holds_a_release_where_linkerd_reports(
         bed.until(&new, |rollout| condition(rollout, "Stalled").is_some_and(|it| it.1 == "InvalidRoute")).await;
     let message = text(&rollout, "/status/message");
     assert!(message.contains("GRPCRoute podinfo-grpc has the same parent, Service podinfo"), "{message}");
-    assert_eq!(bed.weights(&new), [0]);
+    seconds(600).await;
+    assert_eq!((bed.weights(&new), lists(&bed)), (vec![0], 0));
+    assert!(bed.server.hand("git").delete(&Name::new(&kind::GRPC_ROUTE, NAMESPACE, "podinfo-grpc"), ""));
+    let began = Instant::now();
+    bed.until_weight(&new, 25).await;
+    assert!(began.elapsed() < Duration::from_secs(45), "{:?}", began.elapsed());
 }

@@ -12,7 +12,7 @@ use crate::cluster::{Error, Result};
 use crate::controller::cache::{RawEntry, Served, Slim, label};
 use crate::controller::key::Key;
 use crate::controller::loaded::Loaded;
-use crate::controller::observe::{RouteObject, is_ours};
+use crate::controller::observe::{RouteObject, is_ours, note_gone};
 use crate::routers::{self, DECLARED_ANNOTATION, RouteKind, RouteRef, ownership};
 
 /// Brings a route to a split: by a patch of its weights where it is else as it should be, by a patch of all that is declared
@@ -77,16 +77,12 @@ pub async fn delete(applying: &mut Applying<'_>, id: &RouteId) -> Result<()> {
     let is_git_s = declared.is_some();
     let objects = applying.context.cluster.objects(&served, &applying.loaded.key.namespace);
     let found = objects.get(&id.name).await?;
-    let now = Instant::now();
+    let (now, expectations) = (Instant::now(), applying.memory.routes.entry(kind).or_default());
     let Some(object) = found else {
-        applying.memory.routes.entry(kind).or_default().deleted(&id.name, "", now);
-        let key = Key::new(&applying.loaded.key.namespace, &id.name);
-        // Settles at once where the cache says the same.
-        let _ = applying.memory.routes.entry(kind).or_default().known(&id.name, cache.store.get(&key), now);
+        note_gone(expectations, &cache.store, &Key::new(&applying.loaded.key.namespace, &id.name), now);
         return Ok(());
     };
     let entry = RawEntry::of(&object);
-    let expectations = applying.memory.routes.entry(kind).or_default();
     if !is_ours(applying.loaded, &entry, &object) {
         tracing::info!(rollout = %applying.loaded.key, route = %id, "left alone: it is somebody else's by now");
         return Ok(());
@@ -132,7 +128,8 @@ fn change(loaded: &Loaded, route: &RouteRef, object: &Value, weight: Weight) -> 
     let backends = loaded.backends();
     let weights =
         || routers::patch(route, object, &backends, weight).map_err(|problem| Error::Unsendable(problem.message));
-    let is_owned = owners(object).any(|owner| is_us(loaded, owner)) && label(object, ROLLOUT_LABEL).is_some();
+    let is_owned =
+        owners(object).any(|owner| is_us(loaded, owner)) && label(object, ROLLOUT_LABEL) == Some(&*loaded.key.name);
     if route.spec.is_none() || (is_owned && !routers::view(route, object, &backends).differs) {
         return weights();
     }

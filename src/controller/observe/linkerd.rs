@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use kube::core::ApiResource;
 use leadsman_core::spec::Verb;
 use leadsman_core::state::Stage;
 use serde_json::Value;
@@ -18,44 +17,66 @@ use crate::controller::key::Key;
 use crate::controller::loaded::Loaded;
 use crate::routers::{RouteKind, linkerd};
 
-/// How long a list of ServiceProfiles is good.
+/// How long a list of ServiceProfiles is good, and how long what is in the way is left alone before another look.
 const GOOD_FOR: Duration = Duration::from_secs(30);
 
-/// The ServiceProfiles of a namespace, as they were last listed.
+/// What is remembered of what stands beside the routes of a Rollout.
 #[derive(Default)]
-pub struct Profiles {
+pub struct Surroundings {
     listed: Option<Listed>,
+    again: Option<Instant>,
 }
 
+/// The ServiceProfiles of a namespace; `None` where they could not be listed.
 struct Listed {
     at: Instant,
-    /// `None` where they could not be listed.
     profiles: Option<Vec<Value>>,
-    /// True while a release waits for another list.
-    is_waited_for: bool,
 }
 
-impl Profiles {
-    /// When they should be listed again although nothing else changes.
+impl Surroundings {
+    /// When to look again although nothing else changes: something is in the way, and nobody watches whether it goes.
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.listed.as_ref().filter(|listed| listed.is_waited_for).map(|listed| listed.at + GOOD_FOR)
+        self.again
     }
 
-    async fn list(&mut self, cluster: &Cluster, namespace: &str) {
-        if self.listed.as_ref().is_some_and(|listed| listed.at.elapsed() < GOOD_FOR) {
-            return;
-        }
-        let kind: &ApiResource = &kinds::SERVICE_PROFILES;
-        let profiles = match cluster.within(PATIENCE).objects(kind, namespace).list("").await {
-            Ok(profiles) => Some(profiles),
-            // Not installed: there are none.
-            Err(error) if error.is_not_found() => Some(Vec::new()),
-            Err(error) => {
-                tracing::debug!(namespace, %error, "ServiceProfiles cannot be listed");
-                None
-            }
+    /// The ServiceProfiles, listed anew where the last list is not good any more.
+    async fn list(&mut self, cluster: &Cluster, namespace: &str) -> &Listed {
+        let good = self.listed.take().filter(|listed| listed.at.elapsed() < GOOD_FOR);
+        let listed = match good {
+            Some(listed) => listed,
+            None => Listed { at: Instant::now(), profiles: profiles(cluster, namespace).await },
         };
-        self.listed = Some(Listed { at: Instant::now(), profiles, is_waited_for: false });
+        self.listed.insert(listed)
+    }
+
+    async fn look_at_profiles(&mut self, cluster: &Cluster, namespace: &str, object: &Value) -> Found {
+        let listed = self.list(cluster, namespace).await;
+        let Some(profiles) = &listed.profiles else {
+            let warning = "ServiceProfiles could not be listed: one of its parent would win over it";
+            return Found { problem: None, warning: Some(warning.to_owned()) };
+        };
+        match (linkerd::overridden(object, namespace, profiles), listed.at) {
+            (Some(problem), at) => self.found(problem, at),
+            (None, _) => Found::default(),
+        }
+    }
+
+    /// Something is in the way, as was seen at an instant.
+    fn found(&mut self, problem: String, at: Instant) -> Found {
+        self.again = Some(at + GOOD_FOR);
+        Found { problem: Some(problem), warning: None }
+    }
+}
+
+async fn profiles(cluster: &Cluster, namespace: &str) -> Option<Vec<Value>> {
+    match cluster.within(PATIENCE).objects(&kinds::SERVICE_PROFILES, namespace).list("").await {
+        Ok(profiles) => Some(profiles),
+        // Not installed: there are none.
+        Err(error) if error.is_not_found() => Some(Vec::new()),
+        Err(error) => {
+            tracing::debug!(namespace, %error, "ServiceProfiles cannot be listed");
+            None
+        }
     }
 }
 
@@ -85,29 +106,32 @@ pub struct Found {
     pub warning: Option<String>,
 }
 
-/// Looks around one route that was read, with the others that the Rollout names.
+/// Looks around the routes of a Rollout, each with its kind. Gives what was found, in their order.
 pub async fn look_around(
     (cluster, caches, namespace): (&Cluster, &Caches, &str),
-    profiles: &mut Profiles,
-    (kind, object): (RouteKind, &Value),
-    named: &[(RouteKind, Value)],
-) -> Found {
-    if kind == RouteKind::VirtualService || !linkerd::reports_on(object, namespace) {
-        return Found::default();
+    remembered: &mut Surroundings,
+    routes: &[(RouteKind, Option<&Value>)],
+) -> Vec<Found> {
+    remembered.again = None;
+    let is_followed = |(kind, object): &(RouteKind, Option<&Value>)| {
+        *kind != RouteKind::VirtualService && object.is_some_and(|object| linkerd::reports_on(object, namespace))
+    };
+    let known = if routes.iter().any(is_followed) { cached(caches, namespace) } else { Vec::new() };
+    let mut all = Vec::new();
+    for route in routes {
+        all.push(match route {
+            (kind, Some(object)) if is_followed(route) => {
+                let named = routes.iter().filter_map(|(kind, object)| Some((*kind, (*object)?)));
+                let others = named.chain(known.iter().map(|(kind, route)| (*kind, route)));
+                match linkerd::conflict(*kind, object, namespace, others) {
+                    Some(conflict) => remembered.found(conflict, Instant::now()),
+                    None => remembered.look_at_profiles(cluster, namespace, object).await,
+                }
+            }
+            _ => Found::default(),
+        });
     }
-    let known = cached(caches, namespace);
-    let others = named.iter().chain(&known).map(|(kind, route)| (*kind, route));
-    if let Some(problem) = linkerd::conflict(kind, object, namespace, others) {
-        return Found { problem: Some(problem), warning: None };
-    }
-    profiles.list(cluster, namespace).await;
-    let Some(listed) = &mut profiles.listed else { return Found::default() };
-    let problem = listed.profiles.as_ref().and_then(|listed| linkerd::overridden(object, namespace, listed));
-    let warning = listed.profiles.is_none().then(|| {
-        "whether a ServiceProfile of its parent wins over it is not known: they could not be listed".to_owned()
-    });
-    listed.is_waited_for |= problem.is_some();
-    Found { problem, warning }
+    all
 }
 
 /// The routes of the Gateway API in a namespace, as far as they are known.

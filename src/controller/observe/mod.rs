@@ -23,8 +23,8 @@ use super::loaded::Loaded;
 use super::memory::Memory;
 use crate::cluster::kinds;
 
-pub use linkerd::Profiles;
-pub use reading::read_through;
+pub use linkerd::Surroundings;
+pub use reading::{note_gone, read_through};
 pub use routes::is_ours;
 pub use services::is_created_by;
 

@@ -6,7 +6,7 @@ use leadsman_core::spec::Problem;
 use serde_json::Value;
 
 use super::RouteObject;
-use super::linkerd::{self, Found};
+use super::linkerd::{self, Found, Surroundings};
 use super::reading::read_through;
 use crate::controller::cache::Served;
 use crate::controller::cache::{RawEntry, label};
@@ -14,7 +14,7 @@ use crate::controller::context::Context;
 use crate::controller::key::Key;
 use crate::controller::loaded::Loaded;
 use crate::controller::memory::Memory;
-use crate::routers::{RouteKind, RouteRef, view};
+use crate::routers::{RouteRef, view};
 
 /// All routes in the order of the spec: as the core sees them, and as they are.
 pub async fn look(
@@ -90,17 +90,15 @@ async fn look_around(
     around: &[RouteObject],
 ) {
     if !linkerd::is_wanted(loaded) {
-        memory.profiles = linkerd::Profiles::default();
+        memory.surroundings = Surroundings::default();
         return;
     }
-    let read = || loaded.declared.routes.iter().zip(around).map(|(route, around)| (route, around.object.seen()));
-    let named: Vec<(RouteKind, Value)> =
-        read().filter_map(|(route, object)| Some((route.kind, object?.clone()))).collect();
+    let routes = loaded.declared.routes.iter();
+    let read: Vec<_> = routes.clone().zip(around).map(|(route, around)| (route.kind, around.object.seen())).collect();
     let place = (&context.cluster, &context.caches, &*loaded.key.namespace);
-    for ((route, object), (_, looked)) in read().zip(views) {
-        let (Some(object), Look::Seen(view)) = (object, looked) else { continue };
-        let Found { problem, warning } =
-            linkerd::look_around(place, &mut memory.profiles, (route.kind, object), &named).await;
+    let found = linkerd::look_around(place, &mut memory.surroundings, &read).await;
+    for ((route, (_, looked)), Found { problem, warning }) in routes.zip(views).zip(found) {
+        let Look::Seen(view) = looked else { continue };
         view.problem = view.problem.take().or_else(|| problem.map(|what| route.problem(&what)));
         view.warnings.extend(warning);
     }
