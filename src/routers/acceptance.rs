@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::Backends;
 use super::gateway_api::refers_to_others;
-use super::json::{filled, list, quoted, text};
+use super::json::{filled, list, quoted, text, told};
 use super::parent;
 use super::rule::Rule;
 
@@ -82,21 +82,21 @@ fn behind(words: &[(String, Word)]) -> Option<String> {
         _ => None,
     });
     let behind: Vec<_> = behind.collect();
-    (!behind.is_empty()).then(|| behind.join(" and "))
+    (!behind.is_empty()).then(|| told(&behind, " and "))
 }
 
 /// Where it is not enough: refused, unless somebody who lags behind may yet accept it.
 fn waited_for(words: &[(String, Word)], refusals: &[String], may_yet: bool, or: &str) -> Acceptance {
     if !refusals.is_empty() && !may_yet {
-        return Acceptance::Refused(refusals.join("; "));
+        return Acceptance::Refused(told(refusals, "; "));
     }
     let open = words.iter().filter_map(|(parent, word)| match word {
         Word::Behind(why) => Some(format!("{parent}, which {why}")),
         Word::Silent => Some(format!("{parent}, which has said nothing of it")),
         Word::Accepted(_) | Word::Refused(_) => None,
     });
-    let open = open.collect::<Vec<_>>().join(or);
-    Acceptance::Pending(if refusals.is_empty() { open } else { format!("{open} ({})", refusals.join("; ")) })
+    let open = told(&open.collect::<Vec<_>>(), or);
+    Acceptance::Pending(if refusals.is_empty() { open } else { format!("{open} ({})", told(refusals, "; ")) })
 }
 
 /// Reads the reports on one route.

@@ -29,6 +29,18 @@ pub(super) fn quoted(text: &str) -> String {
     line.chars().take(LONGEST - 1).chain(['…']).collect()
 }
 
+/// How many of a list are told one by one.
+const MOST_TOLD: usize = 4;
+
+/// A list in words; of a long one its beginning, and how many more there are.
+pub(super) fn told(all: &[String], separator: &str) -> String {
+    let first = all.iter().take(MOST_TOLD).cloned().collect::<Vec<_>>().join(separator);
+    match all.len().saturating_sub(MOST_TOLD) {
+        0 => first,
+        more => format!("{first}{separator}{more} more"),
+    }
+}
+
 /// Where a rule stands, for people: its place, and its name where it has one.
 pub(super) fn place(list: &str, index: usize, rule: &Value) -> String {
     match filled(rule, "name") {

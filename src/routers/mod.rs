@@ -34,6 +34,9 @@ use self::rule::Rule;
 /// longer declared is found by it; the live object alone cannot tell such a key from one that the API server filled in.
 pub const DECLARED_ANNOTATION: &str = "leadsman.dev/declared";
 
+/// Warnings about one route that are told: a VirtualService may have any number of routes with a mirror.
+const MOST_WARNINGS: usize = 8;
+
 /// The two Services that a route splits between.
 #[derive(Clone, Copy, Debug)]
 pub struct Backends<'a> {
@@ -194,7 +197,7 @@ pub fn view(route: &RouteRef, object: &Value, backends: &Backends<'_>) -> RouteV
         acceptance,
         problem: problem.or_else(|| unheeded.map(|what| route.problem(&what))),
         differs,
-        warnings: route.warnings(object, &rules, backends).into_iter().chain(doubts).collect(),
+        warnings: doubts.into_iter().chain(route.warnings(object, &rules, backends)).take(MOST_WARNINGS).collect(),
         held: false,
     }
 }

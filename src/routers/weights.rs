@@ -8,6 +8,7 @@ use leadsman_core::names::Side;
 use leadsman_core::traffic::Weight;
 use serde_json::{Value, json};
 
+use super::json::quoted;
 use super::rule::{Rule, Share};
 
 /// The largest weight that the Gateway API takes.
@@ -88,7 +89,7 @@ pub(super) fn warning(rule: &Rule<'_>) -> Option<String> {
         "{at} gives both Services {pair} together, of which most percentages are no whole number, so the weight of {name} is \
          written as well: multiply all weights of the rule so that the two have 100, 200 or the like",
         at = rule.at,
-        name = third.name,
+        name = quoted(third.name),
     ))
 }
 

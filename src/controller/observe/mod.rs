@@ -84,7 +84,8 @@ pub async fn observe(context: &Context, loaded: &Loaded, memory: &mut Memory, li
     let stable = services::look(context, loaded, memory, &declared.stable_service, live).await;
     let canary = services::look(context, loaded, memory, &declared.canary_service, live).await;
     let parent = services::parent(context, loaded, memory).await;
-    let (routes, route_objects) = routes::look(context, loaded, memory, live).await;
+    let (mut routes, route_objects) = routes::look(context, loaded, memory, live).await;
+    routes::look_around(context, loaded, &mut memory.surroundings, &mut routes, &route_objects).await;
     let ports = services::wanted_ports(loaded, parent.as_ref());
     let ports_for = |name: &str, service: &Look<Arc<ServiceEntry>>| {
         let keep = |port: u16| services::is_named(&route_objects, name, port);

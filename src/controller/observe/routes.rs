@@ -48,7 +48,6 @@ pub async fn look(
         views.push((route.id(), looked));
         around.push(RouteObject { kind, object });
     }
-    look_around(context, loaded, memory, &mut views, &around).await;
     (views, around)
 }
 
@@ -78,25 +77,27 @@ pub fn is_ours(loaded: &Loaded, copy: &RawEntry, object: &Value) -> bool {
 
 /// A route that we should create but that somebody else has.
 fn foreign(route: &RouteRef) -> Problem {
-    route.problem("exists and is not the Rollout's own: remove it, or leave its spec out of the Rollout to use it as it is")
+    route.problem(
+        "exists and is not the Rollout's own: remove it, or leave its spec out of the Rollout to use it as it is",
+    )
 }
 
 /// Finds what keeps Linkerd from following the routes, while that can still be told before anything moves.
-async fn look_around(
+pub async fn look_around(
     context: &Context,
     loaded: &Loaded,
-    memory: &mut Memory,
+    surroundings: &mut Surroundings,
     views: &mut [(RouteId, Look<RouteView>)],
     around: &[RouteObject],
 ) {
     if !linkerd::is_wanted(loaded) {
-        memory.surroundings = Surroundings::default();
+        *surroundings = Surroundings::default();
         return;
     }
     let routes = loaded.declared.routes.iter();
     let read: Vec<_> = routes.clone().zip(around).map(|(route, around)| (route.kind, around.object.seen())).collect();
     let place = (&context.cluster, &context.caches, &*loaded.key.namespace);
-    let found = linkerd::look_around(place, &mut memory.surroundings, &read).await;
+    let found = linkerd::look_around(place, surroundings, &read).await;
     for ((route, (_, looked)), Found { problem, warning }) in routes.zip(views).zip(found) {
         let Look::Seen(view) = looked else { continue };
         view.problem = view.problem.take().or_else(|| problem.map(|what| route.problem(&what)));

@@ -191,6 +191,11 @@ fn words_of_others_are_bounded() {
     refused["controllerName"] = json!("x".repeat(10_000));
     let Acceptance::Refused(words) = under(Any, &json!([gateway()]), &json!([refused])) else { panic!("accepted") };
     assert!(words.chars().count() < 1000 && !words.contains('\n'), "{words}");
+    let parents: Vec<_> =
+        (0..32).map(|index| json!({"name": format!("gateway-{index}"), "namespace": "x".repeat(63)})).collect();
+    let reports: Vec<_> = parents.iter().map(|parent| both(parent, "False", "True", Some(4))).collect();
+    let Acceptance::Refused(words) = under(Any, &json!(parents), &json!(reports)) else { panic!("accepted") };
+    assert!(words.ends_with("; 28 more") && words.chars().count() < 2000, "{words}");
 }
 
 #[test]
