@@ -11,6 +11,7 @@ pub mod plan;
 pub mod report;
 pub mod spec;
 pub mod state;
+pub mod text;
 mod time;
 pub mod traffic;
 
