@@ -47,6 +47,22 @@ pub struct Metric {
     pub source: Prometheus,
 }
 
+impl Metric {
+    /// What is sound, and most likely not what its author means: a sentence for each, for an event before anything moves.
+    pub fn warnings(&self) -> Vec<String> {
+        let conditions = [("successCondition", &self.success), ("failureCondition", &self.failure)];
+        let asked = conditions.into_iter().filter_map(|(field, condition)| {
+            let how = condition.as_ref().filter(|_| self.on_no_data == OnNoData::Hold)?.asks_for_no_data()?;
+            Some(format!(
+                "metric {}: {field} asks for {how}, but no condition is asked about an answer without a number: such an \
+                 answer holds the release; say with onNoData: Succeed or onNoData: Fail if it means something else",
+                self.name
+            ))
+        });
+        asked.collect()
+    }
+}
+
 /// A Prometheus query and how to send it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -115,4 +131,26 @@ pub enum OnProviderError {
     Fail,
     /// Wait for a person.
     Pause,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::tally::tests::metric;
+
+    #[test]
+    fn a_condition_that_is_never_asked_about_no_data_is_warned_of_unless_on_no_data_says_what_it_means() {
+        let condition = |source| Some(Condition::new(source, &BTreeMap::new()).unwrap());
+        let idiom = "len(result) == 0 || isNaN(result[0]) || result[0] >= 0.99";
+        let metric = Metric { success: condition(idiom), failure: condition("isNaN(value)"), ..metric("m") };
+        let warnings = metric.warnings();
+        assert_eq!(warnings.len(), 2);
+        assert!(warnings[0].starts_with("metric m: successCondition asks for an empty result"), "{}", warnings[0]);
+        assert!(warnings[1].starts_with("metric m: failureCondition asks for isNaN(...)"), "{}", warnings[1]);
+        assert!(warnings.iter().all(|it| it.contains("onNoData: Succeed")), "{warnings:?}");
+        for on_no_data in [OnNoData::Succeed, OnNoData::Fail] {
+            assert_eq!(Metric { on_no_data, ..metric.clone() }.warnings(), Vec::<String>::new());
+        }
+        assert_eq!(Metric { success: condition("value > 0.5"), failure: None, ..metric }.warnings().len(), 0);
+    }
 }

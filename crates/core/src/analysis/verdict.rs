@@ -41,6 +41,9 @@ pub struct Judgement {
 }
 
 /// Judges an answer by the metric's conditions. `failure` wins where both hold.
+///
+/// Series without a number (NaN: nothing happened in the window) say nothing about the release: conditions are asked about
+/// the others, and the words say how many were left out.
 pub fn judge(metric: &Metric, outcome: &Outcome) -> Judgement {
     let samples = match outcome {
         Outcome::Error { message, .. } => return judgement(Verdict::ProviderError, "", message),
@@ -48,43 +51,53 @@ pub fn judge(metric: &Metric, outcome: &Outcome) -> Judgement {
         Outcome::Samples(samples) => samples,
     };
     let value = shown(samples);
-    if samples.is_empty() || samples.iter().all(|sample| sample.is_nan()) {
+    let numbers: Vec<f64> = samples.iter().copied().filter(|sample| !sample.is_nan()).collect();
+    if numbers.is_empty() {
         return judgement(Verdict::NoData, &value, "the value is not a number (no requests in the window?)");
     }
-    let decide = |condition: &Condition| condition.holds(samples, &metric.args);
-    let failure = metric.failure.as_ref().map(|condition| (condition, decide(condition)));
+    let (verdict, because) = decide(metric, &numbers, samples.len());
+    judgement(verdict, &value, &format!("{because}{}", left_out(numbers.len(), samples.len())))
+}
+
+/// What the conditions say about the numbers of an answer with so many series.
+fn decide(metric: &Metric, numbers: &[f64], series: usize) -> (Verdict, String) {
+    let holds = |condition: &Condition| condition.holds(numbers, series, &metric.args);
     let mut undecided = None;
-    match failure {
-        Some((condition, Ok(true))) => {
-            return judgement(Verdict::Failure, &value, &format!("failureCondition {}", condition.as_str()));
+    if let Some(condition) = &metric.failure {
+        match holds(condition) {
+            Ok(true) => return (Verdict::Failure, format!("failureCondition {}", condition.as_str())),
+            Ok(false) if metric.success.is_none() => {
+                return (Verdict::Success, format!("not failureCondition {}", condition.as_str()));
+            }
+            Ok(false) => undecided = Some(condition),
+            Err(error) => return broken("failureCondition", condition, &error),
         }
-        Some((condition, Err(error))) => return broken("failureCondition", condition.as_str(), &value, &error),
-        Some((condition, Ok(false))) if metric.success.is_none() => {
-            return judgement(Verdict::Success, &value, &format!("not failureCondition {}", condition.as_str()));
-        }
-        Some((condition, Ok(false))) => undecided = Some(condition),
-        None => {}
     }
-    let success = metric.success.as_ref().map(|condition| (condition, decide(condition)));
-    match (success, undecided) {
-        (Some((condition, Ok(true))), _) => {
-            judgement(Verdict::Success, &value, &format!("successCondition {}", condition.as_str()))
+    let Some(condition) = &metric.success else {
+        return (Verdict::Inconclusive, "the metric has no condition".to_owned());
+    };
+    match (holds(condition), undecided) {
+        (Ok(true), _) => (Verdict::Success, format!("successCondition {}", condition.as_str())),
+        (Ok(false), None) => (Verdict::Failure, format!("successCondition {} does not hold", condition.as_str())),
+        (Ok(false), Some(failure)) => {
+            let (success, failure) = (condition.as_str(), failure.as_str());
+            (Verdict::Inconclusive, format!("neither successCondition {success} nor failureCondition {failure}"))
         }
-        (Some((condition, Err(error))), _) => broken("successCondition", condition.as_str(), &value, &error),
-        (Some((condition, Ok(false))), None) => {
-            judgement(Verdict::Failure, &value, &format!("successCondition {} does not hold", condition.as_str()))
-        }
-        (Some((condition, Ok(false))), Some(failure)) => judgement(
-            Verdict::Inconclusive,
-            &value,
-            &format!("neither successCondition {} nor failureCondition {}", condition.as_str(), failure.as_str()),
-        ),
-        (None, _) => judgement(Verdict::Inconclusive, &value, "the metric has no condition"),
+        (Err(error), _) => broken("successCondition", condition, &error),
     }
 }
 
-fn broken(which: &str, condition: &str, value: &str, error: &str) -> Judgement {
-    judgement(Verdict::ProviderError, value, &format!("{which} {condition} cannot judge this answer: {error}"))
+fn broken(which: &str, condition: &Condition, error: &str) -> (Verdict, String) {
+    (Verdict::ProviderError, format!("{which} {} cannot judge this answer: {error}", condition.as_str()))
+}
+
+/// How many series the condition was not asked about.
+fn left_out(numbers: usize, series: usize) -> String {
+    match series.saturating_sub(numbers) {
+        0 => String::new(),
+        1 => format!(" (1 of {series} series has no number)"),
+        more => format!(" ({more} of {series} series have no number)"),
+    }
 }
 
 fn judgement(verdict: Verdict, value: &str, because: &str) -> Judgement {
@@ -148,6 +161,75 @@ mod tests {
         let judgement = judge(&with(Some("value > 0.9"), None), &Outcome::Samples(vec![1.0, 0.2]));
         assert_eq!(judgement.verdict, Verdict::ProviderError);
         assert_eq!(verdict(Some("result.all(v, v > 0.9)"), None, &[1.0, 0.2]), Verdict::Failure);
+    }
+
+    /// An error rate by path, one path of which is idle.
+    #[test]
+    fn series_without_a_number_are_left_out_and_counted() {
+        let idle = Outcome::Samples(vec![0.01, f64::NAN]);
+        let judgement = judge(&with(Some("result.all(v, v < 0.05)"), None), &idle);
+        assert_eq!((judgement.verdict, judgement.value.as_str()), (Verdict::Success, "0.01, NaN"));
+        assert_eq!(judgement.because, "successCondition result.all(v, v < 0.05) (1 of 2 series has no number)");
+        let judgement = judge(&with(None, Some("result.exists(v, v > 0.05)")), &idle);
+        assert_eq!(judgement.because, "not failureCondition result.exists(v, v > 0.05) (1 of 2 series has no number)");
+        let worse = Outcome::Samples(vec![f64::NAN, 0.2, f64::NAN]);
+        let judgement = judge(&with(Some("result.all(v, v < 0.05)"), None), &worse);
+        assert_eq!(judgement.verdict, Verdict::Failure);
+        assert!(judgement.because.ends_with("does not hold (2 of 3 series have no number)"), "{}", judgement.because);
+    }
+
+    #[test]
+    fn no_condition_sees_a_series_without_a_number_however_it_is_written() {
+        let nan = f64::NAN;
+        for samples in [vec![0.01, nan], vec![nan, 0.01], vec![nan, 0.01, nan]] {
+            for good in [
+                "result.all(v, v < 0.05)",
+                "!result.exists(v, v >= 0.05)",
+                "result.all(v, !(v > 0.05))",
+                "!(result[0] > 0.05)",
+                "len(result) == 1",
+                "result.filter(v, v < 0.05) == result",
+                "result.all(v, v == v)",
+            ] {
+                assert_eq!(verdict(Some(good), None, &samples), Verdict::Success, "{good} of {samples:?}");
+                assert_eq!(verdict(None, Some(good), &samples), Verdict::Failure, "{good} of {samples:?}");
+                assert_eq!(verdict(Some(good), Some("result[0] > 0.5"), &samples), Verdict::Success, "{good}");
+            }
+        }
+    }
+
+    /// Which of several series `value` would be must not depend on which of them are idle.
+    #[test]
+    fn the_only_number_of_several_series_is_not_their_value() {
+        let samples = [0.01, f64::NAN];
+        for condition in ["value < 0.05", "default(result, 1.0) < 0.05"] {
+            let judgement = judge(&with(Some(condition), None), &Outcome::Samples(samples.to_vec()));
+            assert_eq!(judgement.verdict, Verdict::ProviderError);
+            assert!(judgement.because.contains("there are 2"), "{}", judgement.because);
+            assert!(judgement.because.ends_with("(1 of 2 series has no number)"), "{}", judgement.because);
+        }
+        assert_eq!(verdict(Some("len(result) == 1 && result[0] < 0.05"), None, &samples), Verdict::Success);
+    }
+
+    /// p99 beyond the last bucket, a quotient by nothing.
+    #[test]
+    fn infinities_are_numbers() {
+        let infinity = f64::INFINITY;
+        assert_eq!(verdict(Some("value < 0.5"), None, &[infinity]), Verdict::Failure);
+        assert_eq!(verdict(Some("value < 0.5"), None, &[-infinity]), Verdict::Success);
+        assert_eq!(verdict(Some("result.all(v, v < 0.5)"), None, &[0.1, infinity]), Verdict::Failure);
+        assert_eq!(verdict(None, Some("isInf(value)"), &[infinity]), Verdict::Failure);
+        let judgement = judge(&with(Some("result.all(v, v < 0.5)"), None), &Outcome::Samples(vec![0.1, infinity]));
+        assert_eq!((judgement.value.as_str(), judgement.because.contains("no number")), ("0.1, inf", false));
+    }
+
+    /// 0.0 / 0.0 in the condition itself: neither good nor bad.
+    #[test]
+    fn a_condition_that_computes_no_number_judges_nothing() {
+        for condition in ["result[0] / result[1] < 0.05", "!(result[0] / result[1] > 0.05)"] {
+            assert_eq!(verdict(Some(condition), None, &[0.0, 0.0]), Verdict::ProviderError, "{condition}");
+            assert_eq!(verdict(None, Some(condition), &[0.0, 0.0]), Verdict::ProviderError, "{condition}");
+        }
     }
 
     #[test]

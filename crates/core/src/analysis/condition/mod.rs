@@ -1,107 +1,176 @@
 //! Conditions in CEL: `value >= double(args.threshold)`.
 //!
-//! `result` is the list of sample values, `value` its only one (absent when there are several), `args` the arguments as
-//! strings. Beside CEL's own functions there are `len`, `isNaN`, `isInf` and `default`.
+//! A condition is asked only about numbers: an answer without one is `NoData` and never gets to it, and series that have
+//! none beside others that have are left out. Infinities are numbers. What a condition can name:
+//!
+//! - `result`: the numbers, one a series;
+//! - `value`: the only one of a query that gives one series. With several series there is no `value`, however many of them
+//!   have a number: which one it is must not depend on which others are idle;
+//! - `args`: the arguments, as texts.
+//!
+//! Beside CEL's own functions there are `len(list)`, `isNaN(number)`, `isInf(number)` and `default(list, number)`, which
+//! is the list's first element, or the number where the list is empty.
+
+mod cost;
+mod no_data;
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, LazyLock, OnceLock};
 
-use cel::{Context, Program, Value};
-use serde::{Deserialize, Serialize};
+use cel::{Context, Env, ExecutionError, Program, Value};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Longest condition that is accepted, in bytes. Evaluation time is bounded by this, the number of samples and [`MOST_LOOPS`].
+use crate::text::one_line;
+
+/// Longest condition that is accepted, in bytes.
 pub const MAX_LENGTH: usize = 1024;
+/// Most samples that a condition is asked about.
+pub const MAX_SAMPLES: usize = 1000;
 
-/// CEL's loops, as they are called.
-const LOOPS: [&str; 5] = ["all(", "exists(", "exists_one(", "filter(", "map("];
-/// Loops in one condition: `result.filter(...).all(...)` is fine, and ten inside one another outlast any release.
-const MOST_LOOPS: usize = 2;
+/// Longest quotation of CEL's words.
+const MOST_WORDS: usize = 300;
 
-/// The source of a condition that is known to compile.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Condition(String);
+/// Answers that a new condition is tried with: how many samples, and which. One that judges none of them never judges any.
+const TRIALS: [(usize, f64); 8] =
+    [(1, 1.0), (1, 0.5), (1, 0.0), (2, 1.0), (3, 1.0), (10, 1.0), (100, 1.0), (MAX_SAMPLES, 1.0)];
+
+static FUNCTIONS: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
+
+/// A condition that is known to compile, to name nothing unknown, and to take bounded time and memory.
+///
+/// On the wire it is its source. It is compiled when it is first needed, and once for all its clones.
+#[derive(Clone)]
+pub struct Condition {
+    source: String,
+    program: Arc<OnceLock<Result<Program, String>>>,
+}
 
 impl Condition {
-    /// Compiles and tries the condition with a value, so that an unknown name is found before any traffic moves.
+    /// Compiles and tries the condition, so that a mistake in it is found before any traffic moves.
     ///
     /// # Errors
-    /// CEL's own words, on one line.
+    /// What is wrong with it, as the end of a sentence on one line: it does not compile, names what is not there, may take
+    /// too long ([`cost`]), or can judge no answer at all.
     pub fn new(source: &str, args: &BTreeMap<String, String>) -> Result<Self, String> {
         if source.len() > MAX_LENGTH {
             return Err(format!("is longer than {MAX_LENGTH} characters"));
         }
-        refuse_what_takes_long(source)?;
-        let condition = Self(source.to_owned());
-        condition.holds(&[1.0], args)?;
-        Ok(condition)
+        let condition = Self::unchecked(source.to_owned());
+        cost::check(condition.program()?.expression(), MAX_SAMPLES as u64, args)?;
+        let mut first = Ok(());
+        for (number, sample) in TRIALS {
+            match condition.holds(&vec![sample; number], number, args) {
+                Ok(_) => return Ok(condition),
+                Err(error) => first = first.and(Err(error)),
+            }
+        }
+        first.map(|()| condition)
+    }
+
+    /// One that was checked when it was declared.
+    fn unchecked(source: String) -> Self {
+        Self { source, program: Arc::default() }
     }
 
     /// The source.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.source
     }
 
-    /// Whether the condition holds for these samples.
+    /// Whether the condition holds for an answer of so many series, of which these are the numbers.
     ///
     /// # Errors
-    /// CEL's own words: a condition may fail on data that it was not written for (`value` of several series).
-    pub fn holds(&self, samples: &[f64], args: &BTreeMap<String, String>) -> Result<bool, String> {
-        let program = Program::compile(&self.0).map_err(|error| one_line(&error.to_string()))?;
-        let mut context = Context::default();
-        let bind = |error: &dyn std::fmt::Display| one_line(&error.to_string());
-        context.add_variable("result", samples.to_vec()).map_err(|error| bind(&error))?;
-        if let [value] = samples {
-            context.add_variable("value", *value).map_err(|error| bind(&error))?;
-        }
-        let owned: std::collections::HashMap<String, String> = args.clone().into_iter().collect();
-        context.add_variable("args", owned).map_err(|error| bind(&error))?;
-        register(&mut context).map_err(|error| one_line(&error))?;
-        match program.execute(&context) {
+    /// CEL's own words, on one line: a condition may fail on data that it was not written for (`value` of several series).
+    pub fn holds(&self, numbers: &[f64], series: usize, args: &BTreeMap<String, String>) -> Result<bool, String> {
+        let mut context = Context::with_env(Arc::clone(&FUNCTIONS));
+        declare(&mut context, numbers, series, args)?;
+        match self.program()?.execute(&context) {
             Ok(Value::Bool(holds)) => Ok(holds),
             Ok(other) => Err(format!("gives {} where true or false is needed", kind(&other))),
-            Err(error) => Err(one_line(&error.to_string())),
+            Err(ExecutionError::UndeclaredReference(name)) if *name == "value" => {
+                Err(format!("value is the sample of the only series, and there are {series}: use result, or aggregate"))
+            }
+            Err(error) => Err(words(&error)),
         }
     }
+
+    /// How the condition asks for what it is never asked about, an answer without a number: `isNaN(...)`,
+    /// `len(result) == 0`. Nothing where it does not.
+    pub fn asks_for_no_data(&self) -> Option<&'static str> {
+        self.program().ok().and_then(|program| no_data::asked(program.expression()))
+    }
+
+    fn program(&self) -> Result<&Program, String> {
+        let compile = || Program::compile(&self.source).map_err(|error| words(&error));
+        self.program.get_or_init(compile).as_ref().map_err(Clone::clone)
+    }
 }
 
-/// Counted in the text and not in the parsed condition, where strings that look like loops count as well: no trick of
-/// quoting hides one.
-fn refuse_what_takes_long(source: &str) -> Result<(), String> {
-    if source.contains("//") {
-        return Err("has a comment, which a condition cannot have".to_owned());
+impl<'de> Deserialize<'de> for Condition {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::unchecked)
     }
-    let dense: String = source.split_whitespace().collect();
-    let loops: usize = LOOPS.iter().map(|name| dense.matches(name).count()).sum();
-    if loops > MOST_LOOPS {
-        return Err(format!("has {loops} loops ({}...)), at most {MOST_LOOPS} are allowed", LOOPS.join("...), ")));
-    }
-    Ok(())
 }
 
-fn register(context: &mut Context<'_, '_>) -> Result<(), String> {
-    context.add_function("isNaN", |value: f64| value.is_nan()).map_err(|error| error.to_string())?;
-    context.add_function("isInf", |value: f64| value.is_infinite()).map_err(|error| error.to_string())?;
-    let length = |list: std::sync::Arc<Vec<Value>>| i64::try_from(list.len()).unwrap_or(i64::MAX);
-    context.add_function("len", length).map_err(|error| error.to_string())?;
-    let or = |list: std::sync::Arc<Vec<Value>>, otherwise: f64| match list.first() {
-        Some(Value::Float(first)) => *first,
-        _ => otherwise,
+impl Serialize for Condition {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.source)
+    }
+}
+
+impl PartialEq for Condition {
+    fn eq(&self, other: &Self) -> bool {
+        self.source == other.source
+    }
+}
+
+impl Eq for Condition {}
+
+impl fmt::Debug for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Condition").field(&self.source).finish()
+    }
+}
+
+/// What a condition can name.
+fn declare(
+    context: &mut Context<'_, '_>,
+    numbers: &[f64],
+    series: usize,
+    args: &BTreeMap<String, String>,
+) -> Result<(), String> {
+    context.add_variable("result", numbers.to_vec()).map_err(|error| words(&error))?;
+    if let ([value], 1) = (numbers, series) {
+        context.add_variable("value", *value).map_err(|error| words(&error))?;
+    }
+    let args: std::collections::HashMap<String, String> = args.clone().into_iter().collect();
+    context.add_variable("args", args).map_err(|error| words(&error))?;
+    context.add_function("isNaN", |value: f64| value.is_nan()).map_err(|error| words(&error))?;
+    context.add_function("isInf", |value: f64| value.is_infinite()).map_err(|error| words(&error))?;
+    let length = |list: Arc<Vec<Value>>| i64::try_from(list.len()).unwrap_or(i64::MAX);
+    context.add_function("len", length).map_err(|error| words(&error))?;
+    let or = move |list: Arc<Vec<Value>>, otherwise: f64| match list.first() {
+        // The first of several would be any of them, as value would.
+        _ if series > 1 => Err(ExecutionError::function_error("default", format!("there are {series} series"))),
+        Some(Value::Float(first)) => Ok(*first),
+        _ => Ok(otherwise),
     };
-    context.add_function("default", or).map_err(|error| error.to_string())
+    context.add_function("default", or).map_err(|error| words(&error))
 }
 
 fn kind(value: &Value) -> &'static str {
     match value {
         Value::Int(_) | Value::UInt(_) | Value::Float(_) => "a number",
-        Value::String(_) => "a string",
+        Value::String(_) => "a text",
         Value::List(_) => "a list",
         Value::Map(_) => "a map",
         _ => "something else",
     }
 }
 
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+fn words(error: &dyn fmt::Display) -> String {
+    one_line(&error.to_string(), MOST_WORDS)
 }
 
 #[cfg(test)]
@@ -113,7 +182,7 @@ mod tests {
     }
 
     fn holds(source: &str, samples: &[f64]) -> Result<bool, String> {
-        Condition::new(source, &args()).and_then(|condition| condition.holds(samples, &args()))
+        Condition::new(source, &args()).and_then(|condition| condition.holds(samples, samples.len(), &args()))
     }
 
     #[test]
@@ -143,19 +212,77 @@ mod tests {
         assert!(Condition::new(&"value > 1.0 || ".repeat(100), &args()).is_err());
     }
 
+    /// What is never evaluated when it is tried would be found in the middle of a release.
     #[test]
-    fn loops_inside_loops_are_refused_however_they_are_written() {
-        assert_eq!(holds("result.filter(v, v > 0.0).all(v, v < 2.0)", &[1.0, 1.5]), Ok(true));
-        let ten = "[1,1,1,1,1,1,1,1,1,1]";
-        let nested = (0..12).fold("1 < 2".to_owned(), |inner, _| format!("{ten}.all (x, {inner})"));
-        assert!(Condition::new(&nested, &args()).unwrap_err().contains("12 loops"), "{nested}");
-        assert!(Condition::new("result.map // \n (x, x) == result", &args()).is_err());
+    fn an_unknown_name_is_found_behind_what_is_not_evaluated() {
+        for (wrong, words) in [
+            ("size(result) == 2 && vlaue > 1.0", "names vlaue, which is not known here"),
+            (
+                "value > 100.0 && value > double(args.nothing)",
+                "names args.nothing, which is not given; given are threshold",
+            ),
+            ("result.all(v, v < 2.0) || w > 1.0", "names w"),
+            ("result.all(v, v < 2.0) || v > 1.0", "names v"),
+            ("value > 100.0 && Sample{x: 1}.x > 1", "names Sample"),
+        ] {
+            assert!(Condition::new(wrong, &args()).unwrap_err().contains(words), "{wrong}");
+        }
+        assert_eq!(holds("has(args.nothing) ? value > double(args.nothing) : value > 0.5", &[0.7]), Ok(true));
+        assert_eq!(holds("type(value) == double && type(result) == list", &[0.7]), Ok(true));
+    }
+
+    /// How many series there are is not known before the query is asked.
+    #[test]
+    fn a_condition_is_accepted_when_some_answer_can_be_judged_by_it() {
+        for (fine, samples) in [
+            ("result[1] < 1.0", &[1.5, 0.5][..]),
+            ("size(result) == 2 && result[1] < 1.0", &[1.5, 0.5]),
+            ("result[0] / result[1] < 2.0 && result[2] < 1.0", &[1.0, 1.0, 0.5]),
+            ("result[30] < 1.0", &[0.5; 31]),
+            ("1 / int(value) < 2 || 1 / (1 - int(value)) < 2", &[0.0]),
+        ] {
+            assert_eq!(holds(fine, samples), Ok(true), "{fine}");
+        }
+        for never in
+            ["result[1000] < 1.0", "result[-1] < 1.0", "result[0.5] < 1.0", "result < 1.0", "result[0]", "args"]
+        {
+            assert!(Condition::new(never, &args()).is_err(), "{never}");
+        }
     }
 
     #[test]
-    fn the_most_that_is_allowed_comes_to_an_end() {
-        let most = vec![1.0; 1000];
-        assert_eq!(holds("result.all(a, result.all(b, b > 0.0))", &most), Ok(true));
+    fn of_several_series_neither_value_nor_the_first_is_taken() {
+        let condition = Condition::new("value < 0.05", &args()).unwrap();
+        let words = "value is the sample of the only series, and there are 2: use result, or aggregate";
+        assert_eq!(condition.holds(&[0.01], 2, &args()), Err(words.to_owned()));
+        let condition = Condition::new("default(result, 1.0) < 0.05", &args()).unwrap();
+        assert!(condition.holds(&[0.01, 0.9], 2, &args()).unwrap_err().contains("there are 2 series"));
+        assert_eq!(condition.holds(&[0.01], 1, &args()), Ok(true));
+    }
+
+    /// NaN is left out before a condition is asked, so that it can only come of the condition itself.
+    #[test]
+    fn comparing_what_is_not_a_number_is_an_error_and_neither_true_nor_false() {
+        for source in ["result[0] / result[1] < 0.05", "!(result[0] / result[1] > 0.05)"] {
+            assert!(holds(source, &[0.0, 0.0]).is_err(), "{source}");
+        }
+    }
+
+    #[test]
+    fn words_about_a_condition_are_on_one_line() {
+        let error = Condition::new("value >\n  >\n 1.0", &args()).unwrap_err();
+        assert!(!error.contains('\n') && error.chars().count() <= MOST_WORDS + 1, "{error}");
+    }
+
+    #[test]
+    fn on_the_wire_a_condition_is_its_source() {
+        let condition = Condition::new("value > 0.5", &args()).unwrap();
+        let wire = serde_json::to_value(&condition).unwrap();
+        assert_eq!(wire, "value > 0.5");
+        let read: Condition = serde_json::from_value(wire).unwrap();
+        assert_eq!((read == condition, read.holds(&[0.7], 1, &args())), (true, Ok(true)));
+        let broken: Condition = serde_json::from_value("value >".into()).unwrap();
+        assert!(broken.holds(&[0.7], 1, &args()).is_err());
     }
 
     /// Deep conditions recurse in the parser and in the interpreter; a thread of the operator has two megabytes of stack.
@@ -180,7 +307,7 @@ mod tests {
         ) {
             let source = parts.concat();
             if let Ok(condition) = Condition::new(&source, &args()) {
-                let _ = condition.holds(&samples, &args());
+                let _ = condition.holds(&samples, samples.len(), &args());
             }
         }
     }
