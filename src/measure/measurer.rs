@@ -1,7 +1,8 @@
 //! Questions under way.
 //!
 //! For each Rollout the measurer knows what its last plan asks. Each question is asked once it is due, in a task of its own:
-//! nothing here blocks a pass, and no Rollout waits for another one's metric source. Answers are kept until the state that
+//! nothing here blocks a pass, and no Rollout waits for another one's metric source, nor long for another one's questions
+//! to the same ([`limits`](super::limits)). Answers are kept until the state that
 //! counts them has been persisted; one that nobody asks for any more is dropped when it arrives.
 
 use std::collections::HashMap;
@@ -14,7 +15,7 @@ use leadsman_core::analysis::{Answer, Outcome, Question, Token};
 use tokio::task::AbortHandle;
 
 use super::limits::HostLimits;
-use super::{Failure, Provider};
+use super::{Failure, MOST_TIMEOUT, Provider};
 use crate::controller::key::Key;
 
 /// Beyond a question's own timeout: time for the source's words about a timeout of its own to arrive.
@@ -23,6 +24,9 @@ const GRACE: Duration = Duration::from_millis(500);
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 /// Answers of a Rollout that may wait to be persisted. With so many, nothing more is asked for it.
 pub(super) const MOST_ANSWERS: usize = 256;
+/// Questions of a Rollout that are kept: twice the metrics that it may have. A state that somebody else has written may ask
+/// more.
+pub(super) const MOST_QUESTIONS: usize = 128;
 
 /// What is asked for every Rollout, and what was answered.
 pub struct Measurer(Arc<Inner>);
@@ -118,7 +122,8 @@ impl Measurer {
     /// never twice at once.
     ///
     /// Must be called within a Tokio runtime. Does not block.
-    pub fn set(&self, key: &Key, questions: Vec<Question>) {
+    pub fn set(&self, key: &Key, mut questions: Vec<Question>) {
+        questions.truncate(MOST_QUESTIONS);
         let mut by_rollout = self.0.by_rollout();
         if questions.is_empty() && !by_rollout.contains_key(key) {
             return;
@@ -211,6 +216,9 @@ impl Inner {
             .entries
             .iter_mut()
             .filter(|(_, entry)| has_room && matches!(entry.state, State::Idle) && entry.wants_to_be_asked());
+        // They may have to wait for each other.
+        let mut idle: Vec<_> = idle.collect();
+        idle.sort_by(|(a, one), (b, other)| (one.question.due, &a.metric).cmp(&(other.question.due, &b.metric)));
         for (token, entry) in idle {
             let number = self.runs.fetch_add(1, Ordering::Relaxed);
             let task = tokio::spawn(Arc::clone(self).see_to(key.clone(), token.clone(), number));
@@ -225,7 +233,7 @@ impl Inner {
                 Next::Stop => return,
                 Next::Sleep(duration) => tokio::time::sleep(duration).await,
                 Next::StandInLine(host) => {
-                    let Ok(turn) = self.limits.of(&host).acquire_owned().await else { return };
+                    let Some(turn) = self.limits.turn(&host, &key).await else { return };
                     let Some(question) = self.begin(&key, &token, run, &host) else { continue };
                     let outcome = self.ask(&question).await;
                     drop(turn);
@@ -264,7 +272,7 @@ impl Inner {
     }
 
     async fn ask(&self, question: &Question) -> Outcome {
-        let timeout = question.source.timeout;
+        let timeout = question.source.timeout.min(MOST_TIMEOUT);
         let late = |_| Failure::passing(format!("{}: no answer within {timeout:?}", self.source.host(question))).into();
         tokio::time::timeout(timeout + GRACE, self.source.ask(question)).await.unwrap_or_else(late)
     }

@@ -10,8 +10,8 @@ use leadsman_core::analysis::{Answer, Outcome, Question};
 use tokio::time::Instant;
 
 use super::super::Provider;
-use super::super::limits::AT_ONCE;
-use super::super::measurer::{MOST_ANSWERS, Measurer};
+use super::super::limits::{AT_ONCE, PER_ROLLOUT};
+use super::super::measurer::{MOST_ANSWERS, MOST_QUESTIONS, Measurer};
 use super::question;
 use crate::controller::key::Key;
 
@@ -179,19 +179,76 @@ async fn a_question_that_is_not_answered_in_time_is_an_error() {
     assert_eq!(bed.answers()[0].outcome, expected);
 }
 
+/// Hanging questions to host a, of one Rollout.
+fn hanging(bed: &Bed, key: &Key, questions: usize) {
+    bed.measurer.set(key, (0..questions).map(|number| ask(&format!("hang {number}"), 0, 9_000)).collect());
+}
+
+/// A state that an earlier version has written may say anything.
+#[tokio::test(start_paused = true)]
+async fn no_question_waits_for_its_answer_for_longer_than_half_a_minute() {
+    let bed = bed();
+    let mut patient = ask("a", 0, 600_000);
+    patient.source.timeout = Duration::from_hours(1);
+    bed.measurer.set(&key(), vec![patient]);
+    bed.until(31_000).await;
+    let Outcome::Error { message, .. } = &bed.answers()[0].outcome else { panic!("{:?}", bed.answers()) };
+    assert_eq!(message, "http://a: no answer within 30s");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_place_that_hangs_keeps_nobody_waiting_but_its_own() {
     let bed = bed();
-    let hang = |number: usize| ask(&format!("hang {number}"), 0, 9_000);
-    bed.measurer.set(&key(), (0..AT_ONCE * 2).map(hang).collect());
+    for number in 0..AT_ONCE {
+        hanging(&bed, &Key::new(&format!("team-{number}"), "podinfo"), 4);
+    }
     tokio::task::yield_now().await;
     let elsewhere = Question { source: question("b", "http://b").source, ..ask("b", 0, 1) };
-    bed.measurer.set(&Key::new("shop", "other"), vec![elsewhere]);
+    bed.measurer.set(&key(), vec![elsewhere]);
     bed.until(8_000).await;
     assert_eq!(bed.asked().len(), AT_ONCE + 1);
-    assert_eq!(bed.measurer.answers(&Key::new("shop", "other")).len(), 1);
-    bed.until(20_000).await;
-    assert_eq!(bed.answers().len(), AT_ONCE * 2);
+    assert_eq!(bed.answers().len(), 1);
+    bed.until(50_000).await;
+    assert_eq!(bed.asked().len(), AT_ONCE * 4 + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_questions_of_one_rollout_delay_no_other_one_of_its_namespace() {
+    let bed = bed();
+    let slow = Key::new("shop", "slow");
+    hanging(&bed, &slow, 10);
+    bed.until(100).await;
+    bed.measurer.set(&key(), vec![ask("a", 0, 10)]);
+    bed.until(200).await;
+    assert_eq!((bed.answers().len(), bed.asked().len()), (1, PER_ROLLOUT + 1));
+    bed.until(60_000).await;
+    assert_eq!(bed.measurer.answers(&slow).len(), 10, "they all get their turn");
+}
+
+/// Failing verdicts of everybody else are heard on time.
+#[tokio::test(start_paused = true)]
+async fn slow_questions_of_one_tenant_delay_nobody_else() {
+    let bed = bed();
+    for number in 0..50 {
+        hanging(&bed, &Key::new("greedy", &number.to_string()), 64);
+    }
+    bed.until(100).await;
+    assert_eq!(bed.asked().len(), AT_ONCE / 2);
+    for (number, tenant) in ["b", "c", "d", "e"].iter().enumerate() {
+        let (key, at_millis) = (Key::new(tenant, "podinfo"), 1_000 * (number as u64 + 1));
+        bed.until(at_millis).await;
+        bed.measurer.set(&key, vec![ask("a", 0, 10)]);
+        bed.until(at_millis + 50).await;
+        assert_eq!(bed.measurer.answers(&key).len(), 1, "{tenant}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_more_questions_than_a_rollout_can_have_the_first_are_kept() {
+    let bed = bed();
+    bed.measurer.set(&key(), (0..MOST_QUESTIONS * 2).map(|number| ask(&number.to_string(), 0, 1)).collect());
+    bed.until(10_000).await;
+    assert_eq!(bed.asked().len(), MOST_QUESTIONS);
 }
 
 #[tokio::test(start_paused = true)]
@@ -209,9 +266,10 @@ async fn answers_are_kept_until_they_are_persisted() {
 #[tokio::test(start_paused = true)]
 async fn answers_have_different_times_in_their_order_even_when_the_clock_goes_back() {
     let bed = bed_with(|elapsed| at(10_000) - elapsed);
-    bed.measurer.set(&key(), vec![ask("a", 0, 10), ask("b", 0, 20), ask("c", 0, 20)]);
+    bed.measurer.set(&key(), vec![ask("a", 0, 10), ask("b", 0, 20), ask("c", 0, 10)]);
     bed.until(30).await;
     let answers = bed.answers();
+    assert_eq!(answers.len(), 3);
     assert!(answers.windows(2).all(|pair| pair[0].at < pair[1].at), "{answers:?}");
     assert_eq!(answers[0].at, at(9_990));
 }
