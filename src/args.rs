@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use clap::{Parser, ValueEnum};
 
+use crate::measure::AddressPattern;
+
 /// Progressive delivery for Kubernetes: runs Rollouts (rollouts.leadsman.dev).
 #[allow(clippy::doc_markdown, reason = "what is written on fields is what --help prints, as plain text")]
 #[derive(Clone, Debug, Parser)]
@@ -12,6 +14,13 @@ pub struct Args {
     /// Prometheus that metrics ask when they name no address; the operator's own credentials go nowhere else
     #[arg(long, env = "LEADSMAN_PROMETHEUS_ADDRESS", value_name = "URL")]
     pub prometheus_address: Option<String>,
+
+    /// Addresses that metrics may name beside --prometheus-address: scheme://host:port, host, *.domain, * or a network
+    /// like 10.0.0.0/8; may be repeated, or list several with commas. Left out: every address but those of loopback,
+    /// link-local, unspecified, multicast and cloud metadata, also where a name leads there; what other addresses than
+    /// --prometheus-address say is not quoted then
+    #[arg(long, env = "LEADSMAN_METRIC_ADDRESS_ALLOW", value_name = "PATTERN", value_delimiter = ',')]
+    pub metric_address_allow: Vec<AddressPattern>,
 
     /// Watch this namespace only, instead of all
     #[arg(long, env = "LEADSMAN_NAMESPACE")]
@@ -62,5 +71,17 @@ mod tests {
         assert_eq!(args.namespace, None);
         assert!(!args.no_leader_election);
         assert_eq!(args.admin_address.port(), 8080);
+        assert_eq!(args.metric_address_allow, []);
+    }
+
+    #[test]
+    fn addresses_of_metrics_may_be_listed_in_several_ways() {
+        let flag = "--metric-address-allow";
+        let args =
+            Args::parse_from(["leadsman", flag, "10.0.0.0/8,http://thanos:9090", &format!("{flag}=*.example.com")]);
+        let expected = ["10.0.0.0/8", "http://thanos:9090", "*.example.com"].map(|text| text.parse().unwrap());
+        assert_eq!(args.metric_address_allow, expected);
+        let error = Args::try_parse_from(["leadsman", flag, "http://a/path"]).unwrap_err().to_string();
+        assert!(error.contains("\"http://a/path\" is no address"), "{error}");
     }
 }

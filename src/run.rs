@@ -89,7 +89,8 @@ impl Operator {
     /// # Errors
     /// When no HTTP client for metric sources can be made.
     pub fn new(args: &Args, client: Client, namespace: String) -> Result<Self, Error> {
-        let prometheus = Prometheus::new(client.clone(), args.prometheus_address.clone()).map_err(Error::Http)?;
+        let (default, allowed) = (args.prometheus_address.clone(), &args.metric_address_allow);
+        let prometheus = Prometheus::new(client.clone(), default, allowed).map_err(Error::Http)?;
         Ok(Self::with(args, client, namespace, Box::new(prometheus), Clock::system()))
     }
 

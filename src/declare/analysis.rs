@@ -1,5 +1,6 @@
 //! One analysis: the metrics of its templates and its own, with the arguments of each resolved.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use leadsman_api::{AnalysisTemplateSpec, Argument, Metric, TemplateReference};
@@ -10,12 +11,25 @@ use super::invalid_analysis;
 use super::metric::Reading;
 use crate::routers::Backends;
 
+/// Metrics that the analyses of a Rollout may have together; a template that two steps use counts twice.
+const MOST_METRICS: usize = 64;
+/// Bytes that they may take in the status, where a release keeps them.
+const MOST_BYTES: usize = 64 * 1024;
+
 /// What metrics may refer to.
 pub(super) struct Catalog<'a> {
     pub rollout: &'a str,
     pub backends: Backends<'a>,
     pub operator_namespace: &'a str,
     pub templates: &'a dyn Fn(&TemplateReference) -> Option<AnalysisTemplateSpec>,
+    pub taken: Taken,
+}
+
+/// What the metrics that were read so far take.
+#[derive(Default)]
+pub(super) struct Taken {
+    metrics: Cell<usize>,
+    bytes: Cell<usize>,
 }
 
 /// An analysis as declared, in a step or beside the steps.
@@ -50,7 +64,7 @@ impl Catalog<'_> {
             for metric in &template.metrics {
                 let at = format!("{name}: metric {}", metric.name);
                 let reading = Reading { at: &at, args: &args, secrets_in, in_step: wanted.in_step, around: self };
-                found.push((reading.metric(metric)?, name.clone()));
+                found.push((self.taken.add(reading.metric(metric)?, &at)?, name.clone()));
             }
         }
         for (index, metric) in wanted.metrics.iter().enumerate() {
@@ -62,7 +76,7 @@ impl Catalog<'_> {
                 in_step: wanted.in_step,
                 around: self,
             };
-            found.push((reading.metric(metric)?, at));
+            found.push((self.taken.add(reading.metric(metric)?, &at)?, at));
         }
         let unused = given.keys().find(|name| wanted.metrics.is_empty() && !taken.contains(*name));
         if let Some(unused) = unused {
@@ -74,6 +88,29 @@ impl Catalog<'_> {
         }
         distinct(at, &found)?;
         Ok(found.into_iter().map(|(metric, _)| metric).collect())
+    }
+}
+
+impl Taken {
+    /// Counts a metric, and refuses the first that is too many.
+    fn add(&self, metric: metric::Metric, at: &str) -> Result<metric::Metric, Problem> {
+        let bytes = serde_json::to_vec(&metric).map_or(0, |text| text.len());
+        self.metrics.set(self.metrics.get().saturating_add(1));
+        self.bytes.set(self.bytes.get().saturating_add(bytes));
+        if self.metrics.get() > MOST_METRICS {
+            return Err(invalid_analysis(format!(
+                "{at}: spec.strategy.canary has more than {MOST_METRICS} metrics, counted anew for each step: measure less, \
+                 or measure beside the steps (spec.strategy.canary.analysis) what several steps measure"
+            )));
+        }
+        if self.bytes.get() > MOST_BYTES {
+            return Err(invalid_analysis(format!(
+                "{at}: the metrics of spec.strategy.canary take more than {} KiB together, with arguments filled in and \
+                 counted anew for each step: shorten queries and arguments, as by recording rules, or measure less",
+                MOST_BYTES / 1024
+            )));
+        }
+        Ok(metric)
     }
 }
 

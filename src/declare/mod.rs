@@ -18,12 +18,16 @@ use std::collections::BTreeMap;
 use leadsman_api::{AnalysisTemplateSpec, Rollout, commit_of, names};
 use leadsman_core::names::Hash;
 use leadsman_core::spec::{self, Command, Problem, Reason};
+use leadsman_core::text::one_line;
 use serde_json::Value;
 
 pub use leadsman_api::TemplateReference as TemplateRef;
 
 use self::traffic::Traffic;
 use crate::routers::{Backends, RouteRef};
+
+/// Longest message about an analysis, in characters: a condition and what is wrong with it fit in.
+const MOST_WORDS: usize = 2000;
 
 /// A Rollout as declared at this moment, and everything around the core that is declared with it.
 #[derive(Clone, Debug)]
@@ -71,6 +75,7 @@ pub fn declare(
         },
         operator_namespace,
         templates,
+        taken: analysis::Taken::default(),
     };
     let command = metadata.annotations.as_ref().and_then(|annotations| annotations.get(names::COMMAND_ANNOTATION));
     Declared {
@@ -118,6 +123,7 @@ fn invalid_spec(message: impl Into<String>) -> Problem {
     Problem::new(Reason::InvalidSpec, message)
 }
 
-fn invalid_analysis(message: impl Into<String>) -> Problem {
-    Problem::new(Reason::InvalidAnalysis, message)
+/// What templates say may be anything: it is told as one line.
+fn invalid_analysis(message: impl AsRef<str>) -> Problem {
+    Problem::new(Reason::InvalidAnalysis, one_line(message.as_ref(), MOST_WORDS))
 }

@@ -8,6 +8,7 @@ use leadsman_core::spec::Problem;
 use reqwest::header::{HeaderName, HeaderValue};
 
 use super::metric::Reading;
+use crate::measure::MOST_TIMEOUT;
 
 /// Headers that belong to the request itself.
 const RESERVED: [&str; 6] =
@@ -17,11 +18,15 @@ pub(super) fn read(reading: &Reading<'_>, provider: &Provider) -> Result<metric:
     let wire = provider.prometheus.as_ref();
     let wire: &Prometheus = wire.ok_or_else(|| reading.wrong("provider", "must have exactly one of: prometheus"))?;
     let auth = wire.authentication.as_ref().map(|wire| authentication(reading, wire)).transpose()?;
-    let timeout = wire.timeout.as_ref();
+    let timeout =
+        reading.duration("timeout", wire.timeout.as_ref(), defaults::QUERY_TIMEOUT, Duration::from_millis(1))?;
+    if timeout > MOST_TIMEOUT {
+        return Err(reading.wrong("timeout", format!("is {timeout:?}: it must be at most {MOST_TIMEOUT:?}")));
+    }
     Ok(metric::Prometheus {
         address: wire.address.as_deref().map(|text| address(reading, text)).transpose()?,
         query: reading.query(&wire.query)?,
-        timeout: reading.duration("timeout", timeout, defaults::QUERY_TIMEOUT, Duration::from_millis(1))?,
+        timeout,
         headers: wire.headers.iter().map(|it| header(reading, it, auth.is_some())).collect::<Result<_, _>>()?,
         auth,
     })

@@ -1,204 +1,172 @@
 //! What a Prometheus answered: the body of `/api/v1/query` as an outcome.
+//!
+//! Servers of several kinds speak this API, and each has its own words for what went wrong. What matters is whether asking
+//! again can help: a query that is wrong is found at preflight and stays wrong, everything else is about the moment. The
+//! first row that fits decides:
+//!
+//! | answer | means | seen from |
+//! |---|---|---|
+//! | no JSON, HTTP 400 or 422, plain text with one of [`QUERY_ERRORS`] | wrong query | older Cortex, proxies |
+//! | no JSON, or JSON without `status` | passing | HTML of proxies and logins, vmauth, AMP's own refusals |
+//! | error, `errorType: bad_data` | wrong query | Prometheus, Thanos, Mimir, AMP |
+//! | error with one of the words of a [`PASSING`] trouble | passing | all, under `execution` and 422 too |
+//! | error, `errorType` one of [`PASSING_TYPES`] | passing | Prometheus, Mimir |
+//! | error, `errorType: execution` | wrong query: many-to-many matching, duplicate series, too many samples | Prometheus, Thanos, Mimir |
+//! | error, HTTP 400 or 422, also as the text of `errorType` | wrong query | `VictoriaMetrics` |
+//! | any other error | passing | |
+//! | success with a code that is none | passing | |
+//! | success, `isPartial: true` | passing: incomplete | `VictoriaMetrics` |
+//! | success with warnings other than `PromQL info:` | passing: perhaps incomplete | Thanos, Prometheus |
+//! | success with something else than up to 1,000 numbers | wrong query | |
+//! | success | the numbers | |
 
 use leadsman_core::analysis::Outcome;
-use prometheus_http_query::response::Data;
+use leadsman_core::analysis::condition::MAX_SAMPLES;
+use leadsman_core::text::one_line;
 use reqwest::StatusCode;
-use serde::Deserialize;
-use serde_json::Value;
 
 use super::Failure;
+use super::frame::{Frame, MOST_WORDS, Values};
 
-/// More series than this are no measurement.
-const MOST_SERIES: usize = 1000;
-/// Longest quotation of what the source says.
-const MOST_WORDS: usize = 400;
+/// Longest quotation of what is no answer.
+const MOST_TEXT: usize = 100;
 
-/// The frame around every answer. `infos` are not read: they say nothing about the data.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Frame {
-    status: String,
-    data: Option<Value>,
-    error_type: Option<String>,
-    error: Option<String>,
-    #[serde(default)]
-    warnings: Option<Vec<String>>,
+/// Words of parsers, in lower case.
+const QUERY_ERRORS: [&str; 6] =
+    ["parse error", "cannot parse", "when parsing", "unexpected token", "unknown function", "unknown func "];
+
+/// Words of a trouble that passes, in lower case. Words with spaces or punctuation, since what a server says often quotes
+/// the query, and metrics have names like `request_timeouts`.
+const PASSING: [&str; 16] = [
+    "timed out",
+    "timeout exceeded",
+    "deadline exceeded",
+    "context canceled",
+    "rpc error:",
+    "i/o timeout",
+    "connection refused",
+    "connection reset",
+    "broken pipe",
+    "unexpected eof",
+    "no such host",
+    "too many outstanding",
+    "concurrent requests",
+    "try again",
+    "service unavailable",
+    "unhealthy ",
+];
+
+/// `errorType`s of a trouble that passes.
+const PASSING_TYPES: [&str; 6] = ["timeout", "canceled", "internal", "unavailable", "too_many_requests", "not_found"];
+
+/// An answer as it came.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reply<'a> {
+    pub status: StatusCode,
+    /// `Content-Type` is plain text.
+    pub is_text: bool,
+    pub body: &'a [u8],
+    /// Whether its words may be told to whoever reads the status of a Rollout.
+    pub words: Words,
+}
+
+/// What is told of what a source says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Words {
+    /// Everything, as far as it is short.
+    Told,
+    /// Nothing: somebody has chosen the address to whom its answers may be none of their business.
+    Withheld,
+}
+
+impl Words {
+    /// The source's words behind our own.
+    pub fn told(self, ours: &str, theirs: &str) -> String {
+        match self {
+            Self::Told if theirs.is_empty() => ours.to_owned(),
+            Self::Told => format!("{ours}: {theirs}"),
+            Self::Withheld => format!("{ours} (what it says is not quoted: --metric-address-allow does not list it)"),
+        }
+    }
 }
 
 /// Reads an answer. Everything that is not a complete result is a failure, with the source's own words.
-pub(super) fn read(status: StatusCode, is_text: bool, body: &[u8]) -> Result<Outcome, Failure> {
-    let Ok(frame) = serde_json::from_slice::<Frame>(body) else {
-        return Err(Failure::passing(format!(
-            "HTTP {status}, and not as a Prometheus answers{}",
-            quoted(is_text, body)
-        )));
-    };
-    if frame.status != "success" || !status.is_success() {
-        let kind = frame.error_type.unwrap_or_default();
-        let words = frame.error.as_deref().map_or_else(|| format!("HTTP {status}"), one_line);
-        // What the server could not parse or refuses to evaluate as it is; all other kinds are about the moment.
-        return Err(Failure { query_is_wrong: kind == "bad_data", message: join(&kind, &words) });
+pub(super) fn read(reply: Reply<'_>) -> Result<Outcome, Failure> {
+    let Reply { status, words, .. } = reply;
+    let frame = serde_json::from_slice::<Frame>(reply.body).unwrap_or_default();
+    match frame.status.text() {
+        "" => Err(no_answer(reply, &frame)),
+        "success" if status.is_success() => values(frame, words),
+        _ => Err(error(status, &frame, words)),
     }
-    let warnings = frame.warnings.unwrap_or_default();
+}
+
+/// What nothing that speaks Prometheus's API says.
+fn no_answer(Reply { status, is_text, body, words }: Reply<'_>, frame: &Frame) -> Failure {
+    let text = String::from_utf8_lossy(body.get(..body.len().min(8 * MOST_TEXT)).unwrap_or_default());
+    let first_line = text.trim().lines().next().filter(|_| is_text).unwrap_or_default();
+    let said = if frame.words().is_empty() { first_line } else { frame.words() };
+    Failure {
+        query_is_wrong: blames_request(status) && is_one_of(said, &QUERY_ERRORS),
+        message: words.told(&format!("HTTP {status}, and not as a Prometheus answers"), &one_line(said, MOST_TEXT)),
+    }
+}
+
+fn error(status: StatusCode, frame: &Frame, words: Words) -> Failure {
+    let (kind, said) = (frame.error_type.text(), frame.words());
+    let code = kind.parse().ok().and_then(|code: u16| StatusCode::from_u16(code).ok()).unwrap_or(status);
+    let query_is_wrong = match kind {
+        "bad_data" => true,
+        _ if is_one_of(said, &PASSING) || PASSING_TYPES.contains(&kind) => false,
+        "execution" => true,
+        _ => blames_request(code),
+    };
+    let message = match words {
+        Words::Told if kind.is_empty() && said.is_empty() => format!("HTTP {status}"),
+        Words::Told if kind.is_empty() => said.to_owned(),
+        Words::Told => words.told(kind, said),
+        Words::Withheld => words.told(&format!("HTTP {status}"), ""),
+    };
+    Failure { query_is_wrong, message }
+}
+
+fn values(frame: Frame, words: Words) -> Result<Outcome, Failure> {
+    if frame.is_partial() {
+        return Err(Failure::passing(
+            "the answer is incomplete: its source could not ask all of its storage (isPartial)",
+        ));
+    }
+    let warnings = frame.warnings();
     if !warnings.is_empty() {
-        let words = one_line(&warnings.join("; "));
-        return Err(Failure::passing(format!("the answer may be incomplete, its source warns: {words}")));
+        let said = one_line(&warnings.join("; "), MOST_WORDS);
+        return Err(Failure::passing(words.told("the answer may be incomplete, its source warns", &said)));
     }
-    samples(frame.data.unwrap_or_default())
-}
-
-fn samples(data: Value) -> Result<Outcome, Failure> {
-    let kind = data.get("resultType").and_then(Value::as_str).unwrap_or("nothing").to_owned();
-    let series = data.get("result").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    match kind.as_str() {
-        "vector" if series.len() > MOST_SERIES => {
-            let number = series.len();
-            return Err(Failure::lasting(format!(
-                "the query gives {number} series, more than {MOST_SERIES}: aggregate them, as in sum(...)"
-            )));
+    match frame.values() {
+        Values::Numbers(numbers) if numbers.is_empty() => Ok(Outcome::Empty),
+        Values::Numbers(numbers) => Ok(Outcome::Samples(numbers)),
+        Values::TooMany(number) => Err(Failure::lasting(format!(
+            "the query gives {number} series, more than {MAX_SAMPLES}: aggregate them, as in sum(...)"
+        ))),
+        Values::Histograms => Err(Failure::lasting(
+            "the query gives native histograms, not numbers: take one of them, as in histogram_quantile(0.99, ...)",
+        )),
+        Values::OfType(kind) if kind == "matrix" => Err(Failure::lasting(
+            "the query gives a range of values (matrix): make it one, as in rate(...[1m]) or without the [...]",
+        )),
+        Values::OfType(kind) if kind == "string" => {
+            Err(Failure::lasting("the query gives a text (string), not numbers"))
         }
-        "vector" if series.iter().any(|sample| sample.get("histogram").is_some()) => {
-            return Err(Failure::lasting(
-                "the query gives native histograms, not numbers: take one of them, as in histogram_quantile(0.99, ...)",
-            ));
-        }
-        "vector" | "scalar" => {}
-        "matrix" => {
-            return Err(Failure::lasting(
-                "the query gives a range of values (matrix): make it one, as in rate(...[1m]) or without the [...]",
-            ));
-        }
-        other => return Err(Failure::lasting(format!("the query gives {other}, not numbers"))),
-    }
-    let data = Data::deserialize(data).map_err(|error| Failure::passing(format!("cannot be read: {error}")))?;
-    let samples: Vec<f64> = match data {
-        Data::Vector(series) => series.iter().map(|series| series.sample().value()).collect(),
-        Data::Scalar(sample) => vec![sample.value()],
-        Data::Matrix(_) => Vec::new(),
-    };
-    Ok(if samples.is_empty() { Outcome::Empty } else { Outcome::Samples(samples) })
-}
-
-fn join(kind: &str, words: &str) -> String {
-    if kind.is_empty() { words.to_owned() } else { format!("{kind}: {words}") }
-}
-
-/// The first line of plain text. Of anything else nothing: addresses are given by users, and what answers there may be no
-/// metric source at all.
-fn quoted(is_text: bool, body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(body);
-    let first = text.trim().lines().next().unwrap_or_default();
-    if is_text && !first.is_empty() {
-        format!(": {}", one_line(first).chars().take(100).collect::<String>())
-    } else {
-        String::new()
+        Values::OfType(_) => Err(Failure::lasting("the query gives neither a vector nor a scalar")),
+        Values::Unreadable => Err(Failure::passing("the answer cannot be read: it has other values than numbers")),
     }
 }
 
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(MOST_WORDS).collect()
+/// Whether a code says that the request is at fault, and not what it was sent with or the moment.
+fn blames_request(code: StatusCode) -> bool {
+    matches!(code, StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY)
 }
 
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use serde_json::json;
-
-    use super::*;
-    use crate::shapes::{anything, spoiled};
-
-    fn answer(body: &Value) -> Result<Outcome, Failure> {
-        read(StatusCode::OK, false, body.to_string().as_bytes())
-    }
-
-    fn vector(values: &[&str]) -> Value {
-        let series: Vec<_> = values.iter().map(|value| json!({"metric": {"a": "b"}, "value": [1.5, value]})).collect();
-        json!({"status": "success", "data": {"resultType": "vector", "result": series}})
-    }
-
-    #[test]
-    fn a_vector_gives_a_sample_a_series() {
-        assert_eq!(answer(&vector(&["0.5", "+Inf", "1e3"])), Ok(Outcome::Samples(vec![0.5, f64::INFINITY, 1000.0])));
-        assert_eq!(answer(&vector(&[])), Ok(Outcome::Empty));
-        let Ok(Outcome::Samples(samples)) = answer(&vector(&["NaN"])) else { panic!("NaN is for the core to judge") };
-        assert!(samples[0].is_nan());
-    }
-
-    #[test]
-    fn a_scalar_gives_its_value() {
-        let body = json!({"status": "success", "data": {"resultType": "scalar", "result": [1, "42"]}});
-        assert_eq!(answer(&body), Ok(Outcome::Samples(vec![42.0])));
-    }
-
-    #[test]
-    fn what_is_not_a_number_a_series_is_a_wrong_query() {
-        let typed =
-            |kind: &str, result: Value| json!({"status": "success", "data": {"resultType": kind, "result": result}});
-        let histogram = json!([{"metric": {}, "histogram": [1, {"count": "1", "sum": "1"}]}]);
-        for (body, words) in [
-            (typed("matrix", json!([])), "matrix"),
-            (typed("string", json!([1, "x"])), "gives string"),
-            (typed("vector", histogram), "native histograms"),
-            (vector(&["1"; 1001]), "1001 series"),
-            (json!({"status": "success"}), "gives nothing"),
-        ] {
-            let failure = answer(&body).unwrap_err();
-            assert!(failure.query_is_wrong && failure.message.contains(words), "{failure:?}");
-        }
-    }
-
-    #[test]
-    fn warnings_make_an_answer_unusable_and_infos_do_not() {
-        let mut body = vector(&["1"]);
-        body["infos"] = json!(["PromQL info: metric might not be a counter"]);
-        assert!(answer(&body).is_ok());
-        body["warnings"] = json!(["No StoreAPIs matched for this query"]);
-        let failure = answer(&body).unwrap_err();
-        assert!(!failure.query_is_wrong && failure.message.contains("No StoreAPIs matched"), "{failure:?}");
-    }
-
-    #[test]
-    fn the_source_s_own_words_are_told_and_only_bad_data_is_the_query_s_fault() {
-        for (status, kind, wrong) in [
-            (StatusCode::BAD_REQUEST, "bad_data", true),
-            (StatusCode::UNPROCESSABLE_ENTITY, "execution", false),
-            (StatusCode::SERVICE_UNAVAILABLE, "timeout", false),
-            (StatusCode::INTERNAL_SERVER_ERROR, "something new", false),
-        ] {
-            let body = json!({"status": "error", "errorType": kind, "error": "1:5: parse\nerror"}).to_string();
-            let failure = read(status, false, body.as_bytes()).unwrap_err();
-            assert_eq!(failure, Failure { query_is_wrong: wrong, message: format!("{kind}: 1:5: parse error") });
-        }
-        let body = vector(&["1"]).to_string();
-        assert!(read(StatusCode::INTERNAL_SERVER_ERROR, false, body.as_bytes()).is_err());
-    }
-
-    #[test]
-    fn of_what_is_no_answer_only_plain_text_is_quoted() {
-        let words = |is_text, body: &str| read(StatusCode::UNAUTHORIZED, is_text, body.as_bytes()).unwrap_err().message;
-        assert_eq!(words(true, "no org id\nmore"), "HTTP 401 Unauthorized, and not as a Prometheus answers: no org id");
-        assert_eq!(words(false, "<html>"), "HTTP 401 Unauthorized, and not as a Prometheus answers");
-        assert_eq!(words(true, ""), "HTTP 401 Unauthorized, and not as a Prometheus answers");
-    }
-
-    proptest! {
-        #[test]
-        fn no_answer_makes_reading_it_panic(
-            body in prop_oneof![anything(), spoiled(vector(&["0.5", "NaN"]))],
-            code in 100..1000_u16,
-            is_text: bool,
-        ) {
-            let code = StatusCode::from_u16(code).unwrap();
-            if let Ok(Outcome::Samples(samples)) = read(code, is_text, body.to_string().as_bytes()) {
-                prop_assert!(code.is_success() && !samples.is_empty() && samples.len() <= MOST_SERIES);
-            }
-        }
-
-        #[test]
-        fn nor_does_anything_that_is_no_json(body: Vec<u8>, is_text: bool) {
-            if let Err(failure) = read(StatusCode::OK, is_text, &body) {
-                prop_assert!(failure.message.len() <= 4 * MOST_WORDS + 200, "{}", failure.message);
-            }
-        }
-    }
+fn is_one_of(text: &str, known: &[&str]) -> bool {
+    let text = text.to_lowercase();
+    known.iter().any(|words| text.contains(words))
 }

@@ -3,8 +3,10 @@
 //! [`Measurer`] holds the questions of every Rollout and asks each when it is due; [`prometheus`] sends one query and says
 //! what came of it.
 
+mod addresses;
 mod answer;
 mod credentials;
+mod frame;
 mod limits;
 mod measurer;
 mod prometheus;
@@ -12,11 +14,17 @@ mod prometheus;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use futures::future::BoxFuture;
 use leadsman_core::analysis::{Outcome, Question};
 
+pub use self::addresses::AddressPattern;
 pub use self::measurer::Measurer;
 pub use self::prometheus::Prometheus;
+
+/// Longest time that an answer may take, whatever its metric says: so long a slow source can keep a turn.
+pub const MOST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Somebody who answers questions.
 pub trait Provider: Send + Sync + 'static {

@@ -1,7 +1,7 @@
 //! One query to Prometheus, or to what speaks its API (Thanos, Mimir, `VictoriaMetrics`): `POST /api/v1/query`.
 //!
 //! Redirects are refused, since credentials and queries are meant for the address that was declared; what is read of an
-//! answer is bounded.
+//! answer is bounded. Which addresses are asked is for [`addresses`](super::addresses) to say.
 
 use std::error::Error as _;
 
@@ -9,54 +9,76 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use leadsman_core::analysis::{Outcome, Question};
+use leadsman_core::text::one_line;
 use prometheus_http_query::{Client, Error};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
 use reqwest::redirect::Policy;
 use reqwest::{Response, Url};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
+use super::addresses::{Access, AddressPattern, Addresses, Refused};
+use super::answer::{self, Reply};
 use super::credentials::Credentials;
-use super::{Failure, Provider, answer};
+use super::{Failure, Provider};
 
 /// Longest answer that is read.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 /// An answer longer than this has to wait for its turn to be read.
 const LARGE_BYTES: usize = 256 * 1024;
-/// Large answers that are read at the same time: bounds the memory that they take together.
+/// Large answers that are read and looked through at the same time: bounds the memory that they take together.
 const LARGE_AT_ONCE: usize = 8;
+/// Longest quotation of where a redirect leads and of why there is no connection, in characters.
+const MOST_WORDS: usize = 300;
 
 /// The HTTP side of metric sources.
 pub struct Prometheus {
-    http: reqwest::Client,
-    default_address: Option<String>,
+    /// For addresses that somebody vouches for, for those that may be no special ones, and for those in listed networks.
+    clients: [reqwest::Client; 3],
+    addresses: Addresses,
     credentials: Credentials,
     large: Semaphore,
 }
 
+/// A body, and for a large one the permission to hold it.
+struct Body<'a> {
+    bytes: Vec<u8>,
+    _turn: Option<SemaphorePermit<'a>>,
+}
+
 impl Prometheus {
-    /// Asks `default_address` where a metric names none; reads Secrets through `client`.
+    /// Asks `default_address` where a metric names none, and of other addresses only what `allowed` lists, or, where it is
+    /// empty, what is none of the operator's own; reads Secrets through `client`.
     ///
     /// # Errors
     /// When no HTTP client can be built.
-    pub fn new(client: kube::Client, default_address: Option<String>) -> Result<Self, reqwest::Error> {
+    pub fn new(
+        client: kube::Client,
+        default_address: Option<String>,
+        allowed: &[AddressPattern],
+    ) -> Result<Self, reqwest::Error> {
         // Does nothing where the program has chosen its provider already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let builder = || {
-            reqwest::Client::builder()
-                .redirect(Policy::none())
-                .user_agent(concat!("leadsman/", env!("CARGO_PKG_VERSION")))
-                .pool_max_idle_per_host(4)
-        };
-        // An image without root certificates can still ask by http; by https it trusts nobody then.
-        let http = builder().build().or_else(|error| {
-            tracing::warn!(error = words(&error), "no root certificates: metrics cannot be asked by https");
-            builder().tls_certs_only([]).build()
-        })?;
-        Ok(Self { http, default_address, credentials: Credentials::new(client), large: Semaphore::new(LARGE_AT_ONCE) })
+        let addresses = Addresses::new(default_address, allowed);
+        let http = |access| http_client(&addresses, access);
+        let (vouched, guarded) = (http(Access::Vouched)?, http(Access::Guarded)?);
+        // Each client has root certificates of its own.
+        let in_networks = if addresses.has_networks() { http(Access::InNetworks)? } else { guarded.clone() };
+        let clients = [vouched, guarded, in_networks];
+        Ok(Self { clients, addresses, credentials: Credentials::new(client), large: Semaphore::new(LARGE_AT_ONCE) })
     }
 
     fn address<'a>(&'a self, question: &'a Question) -> Option<&'a str> {
-        question.source.address.as_deref().or(self.default_address.as_deref())
+        question.source.address.as_deref().or(self.addresses.default())
+    }
+
+    fn client(&self, access: Access) -> reqwest::Client {
+        let [vouched, guarded, in_networks] = &self.clients;
+        match access {
+            Access::Vouched => vouched,
+            Access::Guarded | Access::Foreign => guarded,
+            Access::InNetworks => in_networks,
+        }
+        .clone()
     }
 
     async fn query(&self, question: &Question) -> Result<Outcome, Failure> {
@@ -66,9 +88,16 @@ impl Prometheus {
                  --prometheus-address",
             )
         })?;
-        let failed =
-            |error: &Error| Failure::passing(format!("{} gave no answer: {}", host(address), error_words(error)));
-        let client = Client::from(self.http.clone(), address.trim_end_matches('/'))
+        self.send(question, address, self.addresses.access(address)?).await
+    }
+
+    /// Sends a query to an address that may be asked in this way.
+    pub(super) async fn send(&self, question: &Question, address: &str, access: Access) -> Result<Outcome, Failure> {
+        let failed = |error: &Error| Failure {
+            query_is_wrong: is_refused(error),
+            message: format!("{} gave no answer: {}", host(address), error_words(error)),
+        };
+        let client = Client::from(self.client(access), address.trim_end_matches('/'))
             .map_err(|error| Failure::lasting(format!("{address:?} is not an address: {}", error_words(&error))))?;
         let timeout = i64::try_from(question.source.timeout.as_millis()).unwrap_or(i64::MAX);
         let now = Timestamp::now().as_millisecond();
@@ -87,11 +116,10 @@ impl Prometheus {
         let response = request.post_raw().await.map_err(|error| failed(&error))?;
         let status = response.status();
         if status.is_redirection() {
-            let target = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or("nowhere");
-            return Err(Failure::passing(format!(
-                "{} redirects (HTTP {status}) to {target}, which is not followed: give the final address",
-                host(address)
-            )));
+            let target = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+            let ours =
+                format!("{} redirects (HTTP {status}), which is not followed: give the final address", host(address));
+            return Err(Failure::passing(access.words().told(&ours, &one_line(target, MOST_WORDS))));
         }
         let content_type =
             response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -100,10 +128,10 @@ impl Prometheus {
             failure.message = format!("{}: {}", host(address), failure.message);
             failure
         })?;
-        answer::read(status, is_text, &body)
+        answer::read(Reply { status, is_text, body: &body.bytes, words: access.words() })
     }
 
-    async fn body(&self, mut response: Response) -> Result<Vec<u8>, Failure> {
+    async fn body(&self, mut response: Response) -> Result<Body<'_>, Failure> {
         let mut body = Vec::new();
         let mut turn = None;
         while let Some(chunk) = response.chunk().await.map_err(|error| Failure::passing(words(&error.without_url())))? {
@@ -118,8 +146,23 @@ impl Prometheus {
                 turn = self.large.acquire().await.ok();
             }
         }
-        Ok(body)
+        Ok(Body { bytes: body, _turn: turn })
     }
+}
+
+fn http_client(addresses: &Addresses, access: Access) -> Result<reqwest::Client, reqwest::Error> {
+    let builder = || {
+        let builder = reqwest::Client::builder()
+            .redirect(Policy::none())
+            .user_agent(concat!("leadsman/", env!("CARGO_PKG_VERSION")))
+            .pool_max_idle_per_host(4);
+        addresses.guard(access, builder)
+    };
+    // An image without root certificates can still ask by http; by https it trusts nobody then.
+    builder().build().or_else(|error| {
+        tracing::warn!(error = words(&error), "no root certificates: metrics cannot be asked by https");
+        builder().tls_certs_only([]).build()
+    })
 }
 
 impl Provider for Prometheus {
@@ -139,22 +182,27 @@ fn host(address: &str) -> String {
 
 fn error_words(error: &Error) -> String {
     match error {
-        Error::Client(error) => error.inner().map_or_else(|| error.to_string(), words),
-        other => other.source().map_or_else(|| other.to_string(), ToString::to_string),
+        Error::Client(error) => error.inner().map_or_else(|| one_line(&error.to_string(), MOST_WORDS), words),
+        other => one_line(&other.source().map_or_else(|| other.to_string(), ToString::to_string), MOST_WORDS),
     }
+}
+
+/// Whether there was no connection because the address may not be asked.
+fn is_refused(error: &Error) -> bool {
+    let Error::Client(error) = error else { return false };
+    error.inner().is_some_and(|error| sources(error).any(|source| source.is::<Refused>()))
 }
 
 /// What lies behind an error of the HTTP client. Its own words name the whole URL, which may hold a password.
 fn words(error: &reqwest::Error) -> String {
-    let mut words = Vec::new();
-    let mut source = error.source();
-    while let Some(error) = source {
-        words.push(error.to_string());
-        source = error.source();
-    }
+    let words: Vec<_> = sources(error).map(ToString::to_string).collect();
     if words.is_empty() {
         if error.is_timeout() { "timed out" } else { "request failed" }.to_owned()
     } else {
-        words.join(": ")
+        one_line(&words.join(": "), MOST_WORDS)
     }
+}
+
+fn sources(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    std::iter::successors(error.source(), |error: &&(dyn std::error::Error + 'static)| (*error).source())
 }

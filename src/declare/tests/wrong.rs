@@ -80,6 +80,8 @@ fn what_is_wrong_with_a_metric_is_named_with_its_template() {
         ("/successCondition", json!("value > double(args.limit)"), "is not usable"),
         ("/provider", json!({}), "provider must have exactly one of: prometheus"),
         (&format!("{prometheus}/timeout"), json!("0s"), "timeout is 0s"),
+        (&format!("{prometheus}/timeout"), json!("31s"), "timeout is 31s: it must be at most 30s"),
+        ("/successCondition", json!("result.all(a, result.all(b, b > a))"), "takes too much with 1000 samples"),
         (&format!("{prometheus}/query"), json!(" "), "query is empty"),
         (
             &format!("{prometheus}/query"),
@@ -156,6 +158,36 @@ fn what_is_wrong_with_an_analysis_says_what_to_do() {
     needy.success_rate["args"] = json!([{"name": "threshold"}, {"name": "job"}]);
     let words = "AnalysisTemplate success-rate: its argument job has no value: give it one in spec.strategy.canary.analysis.args";
     refused(&needy, Reason::InvalidAnalysis, words);
+}
+
+/// A hundred metrics of the same template, from a Rollout of a few lines.
+#[test]
+fn more_metrics_than_a_status_can_hold_are_refused_with_their_number_or_their_size() {
+    let steps = |count: usize| {
+        let analysis = json!({"analysis": {"templates": [{"templateName": "success-rate"}]}});
+        json!([vec![json!({"setWeight": 5})], vec![analysis; count]].concat())
+    };
+    let pointer = "/spec/strategy/canary/steps";
+    let world_of = |count| world().with(pointer, &steps(count));
+    assert!(world_of(63).declare().core.spec.is_ok(), "64 with the one beside the steps");
+    let problem = problem(&world_of(64));
+    assert!(problem.reason == Reason::InvalidAnalysis, "{problem:?}");
+    assert!(problem.message.contains("has more than 64 metrics"), "{}", problem.message);
+    assert!(problem.message.starts_with("AnalysisTemplate success-rate: metric success-rate"), "{}", problem.message);
+
+    let long = json!(format!("sum(up{{{{canary.hash}}}}) or vector({})", "1".repeat(8_000)));
+    let large = |count| world_of(count).metric("/provider/prometheus/query", &long);
+    assert!(large(6).declare().core.spec.is_ok());
+    refused(&large(8), Reason::InvalidAnalysis, "take more than 64 KiB together");
+    refused(&large(8), Reason::InvalidAnalysis, "shorten queries");
+}
+
+#[test]
+fn what_a_template_says_is_told_on_one_line() {
+    let message = problem(&world().metric("/successCondition", &json!("value >\n\u{1b}[2J 'x\u{202e}'"))).message;
+    assert!(!message.contains(['\n', '\u{1b}', '\u{202e}']), "{message:?}");
+    let message = problem(&world().metric("/name", &json!("a\nlevel=error")).metric("/count", &json!(0))).message;
+    assert!(message.contains("metric a level=error: count must be at least 1"), "{message:?}");
 }
 
 #[test]

@@ -15,8 +15,14 @@ pub(super) fn kube(address: &str) -> kube::Client {
     kube::Client::try_from(kube::Config::new(address.parse().unwrap())).unwrap()
 }
 
+/// One that may ask on this machine.
 fn prometheus(default_address: Option<&str>) -> Prometheus {
-    Prometheus::new(kube("http://127.0.0.1:1"), default_address.map(str::to_owned)).unwrap()
+    allowing(default_address, &["127.0.0.0/8"])
+}
+
+pub(super) fn allowing(default_address: Option<&str>, allowed: &[&str]) -> Prometheus {
+    let allowed: Vec<_> = allowed.iter().map(|text| text.parse().unwrap()).collect();
+    Prometheus::new(kube("http://127.0.0.1:1"), default_address.map(str::to_owned), &allowed).unwrap()
 }
 
 async fn ask(server: &Server, change: impl FnOnce(&mut Question)) -> Outcome {
@@ -25,13 +31,13 @@ async fn ask(server: &Server, change: impl FnOnce(&mut Question)) -> Outcome {
     prometheus(None).ask(&question).await
 }
 
-fn one(value: &str) -> Reply {
+pub(super) fn one(value: &str) -> Reply {
     json(
         &json!({"status": "success", "data": {"resultType": "vector", "result": [{"metric": {}, "value": [1, value]}]}}),
     )
 }
 
-fn error(outcome: Outcome) -> (bool, String) {
+pub(super) fn error(outcome: Outcome) -> (bool, String) {
     let Outcome::Error { query_is_wrong, message } = outcome else { panic!("{outcome:?} is no error") };
     (query_is_wrong, message)
 }
@@ -81,11 +87,16 @@ async fn a_redirect_is_not_followed() {
     let target = server(one("1")).await;
     let reply = Reply { status: 302, location: Some(format!("{}/x", target.address)), ..one("1") };
     let (query_is_wrong, message) = error(ask(&server(reply).await, |_| {}).await);
-    assert!(
-        !query_is_wrong && message.contains("redirects (HTTP 302 Found) to") && message.contains("final address"),
-        "{message}"
-    );
+    assert!(!query_is_wrong && message.contains("redirects (HTTP 302 Found), which is not followed"), "{message}");
+    assert!(message.ends_with(&format!("give the final address: {}/x", target.address)), "{message}");
     assert!(target.requests.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn where_a_redirect_leads_is_told_as_a_short_line() {
+    let reply = Reply { status: 302, location: Some(format!("http://a/{}", "b".repeat(10_000))), ..one("1") };
+    let (_, message) = error(ask(&server(reply).await, |_| {}).await);
+    assert!(message.contains("http://a/bbb") && message.len() < 500, "{message}");
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Tests of the measurer in virtual time, and of the HTTP side against a server on this machine.
 
+mod addresses;
+mod answer;
 mod http;
 mod measurer;
 mod secrets;

@@ -30,7 +30,7 @@ async fn metrics() -> Server {
 #[tokio::test]
 async fn a_token_is_sent_as_bearer_and_a_user_as_basic() {
     let (api, metrics) = (api().await, metrics().await);
-    let prometheus = Prometheus::new(kube(&api.address), None).unwrap();
+    let prometheus = Prometheus::new(kube(&api.address), None, &["127.0.0.0/8".parse().unwrap()]).unwrap();
     let mut question = question("m", &metrics.address);
     let basic = AuthScheme::Basic { username: "username".to_owned(), password: "password".to_owned() };
     for (scheme, header) in [(AuthScheme::Bearer("token".to_owned()), "Bearer abc"), (basic, "Basic dTpw")] {
@@ -53,7 +53,7 @@ async fn without_its_secret_a_question_is_not_sent() {
         (&api, "binary", "Secret shop/prom has no text in binary"),
     ] {
         let metrics = metrics().await;
-        let prometheus = Prometheus::new(kube(&api.address), None).unwrap();
+        let prometheus = Prometheus::new(kube(&api.address), None, &["127.0.0.0/8".parse().unwrap()]).unwrap();
         let mut question = question("m", &metrics.address);
         question.source.auth = Some(auth(AuthScheme::Bearer(key.to_owned())));
         let outcome = prometheus.ask(&question).await;
