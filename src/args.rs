@@ -11,7 +11,7 @@ use crate::measure::AddressPattern;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "leadsman")]
 pub struct Args {
-    /// Prometheus that metrics ask when they name no address; the operator's own credentials go nowhere else
+    /// Prometheus that metrics ask when they name no address
     #[arg(long, env = "LEADSMAN_PROMETHEUS_ADDRESS", value_name = "URL")]
     pub prometheus_address: Option<String>,
 

@@ -15,7 +15,8 @@ use crate::schema::{ARGUMENT_NAME, MAX_LABEL, MAX_OBJECT_NAME, OBJECT_NAME, is_d
     "an analysis must have templates or metrics"
 ))]
 pub struct Analysis {
-    /// Templates whose metrics are measured.
+    /// Templates whose metrics are measured. All analyses of a Rollout may have 64 metrics together, which may take 64 KiB
+    /// with their arguments filled in; a template that two steps use counts twice.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub templates: Vec<TemplateReference>,
@@ -25,7 +26,7 @@ pub struct Analysis {
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub args: Vec<Argument>,
 
-    /// Metrics written out here, as in a template.
+    /// Metrics written out here, as in a template; they count with those of the templates.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub metrics: Vec<Metric>,
@@ -44,7 +45,8 @@ pub struct BackgroundAnalysis {
     #[schemars(range(min = 0))]
     pub starting_step: Option<i32>,
 
-    /// Templates whose metrics are measured.
+    /// Templates whose metrics are measured. All analyses of a Rollout may have 64 metrics together, which may take 64 KiB
+    /// with their arguments filled in; a template that two steps use counts twice.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub templates: Vec<TemplateReference>,
@@ -54,7 +56,7 @@ pub struct BackgroundAnalysis {
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub args: Vec<Argument>,
 
-    /// Metrics written out here, as in a template.
+    /// Metrics written out here, as in a template; they count with those of the templates.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub metrics: Vec<Metric>,

@@ -29,7 +29,7 @@ pub struct Metric {
     #[schemars(length(max = MAX_LABEL), regex(pattern = METRIC_NAME))]
     pub name: String,
 
-    /// Time between two measurements. Left out: 10s.
+    /// Time between two measurements, at least 1s. Left out: 10s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<Duration>,
 
@@ -57,8 +57,9 @@ pub struct Metric {
     #[schemars(range(min = 0))]
     pub consecutive_error_limit: Option<i32>,
 
-    /// What follows when there is nothing to judge. Hold: wait for data until the progress deadline, then roll back.
-    /// Succeed, Fail: as if the measurement had. Left out: Hold.
+    /// What follows when there is nothing to judge: no sample, or none that is a number (NaN). No condition is asked about
+    /// such an answer. Hold: wait for data until the progress deadline, then roll back. Succeed, Fail: as if the
+    /// measurement had. Left out: Hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "OnNoData")]
     pub on_no_data: Option<OnNoData>,
@@ -69,7 +70,8 @@ pub struct Metric {
     #[schemars(with = "OnProviderError")]
     pub on_provider_error: Option<OnProviderError>,
 
-    /// Longest value of {{window}}, which is the time since the present weight came into force. Left out: 1m.
+    /// Longest value of {{window}}, which is the time since the present weight came into force; at least 1s, and better two
+    /// scrapes or more. Left out: 1m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<Duration>,
 
@@ -77,14 +79,17 @@ pub struct Metric {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_window: Option<Duration>,
 
-    /// CEL: the measurement is a success when this is true. result is the list of sample values, value its only one, args
-    /// the arguments, as text: value >= double(args.threshold). Without failureCondition everything else is a failure.
+    /// CEL: the measurement is a success when this is true. result is the list of numbers, one a series; series without a
+    /// number (NaN) are left out, and infinities are numbers. value is the number of a query that gives one series; where
+    /// there are several there is no value. args are the arguments, as text: value >= double(args.threshold). Without
+    /// failureCondition everything else is a failure. A condition that could take long with 1000 numbers, such as a loop
+    /// over result inside another one, is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub success_condition: Option<String>,
 
     /// CEL: the measurement is a failure when this is true. Without successCondition everything else is a success; with
-    /// both, what makes neither true is inconclusive.
+    /// both, what makes neither true is inconclusive. It can name what successCondition can, and has the same limits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub failure_condition: Option<String>,
@@ -134,6 +139,9 @@ pub struct Provider {
     validation = Rule::new("!has(self.timeout) || duration(self.timeout) > duration('0s')")
         .message("timeout must be longer than 0s")
         .field_path(".timeout"),
+    validation = Rule::new("!has(self.timeout) || duration(self.timeout) <= duration('30s')")
+        .message("timeout must be at most 30s")
+        .field_path(".timeout"),
     validation = Rule::new(
         "!has(self.authentication) || !has(self.headers) \
         || self.headers.all(header, header.key.lowerAscii() != 'authorization')"
@@ -143,17 +151,20 @@ pub struct Provider {
 )]
 pub struct Prometheus {
     /// Base address, like http://prometheus.monitoring:9090. Takes no variables. Left out: the one that the operator was
-    /// started with.
+    /// started with. Addresses of loopback, link-local, multicast and cloud metadata are refused unless the operator's
+    /// --metric-address-allow lists them; where that is given, so is every address that it does not list. What an
+    /// address that is not listed says is judged, and not quoted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024), regex(pattern = r"^https?://[^\s{}]+$"))]
     pub address: Option<String>,
 
     /// PromQL. Variables: {{args.NAME}}, {{namespace}}, {{rollout}}, {{canary.hash}}, {{canary.service}}, {{stable.hash}},
-    /// {{stable.service}}, {{window}}. Write it so that it has a value both with no errors and with only errors.
+    /// {{stable.service}}, {{window}}. Write it so that it has a value both with no errors and with only errors. It may give
+    /// at most 1000 series in 4 MiB.
     #[schemars(length(min = 1, max = 8192))]
     pub query: String,
 
-    /// How long an answer may take. Left out: 10s.
+    /// How long an answer may take, at most 30s. Left out: 10s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Duration>,
 
@@ -162,7 +173,7 @@ pub struct Prometheus {
     #[schemars(length(max = 16))]
     pub headers: Vec<Header>,
 
-    /// Credentials from a Secret. Left out: none, or the operator's own where the address is left out too.
+    /// Credentials from a Secret. Left out: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authentication: Option<Authentication>,
 }
