@@ -190,7 +190,7 @@ fn error_words(error: &Error) -> String {
 /// Whether there was no connection because the address may not be asked.
 fn is_refused(error: &Error) -> bool {
     let Error::Client(error) = error else { return false };
-    error.inner().is_some_and(|error| sources(error).any(|source| source.is::<Refused>()))
+    error.inner().is_some_and(|error| sources(error).any(<dyn std::error::Error>::is::<Refused>))
 }
 
 /// What lies behind an error of the HTTP client. Its own words name the whole URL, which may hold a password.
