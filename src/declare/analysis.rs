@@ -16,6 +16,9 @@ const MOST_METRICS: usize = 64;
 /// Bytes that they may take in the status, where a release keeps them.
 const MOST_BYTES: usize = 64 * 1024;
 
+/// Steps that asking each of their conditions once may take together: some tenths of a second.
+const MOST_STEPS: u64 = 1_000_000;
+
 /// What metrics may refer to.
 pub(super) struct Catalog<'a> {
     pub rollout: &'a str,
@@ -30,6 +33,7 @@ pub(super) struct Catalog<'a> {
 pub(super) struct Taken {
     metrics: Cell<usize>,
     bytes: Cell<usize>,
+    steps: Cell<u64>,
 }
 
 /// An analysis as declared, in a step or beside the steps.
@@ -97,6 +101,9 @@ impl Taken {
         let bytes = serde_json::to_vec(&metric).map_or(0, |text| text.len());
         self.metrics.set(self.metrics.get().saturating_add(1));
         self.bytes.set(self.bytes.get().saturating_add(bytes));
+        let conditions = [&metric.success, &metric.failure].into_iter().flatten();
+        let steps = conditions.filter_map(|condition| condition.most_steps(&metric.args).ok());
+        self.steps.set(steps.fold(self.steps.get(), u64::saturating_add));
         if self.metrics.get() > MOST_METRICS {
             return Err(invalid_analysis(format!(
                 "{at}: spec.strategy.canary has more than {MOST_METRICS} metrics, counted anew for each step: measure less, \
@@ -108,6 +115,12 @@ impl Taken {
                 "{at}: the metrics of spec.strategy.canary take more than {} KiB together, with arguments filled in and \
                  counted anew for each step: shorten queries and arguments, as by recording rules, or measure less",
                 MOST_BYTES / 1024
+            )));
+        }
+        if self.steps.get() > MOST_STEPS {
+            return Err(invalid_analysis(format!(
+                "{at}: the conditions of spec.strategy.canary take more than {MOST_STEPS} steps together, counted anew for \
+                 each step: loop over fewer series, as by aggregating them in the query, or measure less"
             )));
         }
         Ok(metric)

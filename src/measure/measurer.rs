@@ -1,9 +1,9 @@
 //! Questions under way.
 //!
 //! For each Rollout the measurer knows what its last plan asks. Each question is asked once it is due, in a task of its own:
-//! nothing here blocks a pass, and no Rollout waits for another one's metric source, nor long for another one's questions
-//! to the same ([`limits`](super::limits)). Answers are kept until the state that
-//! counts them has been persisted; one that nobody asks for any more is dropped when it arrives.
+//! nothing here blocks a pass, no Rollout waits for another one's metric source, and none long for another one's questions
+//! to its own ([`limits`](super::limits)). Answers are kept until the state that counts them has been persisted; one that
+//! nobody asks for any more is dropped when it arrives.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -111,7 +111,7 @@ impl Measurer {
             source,
             wake: Box::new(wake),
             clock: Box::new(clock),
-            limits: HostLimits::default(),
+            limits: HostLimits::new(),
             runs: AtomicU64::new(0),
             by_rollout: Mutex::default(),
         }))

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use leadsman_core::analysis::{Outcome, Question};
+use leadsman_core::text::one_line;
 
 pub use self::addresses::AddressPattern;
 pub use self::measurer::Measurer;
@@ -25,6 +26,9 @@ pub use self::prometheus::Prometheus;
 
 /// Longest time that an answer may take, whatever its metric says: so long a slow source can keep a turn.
 pub const MOST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Longest message about a question that has no usable answer, in characters.
+const MOST_WORDS: usize = 1000;
 
 /// Somebody who answers questions.
 pub trait Provider: Send + Sync + 'static {
@@ -56,8 +60,9 @@ impl Failure {
     }
 }
 
+/// Whatever words are in it, they are one short line of a status.
 impl From<Failure> for Outcome {
     fn from(Failure { query_is_wrong, message }: Failure) -> Self {
-        Self::Error { query_is_wrong, message }
+        Self::Error { query_is_wrong, message: one_line(&message, MOST_WORDS) }
     }
 }

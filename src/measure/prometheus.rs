@@ -24,7 +24,7 @@ use super::{Failure, Provider};
 /// Longest answer that is read.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 /// An answer longer than this has to wait for its turn to be read.
-const LARGE_BYTES: usize = 256 * 1024;
+const LARGE_BYTES: usize = 64 * 1024;
 /// Large answers that are read and looked through at the same time: bounds the memory that they take together.
 const LARGE_AT_ONCE: usize = 8;
 /// Longest quotation of where a redirect leads and of why there is no connection, in characters.

@@ -180,6 +180,11 @@ fn more_metrics_than_a_status_can_hold_are_refused_with_their_number_or_their_si
     assert!(large(6).declare().core.spec.is_ok());
     refused(&large(8), Reason::InvalidAnalysis, "take more than 64 KiB together");
     refused(&large(8), Reason::InvalidAnalysis, "shorten queries");
+
+    let costly = json!("result.all(a, a < 1.0 || a < 1.1 || a < 1.2 || a < 1.3 || a < 1.4 || a < 1.5 || a < 1.6)");
+    let costly = |count| world_of(count).metric("/successCondition", &costly);
+    assert!(costly(10).declare().core.spec.is_ok());
+    refused(&costly(63), Reason::InvalidAnalysis, "take more than 1000000 steps together");
 }
 
 #[test]

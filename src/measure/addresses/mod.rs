@@ -5,13 +5,15 @@
 //! is allowed; what it says is not quoted then, only judged. With `--metric-address-allow` nothing is allowed but the
 //! operator's `--prometheus-address` and what the list names.
 //!
+//! Special are addresses that lead back to the operator or its node, and those of the clouds' metadata.
+//!
 //! | address | without a list | with a list |
 //! |---|---|---|
 //! | `--prometheus-address` | asked, quoted | asked, quoted |
 //! | a host that the list names in full | | asked, quoted, wherever it is |
-//! | a host that fits `*` or `*.domain` | | asked, quoted; not where it is a [special] address |
+//! | a host that fits `*` or `*.domain` | | asked, quoted; not where it is a special address |
 //! | an address in a listed network, or a name that has one | | asked, quoted |
-//! | a [special] address, or a name that has no other | refused | refused |
+//! | a special address, or a name that has no other | refused | refused |
 //! | anything else | asked, not quoted | refused |
 //!
 //! Names are looked up when a connection is made, and the connection goes to an address that was checked: a name that

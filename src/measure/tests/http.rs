@@ -131,6 +131,18 @@ async fn an_answer_that_never_ends_is_not_read_to_its_end() {
     assert!(message.contains("not as a Prometheus answers"), "{message}");
 }
 
+/// A state that somebody else has written may say anything.
+#[tokio::test]
+async fn whatever_is_wrong_is_told_as_one_short_line() {
+    let odd = "a\nlevel=error \u{1b}[2J".to_owned() + &"x".repeat(10_000);
+    let (_, message) = error(prometheus(None).ask(&question("m", &odd)).await);
+    assert!(message.chars().count() <= 1001 && !message.contains(['\n', '\u{1b}']), "{message}");
+    let mut question = question("m", "http://127.0.0.1:1");
+    question.source.headers = vec![(odd, String::new())];
+    let (query_is_wrong, message) = error(prometheus(None).ask(&question).await);
+    assert!(query_is_wrong && message.chars().count() <= 1001 && !message.contains(['\n', '\u{1b}']), "{message}");
+}
+
 #[tokio::test]
 async fn what_is_no_address_is_said() {
     let (query_is_wrong, message) = error(prometheus(None).ask(&question("m", "prometheus")).await);

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::Outcome;
-use super::condition::Condition;
+use super::condition::{Condition, MAX_LENGTH};
 use super::metric::Metric;
+use crate::text::one_line;
 
 /// What one measurement says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,9 +66,9 @@ fn decide(metric: &Metric, numbers: &[f64], series: usize) -> (Verdict, String) 
     let mut undecided = None;
     if let Some(condition) = &metric.failure {
         match holds(condition) {
-            Ok(true) => return (Verdict::Failure, format!("failureCondition {}", condition.as_str())),
+            Ok(true) => return (Verdict::Failure, format!("failureCondition {}", told(condition))),
             Ok(false) if metric.success.is_none() => {
-                return (Verdict::Success, format!("not failureCondition {}", condition.as_str()));
+                return (Verdict::Success, format!("not failureCondition {}", told(condition)));
             }
             Ok(false) => undecided = Some(condition),
             Err(error) => return broken("failureCondition", condition, &error),
@@ -77,10 +78,10 @@ fn decide(metric: &Metric, numbers: &[f64], series: usize) -> (Verdict, String) 
         return (Verdict::Inconclusive, "the metric has no condition".to_owned());
     };
     match (holds(condition), undecided) {
-        (Ok(true), _) => (Verdict::Success, format!("successCondition {}", condition.as_str())),
-        (Ok(false), None) => (Verdict::Failure, format!("successCondition {} does not hold", condition.as_str())),
+        (Ok(true), _) => (Verdict::Success, format!("successCondition {}", told(condition))),
+        (Ok(false), None) => (Verdict::Failure, format!("successCondition {} does not hold", told(condition))),
         (Ok(false), Some(failure)) => {
-            let (success, failure) = (condition.as_str(), failure.as_str());
+            let (success, failure) = (told(condition), told(failure));
             (Verdict::Inconclusive, format!("neither successCondition {success} nor failureCondition {failure}"))
         }
         (Err(error), _) => broken("successCondition", condition, &error),
@@ -88,7 +89,12 @@ fn decide(metric: &Metric, numbers: &[f64], series: usize) -> (Verdict, String) 
 }
 
 fn broken(which: &str, condition: &Condition, error: &str) -> (Verdict, String) {
-    (Verdict::ProviderError, format!("{which} {} cannot judge this answer: {error}", condition.as_str()))
+    (Verdict::ProviderError, format!("{which} {} cannot judge this answer: {error}", told(condition)))
+}
+
+/// A condition may be written on several lines.
+fn told(condition: &Condition) -> String {
+    one_line(condition.as_str(), MAX_LENGTH)
 }
 
 /// How many series the condition was not asked about.
@@ -209,6 +215,19 @@ mod tests {
             assert!(judgement.because.ends_with("(1 of 2 series has no number)"), "{}", judgement.because);
         }
         assert_eq!(verdict(Some("len(result) == 1 && result[0] < 0.05"), None, &samples), Verdict::Success);
+    }
+
+    #[test]
+    fn words_about_an_answer_are_on_one_line() {
+        let written = "result.all(v,\n  v > 0.5)\n";
+        for metric in [with(Some(written), None), with(None, Some(written)), with(Some(written), Some(written))] {
+            for samples in [vec![0.2], vec![0.7], vec![f64::NAN]] {
+                let because = judge(&metric, &Outcome::Samples(samples)).because;
+                assert!(!because.contains('\n'), "{because:?}");
+            }
+        }
+        let broken = judge(&with(Some("value\n> 0.5"), None), &Outcome::Samples(vec![1.0, 2.0])).because;
+        assert!(broken.starts_with("successCondition value > 0.5 cannot judge"), "{broken:?}");
     }
 
     /// p99 beyond the last bucket, a quotient by nothing.
