@@ -19,7 +19,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::addresses::{Access, AddressPattern, Addresses, Refused};
 use super::answer::{self, Reply};
 use super::credentials::Credentials;
-use super::{Failure, Provider};
+use super::{Failure, MOST_TIMEOUT, Provider};
 
 /// Longest answer that is read.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
@@ -99,7 +99,7 @@ impl Prometheus {
         };
         let client = Client::from(self.client(access), address.trim_end_matches('/'))
             .map_err(|error| Failure::lasting(format!("{address:?} is not an address: {}", error_words(&error))))?;
-        let timeout = i64::try_from(question.source.timeout.as_millis()).unwrap_or(i64::MAX);
+        let timeout = i64::try_from(question.source.timeout.min(MOST_TIMEOUT).as_millis()).unwrap_or(i64::MAX);
         let now = Timestamp::now().as_millisecond();
         let mut request = client
             .query(&question.query)
