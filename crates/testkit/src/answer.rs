@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::fault::Verb;
 use crate::kind::Kind;
+use crate::object::Name;
 use crate::refusal::{Answer, Refusal};
 use crate::request::{Asked, Target};
 use crate::server::{ApiServer, State};
@@ -23,12 +24,13 @@ pub(crate) fn answer(server: &ApiServer, by: &str, asked: Option<&Asked>, body: 
     }
     let answer = match asked.verb {
         Verb::Watch => return watched(server, asked, target),
+        Verb::DryRun => dry_run(&server.0.lock(), target, body),
         Verb::Get => get(&server.0.lock(), target),
         Verb::List => list(&server.0.lock(), asked, target),
         _ => server.0.with(|state| write(state, by, asked, target, body)),
     };
     match answer {
-        Ok(object) => said(if asked.verb == Verb::Create { 201 } else { 200 }, &object),
+        Ok(object) => said(if matches!(asked.verb, Verb::Create | Verb::DryRun) { 201 } else { 200 }, &object),
         Err(refusal) => refused(&refusal),
     }
 }
@@ -117,17 +119,12 @@ fn watched(server: &ApiServer, asked: &Asked, target: &Target) -> Response<Body>
 fn write(state: &mut State, by: &str, asked: &Asked, target: &Target, body: &Bytes) -> Answer<Value> {
     let manager = asked.query.get("fieldManager").map_or("unknown", String::as_str);
     let writer = Writer { by, manager };
-    let malformed = |error: serde_json::Error| Refusal::new(400, "BadRequest", &error.to_string());
-    let object = || -> Answer<Value> {
-        if body.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(body).map_err(malformed) }
-    };
+    let object = || -> Answer<Value> { if body.is_empty() { Ok(Value::Null) } else { read(body) } };
     let name = target.object();
     match asked.verb {
         Verb::Create => {
             let object = object()?;
-            let mut name = name;
-            crate::object::text(&object, "/metadata/name").clone_into(&mut name.name);
-            state.store.create(writer, &name, object)
+            state.store.create(writer, &named(target, &object), object)
         }
         Verb::Update => state.store.replace(writer, &name, object()?),
         Verb::UpdateStatus => state.store.replace_status(writer, &name, &object()?),
@@ -137,6 +134,24 @@ fn write(state: &mut State, by: &str, asked: &Asked, target: &Target, body: &Byt
             state.store.json_patch(writer, &name, body)
         }
         Verb::Patch => state.store.merge_patch(writer, &name, &object()?),
-        Verb::Get | Verb::List | Verb::Watch | Verb::Discover => Err(Refusal::new(405, "MethodNotAllowed", "no write")),
+        Verb::Get | Verb::List | Verb::Watch | Verb::Discover | Verb::DryRun => {
+            Err(Refusal::new(405, "MethodNotAllowed", "no write"))
+        }
     }
+}
+
+/// What a create would be answered. Fields are not validated here: a [`crate::Rule`] for [`Verb::DryRun`] refuses what a
+/// test wants refused.
+fn dry_run(state: &State, target: &Target, body: &Bytes) -> Answer<Value> {
+    let object = read(body)?;
+    state.store.dry_run(&named(target, &object), object)
+}
+
+fn read(body: &Bytes) -> Answer<Value> {
+    serde_json::from_slice(body).map_err(|error| Refusal::new(400, "BadRequest", &error.to_string()))
+}
+
+/// A new object names itself.
+fn named(target: &Target, object: &Value) -> Name {
+    Name { name: crate::object::text(object, "/metadata/name").to_owned(), ..target.object() }
 }

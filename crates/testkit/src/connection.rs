@@ -139,6 +139,9 @@ impl Connection {
         if let Some(Fault::Slow(delay)) = &fault {
             tokio::time::sleep(*delay).await;
         }
+        if let Some(Fault::Meanwhile(meanwhile)) = &fault {
+            meanwhile.happen(&self.server);
+        }
         if let Some(Fault::Gone) = &fault {
             // Time passes, so that a client that tries again without a pause is one that a test can count.
             tokio::time::sleep(Duration::from_millis(1)).await;

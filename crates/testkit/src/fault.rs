@@ -1,9 +1,12 @@
 //! What can go wrong between a client and the server: rules, each for some requests and for as often as it says.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::kind::Kind;
 use crate::refusal::Refusal;
+use crate::server::ApiServer;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,6 +21,8 @@ pub enum Verb {
     Discover,
     /// A new object.
     Create,
+    /// Whether a new object would be taken: nothing is stored.
+    DryRun,
     /// A whole object.
     Update,
     /// A whole status.
@@ -33,7 +38,7 @@ pub enum Verb {
 impl Verb {
     /// Whether it changes anything.
     pub fn is_write(self) -> bool {
-        !matches!(self, Self::Get | Self::List | Self::Watch | Self::Discover)
+        !matches!(self, Self::Get | Self::List | Self::Watch | Self::Discover | Self::DryRun)
     }
 }
 
@@ -50,6 +55,24 @@ pub enum Fault {
     AnswerNeverComes,
     /// Nobody is there: nothing is done.
     Gone,
+    /// Something else happens while it is on its way: somebody was faster. It is answered as if nothing were wrong.
+    Meanwhile(Meanwhile),
+}
+
+/// What happens while a request is on its way. It may panic: that happens in the client's task.
+#[derive(Clone)]
+pub struct Meanwhile(Arc<dyn Fn(&ApiServer) + Send + Sync>);
+
+impl Meanwhile {
+    pub(crate) fn happen(&self, server: &ApiServer) {
+        (self.0)(server);
+    }
+}
+
+impl fmt::Debug for Meanwhile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Meanwhile")
+    }
 }
 
 /// Which requests a fault is for, and how often.
@@ -73,6 +96,11 @@ impl Rule {
     /// A refusal with an HTTP code, a reason and words.
     pub fn refusing(code: u16, reason: &str, message: &str) -> Self {
         Self::new(Fault::Refused(Refusal::new(code, reason, message)))
+    }
+
+    /// Before such a request arrives, this happens.
+    pub fn meanwhile(happens: impl Fn(&ApiServer) + Send + Sync + 'static) -> Self {
+        Self::new(Fault::Meanwhile(Meanwhile(Arc::new(happens))))
     }
 
     /// Only for these verbs.

@@ -62,6 +62,8 @@ kinds! {
         namespaced true, status false, generation true;
     LEASE = "coordination.k8s.io"/"v1" "Lease" "leases", namespaced true, status false, generation false;
     EVENT = "events.k8s.io"/"v1" "Event" "events", namespaced true, status false, generation false;
+    // The same objects by their older name, as with the real server.
+    CORE_EVENT = ""/"v1" "Event" "events", namespaced true, status false, generation false;
 }
 
 impl Kind {

@@ -31,7 +31,7 @@ mod watch;
 pub use application::{Application, Route};
 pub use connection::{Connection, Moment, NoAnswer};
 pub use controllers::{Controllers, Habits};
-pub use fault::{Fault, Rule, Verb};
+pub use fault::{Fault, Meanwhile, Rule, Verb};
 pub use kind::Kind;
 pub use object::Name;
 pub use prometheus::{Asked, Prometheus};

@@ -94,11 +94,12 @@ pub fn unset(object: &mut Value, pointer: &str) {
 }
 
 /// A label selector of equalities, as it stands in a request: `a=b,c=d`, or `c` for a label that only has to be there; and
-/// beside it a name, where a field selector gave one.
+/// beside it a field selector of equalities, as `metadata.name=a`.
 #[derive(Clone, Debug, Default)]
 pub struct Selector {
     labels: Vec<(String, Option<String>)>,
-    name: Option<String>,
+    /// JSON pointers and the texts there.
+    fields: Vec<(String, String)>,
 }
 
 impl Selector {
@@ -109,19 +110,22 @@ impl Selector {
             Some((label, value)) => (label.to_owned(), Some(value.trim_start_matches('=').to_owned())),
             None => (term.to_owned(), None),
         });
-        Self { labels: labels.collect(), name: None }
+        Self { labels: labels.collect(), fields: Vec::new() }
     }
 
-    /// The same for one object, as by the field selector `metadata.name=a`.
+    /// The same for objects with these fields only, whatever fields these are: the real server knows a few for each kind.
     #[must_use]
     pub fn of_fields(self, text: &str) -> Self {
-        Self { name: text.strip_prefix("metadata.name=").map(|name| name.trim_start_matches('=').to_owned()), ..self }
+        let terms = text.split(',').filter_map(|term| term.split_once('='));
+        let pointer = |field: &str| format!("/{}", field.replace('.', "/"));
+        let fields = terms.map(|(field, value)| (pointer(field), value.trim_start_matches('=').to_owned()));
+        Self { fields: fields.collect(), ..self }
     }
 
-    /// Whether an object has the labels and the name.
+    /// Whether an object has the labels and the fields.
     pub fn selects(&self, object: &Value) -> bool {
-        let named = self.name.as_deref().is_none_or(|name| name == crate::object::text(object, "/metadata/name"));
-        named
+        let has = |(pointer, wanted): &(String, String)| text(object, pointer) == wanted;
+        self.fields.iter().all(has)
             && self.labels.iter().all(|(name, value)| match (label(object, name), value) {
                 (Some(is), Some(wanted)) => is == wanted,
                 (Some(_), None) => true,

@@ -65,6 +65,7 @@ impl Asked {
                 Verb::Watch
             }
             (&Method::GET, None, None) => Verb::List,
+            (&Method::POST, None, None) if query.get("dryRun").is_some_and(|it| it == "All") => Verb::DryRun,
             (&Method::POST, None, None) => Verb::Create,
             (&Method::PUT, Some(_), None) => Verb::Update,
             (&Method::PUT, Some(_), Some("status")) if kind.has_status => Verb::UpdateStatus,

@@ -163,6 +163,11 @@ impl ApiServer {
         self.0.lock().faults.clear();
     }
 
+    /// From now on a mutating admission webhook changes every object of a kind that anybody writes, before it is stored.
+    pub fn admit(&self, kind: &'static Kind, change: impl Fn(&mut Value) + Send + Sync + 'static) {
+        self.0.lock().store.webhooks.push((kind, Arc::new(change)));
+    }
+
     /// The CRD of a kind is removed, its objects with it; or it has not been installed yet.
     pub fn withdraw(&self, kind: &'static Kind) {
         self.0.with(|state| {

@@ -58,8 +58,13 @@ pub(crate) struct Writer<'a> {
     pub manager: &'a str,
 }
 
+/// What is done to an object of a kind before it is stored, whoever writes it.
+pub(crate) type Webhook = Arc<dyn Fn(&mut Value) + Send + Sync>;
+
 /// Everything that is stored.
 pub(crate) struct Store {
+    /// Mutating admission webhooks, in their order.
+    pub webhooks: Vec<(&'static Kind, Webhook)>,
     began: Instant,
     version: u64,
     uids: u64,
@@ -72,6 +77,7 @@ impl Store {
     pub fn new() -> Self {
         // Versions that begin high and uids that do not look like names keep mistakes from passing unseen.
         Self {
+            webhooks: Vec::new(),
             began: Instant::now(),
             version: 1000,
             uids: 0,
@@ -145,15 +151,32 @@ impl Store {
         if !text(&object, "/metadata/resourceVersion").is_empty() {
             return Err(Refusal::new(500, "", "resourceVersion should not be set on objects to be created"));
         }
+        self.admit(name, &mut object);
         let mut ownership = Ownership::default();
         ownership.updated(writer.manager, &json!({}), &object);
+        self.uids += 1;
         self.complete(name, &mut object);
         Ok(self.put(writer, name, object, ownership))
     }
 
+    /// What a create would be answered; nothing is stored.
+    pub fn dry_run(&self, name: &Name, mut object: Value) -> Answer<Value> {
+        if self.get(name).is_some() {
+            return Err(Refusal::already_exists(name));
+        }
+        self.admit(name, &mut object);
+        self.complete(name, &mut object);
+        Ok(object)
+    }
+
+    fn admit(&self, name: &Name, object: &mut Value) {
+        for (_, webhook) in self.webhooks.iter().filter(|(kind, _)| *kind == name.kind) {
+            webhook(object);
+        }
+    }
+
     /// What the server itself gives to a new object.
-    fn complete(&mut self, name: &Name, object: &mut Value) {
-        self.uids += 1;
+    fn complete(&self, name: &Name, object: &mut Value) {
         set(object, "/apiVersion", json!(name.kind.api_version()));
         set(object, "/kind", json!(name.kind.kind));
         set(object, "/metadata/name", json!(name.name));
@@ -225,6 +248,8 @@ impl Store {
             ownership
                 .apply(writer.manager, &mut object, fragment, force)
                 .map_err(|why| Refusal::new(409, "Conflict", &why))?;
+            self.admit(name, &mut object);
+            self.uids += 1;
             self.complete(name, &mut object);
             return Ok(self.put(writer, name, object, ownership));
         };
@@ -275,6 +300,7 @@ impl Store {
         mut object: Value,
         ownership: Ownership,
     ) -> Value {
+        self.admit(name, &mut object);
         set(&mut object, "/metadata/resourceVersion", json!(text(before, "/metadata/resourceVersion")));
         set(&mut object, MANAGED_FIELDS, ownership.managed_fields());
         if object == *before {

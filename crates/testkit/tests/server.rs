@@ -315,3 +315,51 @@ async fn a_kind_that_is_withdrawn_is_not_found_until_it_is_installed() {
     assert!(routes.list(&ListParams::default()).await.is_ok());
     assert_eq!(resources().await, ["httproutes", "grpcroutes"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_gives_what_would_be_stored_and_stores_nothing() {
+    let server = ApiServer::new();
+    let services = services(&server);
+    server.admit(&kind::SERVICE, |service| set(service, "/spec/type", json!("NodePort")));
+    let dry = PostParams { dry_run: true, ..PostParams::default() };
+    let would_be = services.create(&dry, &object(service("a"))).await.unwrap();
+    assert_eq!(would_be.data["spec"]["type"], "NodePort");
+    assert!(server.get(&kind::SERVICE, "shop", "a").is_none());
+    services.create(&PostParams::default(), &object(service("a"))).await.unwrap();
+    assert_eq!(code(services.create(&dry, &object(service("a"))).await).0, 409);
+    assert_eq!(server.requests().iter().filter(|request| request.verb == Verb::DryRun).count(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_a_webhook_takes_back_makes_no_version() {
+    let server = ApiServer::new();
+    let services = services(&server);
+    let before = services.create(&PostParams::default(), &object(service("a"))).await.unwrap();
+    server.admit(&kind::SERVICE, |service| set(service, "/spec/type", json!("ClusterIP")));
+    let patch = Patch::Merge(json!({"spec": {"type": "NodePort"}}));
+    let after = services.patch("a", &PatchParams::default(), &patch).await.unwrap();
+    assert_eq!(after, before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn somebody_may_be_faster_than_a_request_that_is_on_its_way() {
+    let server = ApiServer::new();
+    let services = services(&server);
+    let faster = |server: &ApiServer| drop(server.hand("git").create(&service("a")).unwrap());
+    server.inject(Rule::meanwhile(faster).verbs(&[Verb::Create]).kind(&kind::SERVICE).times(1));
+    assert_eq!(code(services.create(&PostParams::default(), &object(service("a"))).await).0, 409);
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_are_found_by_what_they_are_about() {
+    let server = ApiServer::new();
+    for (name, uid) in [("one", "u1"), ("two", "u2")] {
+        let event =
+            json!({"kind": "Event", "metadata": {"name": name, "namespace": "shop"}, "involvedObject": {"uid": uid}});
+        server.hand("kubelet").create(&event).unwrap();
+    }
+    let events = api(server.connect("test").client(), &kind::CORE_EVENT);
+    let about = ListParams::default().fields("involvedObject.uid=u2");
+    let found = events.list(&about).await.unwrap();
+    assert_eq!(found.items.iter().map(|it| it.metadata.name.as_deref()).collect::<Vec<_>>(), [Some("two")]);
+}
