@@ -39,6 +39,8 @@ pub struct Memory {
     pub surroundings: Surroundings,
     /// When the status was last written.
     pub written_at: Option<Instant>,
+    /// Since when a status is to be written and is not.
+    pub unwritten_since: Option<Instant>,
     /// The set whose pods' own words the last plan wanted.
     pub wants_words_of: Option<Hash>,
     /// The last such words.
@@ -127,6 +129,11 @@ impl Memory {
     /// Everything could be read.
     pub fn read(&mut self) {
         self.unread = None;
+    }
+
+    /// True when a status could not be written for this long, whatever was tried.
+    pub fn is_unwritten_for(&self, patience: Duration) -> bool {
+        self.unwritten_since.is_some_and(|since| since.elapsed() >= patience)
     }
 
     /// Until when a write should not be tried again; `None` when it may be.

@@ -14,7 +14,7 @@ use crate::cluster::{Error, TIMEOUT, kinds};
 use crate::runtime::backoff::jittered;
 
 /// A rollback does not wait any longer for its intent to be persisted.
-const HURRY: Duration = Duration::from_secs(2);
+pub const HURRY: Duration = Duration::from_secs(2);
 /// Before the second try; twice as long before each one after it.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -46,6 +46,7 @@ pub async fn write(
     patience: Duration,
 ) -> Written {
     let began = Instant::now();
+    memory.unwritten_since.get_or_insert(began);
     let name = loaded.key.name.clone();
     let body = json!({
         "apiVersion": format!("{}/{}", leadsman_api::names::GROUP, leadsman_api::names::VERSION),

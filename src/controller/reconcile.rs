@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use leadsman_core::analysis::Answer;
-use leadsman_core::plan::{Fact, Persist, Plan, plan};
+use leadsman_core::plan::{Action, Fact, Persist, Plan, plan};
 use leadsman_core::report::Phase;
 use leadsman_core::state::Stage;
 use tokio::time::Instant;
@@ -17,9 +17,10 @@ use super::key::Key;
 use super::loaded::{self, Loaded, Reading};
 use super::memory::Memory;
 use super::observe::{Snapshot, observe};
-use super::persist::{self, Written};
+use super::persist::{self, HURRY, Written};
 use super::status::{Difference, difference, render};
 use super::{log, unreadable};
+use crate::cluster::TIMEOUT;
 use crate::runtime::backoff::jittered;
 
 /// How often a pass starts over because somebody else changed the Rollout.
@@ -60,7 +61,7 @@ pub async fn reconcile(context: &Context, key: &Key, memory: &mut Memory) -> Out
             Reading::Loaded(loaded) => loaded,
             Reading::Doubtful(mut loaded) => {
                 let (snapshot, plan) = decide(context, &loaded, memory).await;
-                act(context, &mut loaded, memory, &snapshot, &plan, true).await;
+                act(context, &mut loaded, memory, &snapshot, &plan, Part::Safety).await;
                 return Outcome { word: "doubtful", wake: Some(memory.unread()), gone: false };
             }
             Reading::Gone => return Outcome::GONE,
@@ -68,16 +69,25 @@ pub async fn reconcile(context: &Context, key: &Key, memory: &mut Memory) -> Out
             Reading::Unreadable(copy, error) => return unreadable::tell(context, key, memory, &copy, &error).await,
         };
         let (snapshot, plan) = decide(context, &loaded, memory).await;
-        match persist(context, &mut loaded, memory, &snapshot, &plan).await {
+        // A status that somebody else changes faster than it can be written holds up no way back.
+        let ahead = memory.is_unwritten_for(HURRY);
+        if ahead {
+            act(context, &mut loaded, memory, &snapshot, &plan, Part::Safety).await;
+        }
+        let patience = if ahead { TIMEOUT } else { persist::patience(&plan.actions) };
+        match persist(context, &mut loaded, memory, &snapshot, &plan, patience).await {
             Persisted::Yes { wake } => {
-                let wakes = [wake, act(context, &mut loaded, memory, &snapshot, &plan, false).await];
+                memory.unwritten_since = None;
+                let part = if ahead { Part::Rest } else { Part::All };
+                let wakes = [wake, act(context, &mut loaded, memory, &snapshot, &plan, part).await];
                 tell(context, &loaded, memory, &snapshot, &plan);
                 return settled(context, memory, &plan, wakes);
             }
             Persisted::Moved => {}
             Persisted::Gone => return Outcome::GONE,
             Persisted::No => {
-                let wakes = [None, act(context, &mut loaded, memory, &snapshot, &plan, true).await];
+                let part = if ahead { Part::Nothing } else { Part::Safety };
+                let wakes = [None, act(context, &mut loaded, memory, &snapshot, &plan, part).await];
                 // Measurements go on: a verdict must not wait for a status that can be written.
                 context.measurer.set(key, plan.questions_of(loaded.state.as_ref()));
                 let outcome = settled(context, memory, &plan, wakes);
@@ -126,6 +136,7 @@ async fn persist(
     memory: &mut Memory,
     snapshot: &Snapshot,
     plan: &Plan,
+    patience: Duration,
 ) -> Persisted {
     let (target, now) = ("status", Instant::now());
     let status = render(loaded, plan, snapshot.observed.now);
@@ -144,7 +155,6 @@ async fn persist(
     if !decided && memory.held_until(target, now).is_some() {
         return Persisted::Yes { wake: None };
     }
-    let patience = persist::patience(&plan.actions);
     match persist::write(context, loaded, memory, status, patience).await {
         Written::Done => {
             context.measurer.persisted(&loaded.key, latest(&snapshot.observed.answers));
@@ -166,6 +176,33 @@ fn latest(answers: &[Answer]) -> Timestamp {
     answers.iter().map(|answer| answer.at).max().unwrap_or(Timestamp::MIN)
 }
 
+/// Which of a plan's actions are done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    All,
+    /// What takes traffic away from harm: what may be done before the status is written.
+    Safety,
+    /// All but that.
+    Rest,
+    Nothing,
+}
+
+impl Part {
+    fn has(self, action: &Action) -> bool {
+        match self {
+            Self::All => true,
+            Self::Safety => action.is_safety(),
+            Self::Rest => !action.is_safety(),
+            Self::Nothing => false,
+        }
+    }
+
+    /// Whether the status that it rests on is written.
+    fn is_persisted(self) -> bool {
+        matches!(self, Self::All | Self::Rest)
+    }
+}
+
 /// Does what the plan asks for, all of it: the failure of one action stops none of the others.
 async fn act(
     context: &Context,
@@ -173,10 +210,10 @@ async fn act(
     memory: &mut Memory,
     snapshot: &Snapshot,
     plan: &Plan,
-    safety_only: bool,
+    part: Part,
 ) -> Option<Instant> {
     let mut again = None;
-    for action in plan.actions.iter().filter(|action| action.is_safety() || !safety_only) {
+    for action in plan.actions.iter().filter(|action| part.has(action)) {
         let what = target(action);
         if !action.is_safety() && memory.held_until(&what, Instant::now()).is_some() {
             continue;
@@ -195,7 +232,7 @@ async fn act(
             }
         }
     }
-    if !safety_only && loaded.declared.core.deleted_at.is_none() {
+    if part.is_persisted() && loaded.declared.core.deleted_at.is_none() {
         let mut applying = Applying { context, loaded, objects: &snapshot.objects, memory };
         if let Err(error) = adopt(&mut applying).await {
             log::failed(loaded, "adopt a set", &error);

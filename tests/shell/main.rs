@@ -12,6 +12,7 @@ mod bed;
 mod by_hand;
 mod election;
 mod faults;
+mod hurry;
 mod killed;
 mod malformed;
 mod release;
