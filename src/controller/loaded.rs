@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::cache::{Cached, Store};
 use super::cache::{Caches, Served};
-use super::cache::{RawEntry, Slim, TemplateEntry};
+use super::cache::{RawEntry, Slim, TemplateEntry, text};
 use super::context::Context;
 use super::key::Key;
 use super::memory::Memory;
@@ -204,6 +204,12 @@ impl Loaded {
             "controller": true,
             "blockOwnerDeletion": true,
         })
+    }
+
+    /// Owner references of an object without a controller, with us as its controller beside them.
+    pub fn owners(&self, present: &[Value]) -> Value {
+        let others = present.iter().filter(|owner| text(owner, "/uid") != Some(&*self.uid)).cloned();
+        others.chain([self.owner_reference()]).collect()
     }
 
     /// Our own write to the Rollout was answered with this object.

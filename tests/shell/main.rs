@@ -15,6 +15,7 @@ mod faults;
 mod hurry;
 mod killed;
 mod malformed;
+mod ownership;
 mod release;
 mod removed;
 mod routes;

@@ -132,7 +132,7 @@ pub async fn adopt(applying: &mut Applying<'_>) -> Result<()> {
         let patch = json!({"metadata": {
             "uid": &*orphan.identity().uid,
             "resourceVersion": orphan.identity().version_text(),
-            "ownerReferences": [applying.loaded.owner_reference()],
+            "ownerReferences": applying.loaded.owners(&orphan.owners),
         }});
         let sets = applying.context.cluster.objects(&kinds::REPLICA_SETS, &applying.loaded.key.namespace);
         let answer = sets.merge(&orphan.name, &patch).await;

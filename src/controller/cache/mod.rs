@@ -81,6 +81,13 @@ impl Controller {
     }
 }
 
+/// The owner references of an object that has no controller; empty for one that has: only who is to be its controller needs
+/// them, to keep what others wrote.
+fn owners_without_controller(object: &Value) -> Vec<Value> {
+    let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+    owners.filter(|_| Controller::of(object).is_none()).cloned().unwrap_or_default()
+}
+
 /// The text at a JSON pointer.
 pub fn text<'a>(object: &'a Value, pointer: &str) -> Option<&'a str> {
     object.pointer(pointer)?.as_str()

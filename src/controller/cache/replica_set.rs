@@ -20,6 +20,8 @@ pub struct ReplicaSetEntry {
     pub hash: Hash,
     /// Whose it is; `None` for one that was orphaned.
     pub controller: Option<Controller>,
+    /// The owners of one that has no controller.
+    pub owners: Vec<Value>,
     /// Its sizes and marks.
     pub view: SetView,
     rollout: Box<str>,
@@ -39,6 +41,7 @@ impl Slim for ReplicaSetEntry {
             name: text(object, "/metadata/name").unwrap_or_default().into(),
             hash: Hash::new(label(object, REVISION_LABEL).unwrap_or_default()),
             controller: Controller::of(object),
+            owners: super::owners_without_controller(object),
             view: SetView {
                 wanted: count(object, "/spec/replicas"),
                 existing: count(object, "/status/replicas"),
@@ -67,6 +70,7 @@ impl Slim for ReplicaSetEntry {
             && self.hash == other.hash
             && self.view == other.view
             && self.controller == other.controller
+            && self.owners == other.owners
     }
 }
 

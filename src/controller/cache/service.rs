@@ -25,6 +25,8 @@ pub struct ServiceEntry {
     pub publishes_not_ready: bool,
     /// Whose it is.
     pub controller: Option<Controller>,
+    /// The owners of one that has no controller.
+    pub owners: Vec<Value>,
     /// Its ports.
     pub ports: Vec<Port>,
 }
@@ -32,7 +34,8 @@ pub struct ServiceEntry {
 /// The part of a port that is copied from one Service to another, with the API server's defaults filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Port {
-    name: Option<Box<str>>,
+    /// Its name. A Service with several ports has to name each of them.
+    pub name: Option<Box<str>>,
     /// The Service's port.
     pub port: u16,
     target: Target,
@@ -79,6 +82,15 @@ impl Port {
     pub fn slot(&self) -> (u16, &str) {
         (self.port, &self.protocol)
     }
+
+    /// Whether `live` does what is wanted of this port. Where no name is wanted any will do.
+    pub fn is_met_by(&self, live: &Self) -> bool {
+        let Self { name, port: _, target, protocol: _, app_protocol } = self;
+        self.slot() == live.slot()
+            && *target == live.target
+            && *app_protocol == live.app_protocol
+            && (name.is_none() || *name == live.name)
+    }
 }
 
 impl Slim for ServiceEntry {
@@ -95,6 +107,7 @@ impl Slim for ServiceEntry {
             is_external: text(object, "/spec/type") == Some("ExternalName"),
             publishes_not_ready: object.pointer("/spec/publishNotReadyAddresses") == Some(&Value::Bool(true)),
             controller: Controller::of(object),
+            owners: super::owners_without_controller(object),
             ports: ports.into_iter().flatten().map(Port::of).collect(),
         }
     }
@@ -116,6 +129,7 @@ impl Slim for ServiceEntry {
             && self.is_external == other.is_external
             && self.publishes_not_ready == other.publishes_not_ready
             && self.controller == other.controller
+            && self.owners == other.owners
             && self.ports == other.ports
     }
 }

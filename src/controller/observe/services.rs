@@ -1,5 +1,6 @@
 //! The two Services of a Rollout and the one that clients call: whether they can be used, and which ports ours should have.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use leadsman_api::names::{REVISION_LABEL, ROLLOUT_LABEL};
@@ -55,7 +56,7 @@ pub fn judge(
         conflict: conflict(loaded, service).map(|what| format!("Service {name} cannot be used: {what}")),
         // An orphan is written once more, which gives it its owner.
         ports_differ: created_by_us
-            && (service.controller.is_none() || ports.is_some_and(|ports| !same_ports(ports, &service.ports))),
+            && (service.controller.is_none() || ports.is_some_and(|ports| !are_met(ports, &service.ports))),
     })
 }
 
@@ -85,12 +86,6 @@ fn bound<'a>(rollout: &str, service: &'a ServiceEntry) -> Option<&'a str> {
 
 /// Why a Service must not be touched, and what to do about it.
 fn conflict(loaded: &Loaded, service: &ServiceEntry) -> Option<String> {
-    let other = service.rollout.as_deref().filter(|rollout| **rollout != *loaded.key.name);
-    if let Some(other) = other {
-        return Some(format!(
-            "it belongs to Rollout {other} (label {ROLLOUT_LABEL}): give each Rollout Services of its own"
-        ));
-    }
     if let Some(owner) = service.controller.as_ref().filter(|owner| *owner.uid != *loaded.uid) {
         return Some(format!("it belongs to {}: choose another name, or remove it", owner.words));
     }
@@ -100,14 +95,48 @@ fn conflict(loaded: &Loaded, service: &ServiceEntry) -> Option<String> {
     if service.publishes_not_ready {
         return Some("it publishes addresses that are not ready: remove publishNotReadyAddresses".to_owned());
     }
-    let ours = service.selector.contains_key(REVISION_LABEL) && is_marked(&loaded.key.name, service);
-    if service.selector.is_empty() || ours {
+    // Whatever labels and selector somebody gave to a Service of ours: they are put back.
+    if service.controller.is_some() {
         return None;
     }
-    Some(
-        "it has a selector of its own: remove spec.selector from its declaration, it is set for each revision"
-            .to_owned(),
-    )
+    match selects(&loaded.key.name, &loaded.declared.match_labels, service) {
+        Selects::Nothing | Selects::OurRevision | Selects::WhatItWasLeftWith => None,
+        Selects::RevisionOf(other) => Some(format!(
+            "it belongs to Rollout {other} (label {ROLLOUT_LABEL}): give each Rollout Services of its own"
+        )),
+        Selects::SomethingElse => Some(
+            "it has a selector of its own: remove spec.selector from its declaration, it is set for each revision"
+                .to_owned(),
+        ),
+    }
+}
+
+/// What a Service that nobody controls selects, by its selector and labels.
+#[derive(Debug, PartialEq, Eq)]
+enum Selects<'a> {
+    Nothing,
+    /// A revision of this Rollout.
+    OurRevision,
+    /// A revision of another Rollout, which has this name.
+    RevisionOf(&'a str),
+    /// The pods of a Rollout that has let go of it, or of the next one of that name: whoever names it may have it.
+    WhatItWasLeftWith,
+    SomethingElse,
+}
+
+fn selects<'a>(rollout: &str, match_labels: &BTreeMap<String, String>, service: &'a ServiceEntry) -> Selects<'a> {
+    let binds = service.selector.contains_key(REVISION_LABEL);
+    match service.rollout.as_deref() {
+        Some(other) if other != rollout && (binds || service.revision.is_some()) => Selects::RevisionOf(other),
+        _ if service.selector.is_empty() => Selects::Nothing,
+        Some(_) if binds => Selects::OurRevision,
+        Some(_) if service.revision.is_none() => Selects::WhatItWasLeftWith,
+        // It lost the label: nobody else writes such a selector.
+        None if binds && match_labels.iter().all(|label| service.selector.get_key_value(label.0) == Some(label)) => {
+            Selects::OurRevision
+        }
+        _ => Selects::SomethingElse,
+    }
 }
 
 /// The Service that clients call, as the core sees it.
@@ -162,19 +191,46 @@ pub fn wanted_ports(loaded: &Loaded, parent: Option<&Look<Arc<ServiceEntry>>>) -
 }
 
 /// The wanted ports, and those that a Service has beyond them while a route still names them.
+///
+/// No port that is there is renamed without need, since its endpoints are found by its name. Of several ports each gets a
+/// name of its own: without that the API server takes none of them.
 pub fn ports_with_those_in_use(
     wanted: &[Port],
     service: Option<&ServiceEntry>,
     is_named: impl Fn(u16) -> bool,
 ) -> Vec<Port> {
+    let present = service.map(|service| service.ports.as_slice()).unwrap_or_default();
     let is_wanted = |port: &Port| wanted.iter().any(|wanted| wanted.slot() == port.slot());
-    let present = service.into_iter().flat_map(|service| &service.ports);
-    let kept = present.filter(|port| !is_wanted(port) && is_named(port.port)).cloned();
-    wanted.iter().cloned().chain(kept).collect()
+    let kept = present.iter().filter(|port| !is_wanted(port) && is_named(port.port)).cloned();
+    let with_its_name = |port: &Port| {
+        let live = present.iter().find(|live| live.slot() == port.slot());
+        let mut port = port.clone();
+        port.name = port.name.or_else(|| live?.name.clone());
+        port
+    };
+    let mut ports: Vec<Port> = wanted.iter().map(with_its_name).chain(kept).collect();
+    if ports.len() > 1 {
+        name_each(&mut ports);
+    }
+    ports
 }
 
-fn same_ports(one: &[Port], two: &[Port]) -> bool {
-    one.len() == two.len() && one.iter().all(|port| two.contains(port))
+fn name_each(ports: &mut [Port]) {
+    let mut taken: BTreeSet<Box<str>> = BTreeSet::new();
+    for port in ports {
+        if port.name.as_ref().is_none_or(|name| taken.contains(name)) {
+            let (number, protocol) = port.slot();
+            // No protocol in front: meshes would go by it.
+            let name = format!("port-{number}-{}", protocol.to_lowercase());
+            port.name = Some(name.into());
+        }
+        taken.extend(port.name.clone());
+    }
+}
+
+/// Whether the ports that are there do what is wanted. What is there beside them is somebody else's.
+fn are_met(wanted: &[Port], live: &[Port]) -> bool {
+    wanted.iter().all(|wanted| live.iter().any(|live| wanted.is_met_by(live)))
 }
 
 /// Whether a route names this port of this Service. One that could not be read may.
@@ -251,9 +307,53 @@ mod tests {
     }
 
     #[test]
-    fn the_order_of_ports_means_nothing() {
-        assert!(same_ports(&ports(&[80, 81]), &ports(&[81, 80])));
-        assert!(!same_ports(&ports(&[80]), &ports(&[81, 80])));
+    fn wanted_ports_are_met_in_any_order_and_beside_those_of_others() {
+        assert!(are_met(&ports(&[80, 81]), &ports(&[81, 80])));
+        assert!(are_met(&ports(&[80]), &ports(&[81, 80])));
+        assert!(!are_met(&ports(&[80, 82]), &ports(&[81, 80])));
+        let unnamed = [Port::of(&json!({"port": 80}))];
+        assert!(are_met(&unnamed, &ports(&[80])) && !are_met(&ports(&[80]), &unnamed));
+        assert!(!are_met(&[Port::of(&json!({"port": 80, "targetPort": 8080}))], &unnamed));
+    }
+
+    fn names_of(ports: &[Port]) -> Vec<Option<&str>> {
+        ports.iter().map(|port| port.name.as_deref()).collect()
+    }
+
+    #[test]
+    fn each_of_several_ports_has_a_name_of_its_own_and_none_is_renamed_without_need() {
+        let one = |port: Value| [Port::of(&port)];
+        let live = |ports: &[Value]| ServiceEntry::of(&json!({"spec": {"ports": ports}}));
+        let unnamed = live(&[json!({"port": 80})]);
+        assert_eq!(names_of(&ports_with_those_in_use(&one(json!({"port": 80})), Some(&unnamed), |_| true)), [None]);
+        let both = ports_with_those_in_use(&one(json!({"port": 8080, "name": "http"})), Some(&unnamed), |_| true);
+        assert_eq!(names_of(&both), [Some("http"), Some("port-80-tcp")]);
+        let same = live(&[json!({"port": 80, "name": "http"})]);
+        let both = ports_with_those_in_use(&one(json!({"port": 8080, "name": "http"})), Some(&same), |_| true);
+        assert_eq!(names_of(&both), [Some("http"), Some("port-80-tcp")]);
+        let both = ports_with_those_in_use(&one(json!({"port": 8080})), Some(&same), |_| true);
+        assert_eq!(names_of(&both), [Some("port-8080-tcp"), Some("http")]);
+        let alone = ports_with_those_in_use(&one(json!({"port": 80})), Some(&same), |_| false);
+        assert_eq!(names_of(&alone), [Some("http")], "the name that it was given while it was not alone");
+    }
+
+    #[test]
+    fn a_service_belongs_to_whose_revision_it_selects() {
+        let ours = [("app".to_owned(), "shop".to_owned())].into();
+        let of = |labels: Value, selector: Value| {
+            let service = ServiceEntry::of(&json!({"metadata": {"labels": labels}, "spec": {"selector": selector}}));
+            format!("{:?}", selects("shop", &ours, &service))
+        };
+        let bound = || json!({"app": "shop", REVISION_LABEL: "abc"});
+        assert_eq!(of(json!({}), json!({})), "Nothing");
+        assert_eq!(of(json!({ROLLOUT_LABEL: "shop", REVISION_LABEL: "abc"}), bound()), "OurRevision");
+        assert_eq!(of(json!({}), bound()), "OurRevision");
+        assert_eq!(of(json!({}), json!({"app": "cart", REVISION_LABEL: "abc"})), "SomethingElse");
+        assert_eq!(of(json!({ROLLOUT_LABEL: "cart"}), bound()), "RevisionOf(\"cart\")");
+        assert_eq!(of(json!({ROLLOUT_LABEL: "cart", REVISION_LABEL: "abc"}), json!({})), "RevisionOf(\"cart\")");
+        assert_eq!(of(json!({ROLLOUT_LABEL: "cart"}), json!({"app": "shop"})), "WhatItWasLeftWith");
+        assert_eq!(of(json!({ROLLOUT_LABEL: "shop"}), json!({"app": "shop"})), "WhatItWasLeftWith");
+        assert_eq!(of(json!({}), json!({"app": "shop"})), "SomethingElse");
     }
 
     #[test]
