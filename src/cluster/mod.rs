@@ -29,6 +29,10 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// can be taken: see [`crate::runtime::lease`].
 pub const TIMEOUT: Duration = Duration::from_secs(5);
 
+/// However long the server asks to be left alone, it is asked again after this: a release must not stand still because of
+/// one header.
+const MOST_PATIENCE: Duration = Duration::from_mins(1);
+
 /// The API server.
 #[derive(Clone)]
 pub struct Cluster {
@@ -111,7 +115,8 @@ impl Cluster {
         };
         let code = response.status().as_u16();
         let retry_after = response.headers().get(http::header::RETRY_AFTER);
-        let retry_after = retry_after.and_then(|seconds| seconds.to_str().ok()?.parse().ok()).map(Duration::from_secs);
+        let retry_after = retry_after.and_then(|seconds| seconds.to_str().ok()?.parse().ok());
+        let retry_after = retry_after.map(|seconds| Duration::from_secs(seconds).min(MOST_PATIENCE));
         let body = match response.into_body().collect_bytes().await {
             Ok(body) => body,
             Err(error) => return (Some(code), Err(Error::Lost(chain(&error)))),

@@ -100,6 +100,19 @@ impl<T: Slim> Expectations<T> {
         }
     }
 
+    /// The version of an object as the API server gave it last, until the watch has caught up.
+    pub fn confirmed_version(&self, name: &str) -> Option<u64> {
+        match &self.entries.get(name)?.known {
+            Record::Present(object) => Some(object.identity().version),
+            Record::Gone { .. } | Record::Unknown => None,
+        }
+    }
+
+    /// Forgets what nobody asks about any more: no look would ever settle it.
+    pub fn retain(&mut self, is_asked_about: impl Fn(&str) -> bool) {
+        self.entries.retain(|name, _| is_asked_about(name));
+    }
+
     /// The names of all objects about which something is known here.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.entries.keys().map(|name| &**name)

@@ -4,21 +4,18 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use leadsman_api::RolloutStatus;
 use leadsman_core::names::Hash;
 use leadsman_core::observed::ContainerWords;
-use leadsman_core::plan::Action;
 use leadsman_core::report::Phase;
 use tokio::time::Instant;
 
 use super::cache::{RawEntry, ReplicaSetEntry, ServiceEntry};
 use super::expectations::Expectations;
+use super::failures::Failures;
 use super::observe::Surroundings;
-use crate::cluster::Error;
 use crate::routers::RouteKind;
 use crate::runtime::backoff::{Backoff, jittered};
-
-/// Conflicts in a row that are not yet a failure.
-const MOST_CONFLICTS: u32 = 5;
 
 /// Memory of one Rollout.
 #[derive(Default)]
@@ -47,10 +44,11 @@ pub struct Memory {
     pub words: Option<Words>,
     /// The phase that was last logged.
     pub phase: Option<Phase>,
-    /// Writes that failed, by what they were to change.
-    failing: BTreeMap<String, Failing>,
-    /// Writes that met with a conflict, and how often in a row.
-    moving: BTreeMap<String, u32>,
+    /// Writes that did not succeed.
+    pub failures: Failures,
+    /// A status that had no effect when it was last written, and the version that it left as it was: a definition that is
+    /// older than this operator drops the fields that it does not know.
+    pub idle_status: Option<Box<(u64, RolloutStatus)>>,
     /// The generation of which it was said that it cannot be read.
     pub unreadable: Option<i64>,
     /// Reads that failed in a row.
@@ -108,13 +106,6 @@ pub struct Words {
     pub words: Vec<ContainerWords>,
 }
 
-struct Failing {
-    backoff: Backoff,
-    until: Instant,
-    /// What could not be done, and why.
-    refused: Option<String>,
-}
-
 impl Memory {
     /// Nothing is remembered of the Rollout with this uid but what is known of the object itself.
     pub fn of(uid: Box<str>, own: Expectations<RawEntry>) -> Self {
@@ -136,81 +127,19 @@ impl Memory {
         self.unwritten_since.is_some_and(|since| since.elapsed() >= patience)
     }
 
-    /// Until when a write should not be tried again; `None` when it may be.
-    pub fn held_until(&self, target: &str, now: Instant) -> Option<Instant> {
-        self.failing.get(target).map(|failing| failing.until).filter(|until| *until > now)
-    }
-
-    /// A write failed. It is tried again after a delay that doubles, or when the server asked to.
-    pub fn failed(&mut self, target: &str, error: &Error, now: Instant) {
-        let failing = self.failing.entry(target.to_owned()).or_insert_with(|| Failing {
-            backoff: Backoff::OBJECT,
-            until: now,
-            refused: None,
-        });
-        let delay = failing.backoff.fail().max(error.retry_after().unwrap_or_default());
-        failing.until = now + delay;
-    }
-
-    /// Notes which action it was that failed, for people: the next status says so, with the API server's words.
-    pub fn refused(&mut self, target: &str, action: &Action, error: &Error) {
-        if let Some(failing) = self.failing.get_mut(target) {
-            failing.refused = (!matches!(error, Error::NotLeading)).then(|| format!("cannot {action}: {error}"));
-        }
-    }
-
-    /// Actions that failed and are still wanted, a sentence each, with what the API server said.
-    pub fn refusals(&self) -> Vec<String> {
-        self.failing.values().filter_map(|failing| failing.refused.clone()).collect()
-    }
-
-    /// A write met with a conflict. True while it may be tried again at once, after a look; one that meets with conflicts
-    /// again and again is a failure like any other.
-    pub fn moved(&mut self, target: &str) -> bool {
-        let times = self.moving.entry(target.to_owned()).or_default();
-        *times += 1;
-        *times <= MOST_CONFLICTS
-    }
-
-    /// A write succeeded.
-    pub fn succeeded(&mut self, target: &str) {
-        self.failing.remove(target);
-        self.moving.remove(target);
-    }
-
-    /// Writes that are not wanted any more are forgotten.
-    pub fn keep_failing(&mut self, is_wanted: impl Fn(&str) -> bool) {
-        self.failing.retain(|target, _| is_wanted(target));
-        self.moving.retain(|target, _| is_wanted(target));
-    }
-
     /// When to look again although no watch says anything: answers that a watch has not delivered yet, and writes that
     /// failed.
     pub fn next_deadline(&self) -> Option<Instant> {
         let expectations = [self.own.next_deadline(), self.sets.next_deadline(), self.services.next_deadline()];
         let routes = self.routes.values().map(Expectations::next_deadline);
-        let failing = self.failing.values().map(|failing| Some(failing.until));
-        expectations.into_iter().chain(routes).chain(failing).chain([self.surroundings.next_deadline()]).flatten().min()
+        let others = [self.failures.next_deadline(), self.surroundings.next_deadline()];
+        expectations.into_iter().chain(routes).chain(others).flatten().min()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn what_fails_is_tried_again_later_and_later_and_alone() {
-        let (mut memory, now) = (Memory::default(), Instant::now());
-        let error = Error::Lost("timed out".to_owned());
-        memory.failed("a", &error, now);
-        assert!(memory.held_until("a", now + Duration::from_millis(399)).is_some());
-        assert!(memory.held_until("a", now + Duration::from_millis(601)).is_none());
-        assert!(memory.held_until("b", now).is_none());
-        memory.failed("a", &error, now);
-        assert!(memory.held_until("a", now + Duration::from_millis(799)).is_some());
-        memory.succeeded("a");
-        assert!(memory.next_deadline().is_none());
-    }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_waited_for_is_checked_three_times_and_again_once_something_has_moved() {
@@ -226,13 +155,5 @@ mod tests {
         assert!(matches!(checked[..], [4..=6, 12..=18, 28..=42]), "{checked:?}");
         checks.reset();
         assert!(checks.schedule().is_some());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_server_may_ask_for_more_time() {
-        let (mut memory, now) = (Memory::default(), Instant::now());
-        let status = kube::core::Status::failure("slow down", "TooManyRequests").with_code(429).boxed();
-        memory.failed("a", &Error::Refused { status, retry_after: Some(Duration::from_secs(7)) }, now);
-        assert!(memory.held_until("a", now + Duration::from_millis(6_900)).is_some());
     }
 }

@@ -5,6 +5,7 @@ pub mod cache;
 pub mod context;
 pub mod events;
 pub mod expectations;
+pub mod failures;
 pub mod key;
 pub mod loaded;
 mod log;

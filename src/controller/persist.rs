@@ -65,7 +65,9 @@ pub async fn write(
         let cluster = context.cluster.within(left);
         match cluster.objects(&kinds::ROLLOUTS, &loaded.key.namespace).replace_status(&name, &body).await {
             Ok(object) => {
+                let before = loaded.version;
                 loaded.wrote(memory, &object);
+                memory.idle_status = (loaded.version == before).then(|| Box::new((before, status.clone())));
                 loaded.rollout.status = Some(status);
                 memory.written_at = Some(Instant::now());
                 return Written::Done;

@@ -11,8 +11,9 @@ use leadsman_core::report::Phase;
 use leadsman_core::state::Stage;
 use tokio::time::Instant;
 
-use super::apply::{Applying, adopt, apply, target};
+use super::apply::{Applying, Effect, adopt, apply, seen_version, target};
 use super::context::Context;
+use super::failures::Basis;
 use super::key::Key;
 use super::loaded::{self, Loaded, Reading};
 use super::memory::Memory;
@@ -27,6 +28,8 @@ use crate::runtime::backoff::jittered;
 const MOST_CONFLICTS: usize = 5;
 /// A status in which only values differ is written at most this often.
 const VALUES_EVERY: Duration = Duration::from_secs(10);
+/// What writing a status is called among the writes that fail.
+const STATUS: &str = "status";
 /// When to look again after something moved under our hands.
 const SOON: Duration = Duration::from_millis(100);
 /// When to look again after something could not be read.
@@ -138,27 +141,28 @@ async fn persist(
     plan: &Plan,
     patience: Duration,
 ) -> Persisted {
-    let (target, now) = ("status", Instant::now());
+    let now = Instant::now();
     let status = render(loaded, plan, snapshot.observed.now);
+    let is_idle = memory.idle_status.as_ref().is_some_and(|idle| idle.0 == loaded.version && idle.1 == status);
     let difference = difference(loaded.rollout.status.as_ref(), &status);
     let decided = plan.persist == Persist::Now || difference == Difference::Generation;
     let due = memory.written_at.map_or(now, |at| at + VALUES_EVERY);
-    if difference == Difference::None && plan.persist == Persist::Nothing {
+    if is_idle || difference == Difference::None && plan.persist == Persist::Nothing {
         // Answers that change nothing have been considered.
         context.measurer.persisted(&loaded.key, latest(&snapshot.observed.answers));
-        memory.succeeded(target);
+        memory.failures.succeeded(STATUS);
         return Persisted::Yes { wake: None };
     }
     if !decided && difference != Difference::Essence && due > now {
         return Persisted::Yes { wake: Some(due) };
     }
-    if !decided && memory.held_until(target, now).is_some() {
+    if !decided && memory.failures.hold(STATUS, &Basis::default(), None, now) {
         return Persisted::Yes { wake: None };
     }
     match persist::write(context, loaded, memory, status, patience).await {
         Written::Done => {
             context.measurer.persisted(&loaded.key, latest(&snapshot.observed.answers));
-            memory.succeeded(target);
+            memory.failures.succeeded(STATUS);
             log::persisted(context, loaded, plan);
             Persisted::Yes { wake: None }
         }
@@ -166,7 +170,7 @@ async fn persist(
         Written::Gone => Persisted::Gone,
         Written::Failed(error) => {
             tracing::warn!(rollout = %loaded.key, %error, "the status could not be written");
-            memory.failed(target, &error, Instant::now());
+            memory.failures.failed(STATUS, Basis::default(), &error, Instant::now());
             if decided { Persisted::No } else { Persisted::Yes { wake: None } }
         }
     }
@@ -214,21 +218,27 @@ async fn act(
 ) -> Option<Instant> {
     let mut again = None;
     for action in plan.actions.iter().filter(|action| part.has(action)) {
-        let what = target(action);
-        if !action.is_safety() && memory.held_until(&what, Instant::now()).is_some() {
+        let (what, basis) = (target(action), basis(loaded, snapshot, action));
+        let mut applying = Applying { context, loaded, objects: &snapshot.objects, memory };
+        let version = seen_version(&applying, action);
+        if applying.memory.failures.hold(&what, &basis, version, Instant::now()) && !action.is_safety() {
             continue;
         }
-        let mut applying = Applying { context, loaded, objects: &snapshot.objects, memory };
-        match apply(&mut applying, action).await {
-            Ok(()) => memory.succeeded(&what),
-            Err(error) if error.is_moved() && memory.moved(&what) => {
+        let applied = apply(&mut applying, action).await;
+        let (failures, now) = (&mut memory.failures, Instant::now());
+        match applied {
+            Ok(Effect::Changed) => failures.succeeded(&what),
+            Ok(Effect::None(version)) => {
+                tracing::warn!(rollout = %loaded.key, what, "written without effect: something takes it back");
+                failures.had_no_effect(&what, basis, version, now);
+            }
+            Err(error) if error.is_moved() && failures.moved(&what) => {
                 tracing::debug!(rollout = %loaded.key, %error, what, "decided anew");
-                again = Some(Instant::now() + jittered(SOON));
+                again = Some(now + jittered(SOON));
             }
             Err(error) => {
                 log::failed(loaded, &what, &error);
-                memory.failed(&what, &error, Instant::now());
-                memory.refused(&what, action, &error);
+                failures.failed(&what, basis, &error, now);
             }
         }
     }
@@ -240,8 +250,17 @@ async fn act(
         }
     }
     let wanted: Vec<_> = plan.actions.iter().map(target).collect();
-    memory.keep_failing(|what| what == "status" || wanted.iter().any(|wanted| wanted == what));
+    memory.failures.retain(|what| what == STATUS || wanted.iter().any(|wanted| wanted == what));
     again
+}
+
+/// What a write rests on, beside the object that it changes.
+fn basis(loaded: &Loaded, snapshot: &Snapshot, action: &Action) -> Basis {
+    let ports = match action {
+        Action::Bind { side, .. } => snapshot.objects.ports(*side).map(<[_]>::to_vec),
+        _ => None,
+    };
+    Basis { action: Some(action.clone()), generation: loaded.declared.core.generation, ports }
 }
 
 /// Tells people, metric sources and the next pass.

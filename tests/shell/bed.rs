@@ -216,6 +216,13 @@ impl Running {
         self.task.await.expect("no panic")
     }
 
+    /// How many passes it has made.
+    pub fn passes(&self) -> u64 {
+        let text = self.operator.metrics();
+        let counts = text.lines().filter(|line| line.starts_with("leadsman_reconciles_total"));
+        counts.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+    }
+
     pub fn has_ended(&self) -> bool {
         self.task.is_finished()
     }

@@ -38,7 +38,7 @@ fn written() -> [(Verb, &'static Kind); 5] {
         (Verb::UpdateStatus, &kind::ROLLOUT),
         (Verb::Create, &kind::REPLICA_SET),
         (Verb::Patch, &kind::REPLICA_SET),
-        (Verb::Apply, &kind::SERVICE),
+        (Verb::Patch, &kind::SERVICE),
         (Verb::Patch, &kind::HTTP_ROUTE),
     ]
 }
@@ -105,6 +105,21 @@ async fn a_server_that_asks_for_patience_is_left_alone_for_that_long() {
     for pair in creates.windows(2).skip(1) {
         let pause = pair[1].at.duration_since(pair[0].at);
         assert!(pause >= Duration::from_secs(7) && pause < Duration::from_secs(20), "{pause:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_asks_for_an_hour_or_for_ever_is_asked_again_after_a_minute() {
+    for asked in [Duration::from_hours(1), Duration::from_secs(u64::MAX)] {
+        let (bed, _operator, since) = at_rest().await;
+        let throttled = Refusal::new(429, "TooManyRequests", "please try again later").retry_after(asked);
+        for (verb, kind) in written() {
+            let rule = Rule::new(Fault::Refused(throttled.clone())).verbs(&[verb]).kind(kind).times(1);
+            bed.server.inject(rule);
+        }
+        bed.release(&podinfo().set("/spec/progressDeadlineSeconds", json!(3600)).version("v2"));
+        let took = ends_well(&bed, since, "throttled").await;
+        assert!(took < Duration::from_mins(7), "{took:?}");
     }
 }
 

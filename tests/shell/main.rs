@@ -19,4 +19,5 @@ mod ownership;
 mod release;
 mod removed;
 mod routes;
+mod silence;
 mod watches;

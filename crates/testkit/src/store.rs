@@ -212,6 +212,7 @@ impl Store {
             Some(status) => set(&mut after, "/status", status.clone()),
             None => unset(&mut after, "/status"),
         }
+        self.admit(name, &mut after);
         if after == *before {
             return Ok(after);
         }

@@ -15,13 +15,14 @@ use leadsman_core::plan::Action;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::cache::Slim;
+use super::cache::{Slim, text};
 use super::context::Context;
 use super::expectations::Expectations;
 use super::loaded::Loaded;
 use super::memory::Memory;
 use super::observe::Objects;
 use crate::cluster::{Error, Result};
+use crate::routers::RouteKind;
 
 pub use sets::adopt;
 
@@ -37,8 +38,24 @@ pub struct Applying<'a> {
     pub memory: &'a mut Memory,
 }
 
+/// What a write came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// The object is another than it was.
+    Changed,
+    /// The API server answered with this version of the object, the very one that had been seen.
+    None(u64),
+}
+
 /// Does what an action asks for.
-pub async fn apply(applying: &mut Applying<'_>, action: &Action) -> Result<()> {
+pub async fn apply(applying: &mut Applying<'_>, action: &Action) -> Result<Effect> {
+    let seen = seen_version(applying, action);
+    act(applying, action).await?;
+    let answered = answered_version(applying, action);
+    Ok(seen.filter(|seen| Some(*seen) == answered).map_or(Effect::Changed, Effect::None))
+}
+
+async fn act(applying: &mut Applying<'_>, action: &Action) -> Result<()> {
     match action {
         Action::CreateSet { hash, replicas, number } => sets::create(applying, hash, *replicas, *number).await,
         Action::ScaleSet { hash, from, to } => sets::scale(applying, hash, *from, *to).await,
@@ -49,6 +66,40 @@ pub async fn apply(applying: &mut Applying<'_>, action: &Action) -> Result<()> {
         Action::Split { route, weight, .. } => routes::split(applying, route, *weight).await,
         Action::AddFinalizer => finalizer::add(applying).await,
         Action::RemoveFinalizer => finalizer::remove(applying).await,
+    }
+}
+
+/// The version of what an action changes, as it was seen; `None` for what was not there.
+pub fn seen_version(applying: &Applying<'_>, action: &Action) -> Option<u64> {
+    let Applying { loaded, objects, .. } = applying;
+    match action {
+        Action::CreateSet { hash, .. }
+        | Action::ScaleSet { hash, .. }
+        | Action::MarkSet { hash, .. }
+        | Action::DeleteSet { hash } => Some(objects.sets.get(hash)?.identity().version),
+        Action::Bind { side, .. } | Action::Unbind { side } => Some(objects.service(*side).seen()?.identity().version),
+        Action::Split { route, .. } => {
+            let (_, object) = loaded.declared.routes.iter().zip(&objects.routes).find(|(it, _)| it.id() == *route)?;
+            text(object.object.seen()?, "/metadata/resourceVersion")?.parse().ok()
+        }
+        Action::AddFinalizer | Action::RemoveFinalizer => Some(loaded.version),
+    }
+}
+
+/// The version of what an action changed, as the last answer gave it.
+fn answered_version(applying: &Applying<'_>, action: &Action) -> Option<u64> {
+    let Applying { loaded, objects, memory, .. } = applying;
+    match action {
+        Action::CreateSet { hash, .. }
+        | Action::ScaleSet { hash, .. }
+        | Action::MarkSet { hash, .. }
+        | Action::DeleteSet { hash } => memory.sets.confirmed_version(&objects.sets.get(hash)?.name),
+        Action::Bind { side, .. } | Action::Unbind { side } => memory.services.confirmed_version(loaded.service(*side)),
+        Action::Split { route, .. } => {
+            let kind = RouteKind::ALL.into_iter().find(|kind| kind.kind() == route.kind)?;
+            memory.routes.get(&kind)?.confirmed_version(&route.name)
+        }
+        Action::AddFinalizer | Action::RemoveFinalizer => Some(loaded.version),
     }
 }
 

@@ -80,6 +80,7 @@ impl Objects {
 /// the snapshot does not claim to be live.
 pub async fn observe(context: &Context, loaded: &Loaded, memory: &mut Memory, live: bool) -> Snapshot {
     let declared = &loaded.declared;
+    forget_others(loaded, memory);
     let sets = sets::look(context, loaded, memory, live).await;
     let stable = services::look(context, loaded, memory, &declared.stable_service, live).await;
     let canary = services::look(context, loaded, memory, &declared.canary_service, live).await;
@@ -115,13 +116,25 @@ pub async fn observe(context: &Context, loaded: &Loaded, memory: &mut Memory, li
         words,
         trial: None,
         finalizer: loaded.rollout.metadata.finalizers.iter().flatten().any(|name| name == ROUTES_FINALIZER),
-        refused: memory.refusals(),
+        refused: memory.failures.refusals(),
     };
     let sets = match sets {
         Look::Seen(sets) => sets,
         Look::Missing | Look::Stale => BTreeMap::new(),
     };
     Snapshot { observed, objects: Objects { sets, services: [stable, canary], ports, routes: route_objects } }
+}
+
+/// Forgets what was expected of objects that the Rollout names no more.
+fn forget_others(loaded: &Loaded, memory: &mut Memory) {
+    let declared = &loaded.declared;
+    let service = declared.service.as_ref();
+    memory.services.retain(|name| {
+        name == declared.stable_service || name == declared.canary_service || service.is_some_and(|it| it == name)
+    });
+    for (kind, routes) in &mut memory.routes {
+        routes.retain(|name| declared.routes.iter().any(|route| route.kind == *kind && route.name == name));
+    }
 }
 
 /// The slices of both Services; none while they are not known, which never counts as endpoints.
