@@ -47,8 +47,8 @@ pub struct Args {
     #[arg(long, env = "LEADSMAN_LOG_FORMAT", default_value = "json", value_enum)]
     pub log_format: LogFormat,
 
-    /// Rollouts that are worked on at the same time
-    #[arg(long, env = "LEADSMAN_WORKERS", default_value_t = 16, value_name = "NUMBER")]
+    /// Rollouts that are worked on at the same time; nearly all of that is waiting for answers
+    #[arg(long, env = "LEADSMAN_WORKERS", default_value_t = 256, value_name = "NUMBER")]
     pub workers: u16,
 }
 

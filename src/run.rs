@@ -179,18 +179,30 @@ impl Operator {
         metrics(&self.context)
     }
 
+    /// What keeps it from being ready, if anything does.
+    ///
+    /// # Errors
+    /// The kinds that have not been listed yet and that nothing can be done without.
+    pub fn readiness(&self) -> Result<(), String> {
+        readiness(&self.context)
+    }
+
     /// Serves for as long as the process runs; gives why it cannot.
     async fn serve_admin(&self, args: &Args) -> Error {
         let (ready, refreshed) = (Arc::clone(&self.context), Arc::clone(&self.context));
-        let readiness = move || match ready.caches.unsynced() {
-            unsynced if unsynced.is_empty() => Ok(()),
-            unsynced => Err(format!("not listed yet: {}", unsynced.join(", "))),
-        };
+        let readiness = move || readiness(&ready);
         let metrics = move || metrics(&refreshed);
         match admin::serve(args.admin_address, Arc::new(readiness), Arc::new(metrics)).await {
             Err(error) => Error::Admin(error),
             Ok(()) => std::future::pending().await,
         }
+    }
+}
+
+fn readiness(context: &Context) -> Result<(), String> {
+    match context.caches.unsynced() {
+        unsynced if unsynced.is_empty() => Ok(()),
+        unsynced => Err(format!("not listed yet: {}", unsynced.join(", "))),
     }
 }
 

@@ -40,7 +40,8 @@ impl Error {
             Self::Refused { .. } if self.is_moved() => "conflict",
             Self::Refused { status, .. } => match status.code {
                 403 => "forbidden",
-                404 => "not-found",
+                404 if self.is_not_found() => "not-found",
+                404 => "not-served",
                 422 => "invalid",
                 429 => "throttled",
                 500.. => "server",
@@ -49,13 +50,20 @@ impl Error {
         }
     }
 
-    fn code(&self) -> Option<u16> {
+    /// The HTTP status of the answer, where there was one.
+    pub fn code(&self) -> Option<u16> {
         if let Self::Refused { status, .. } = self { Some(status.code) } else { None }
     }
 
-    /// The object does not exist.
+    /// The object does not exist. Where the server does not know its kind, in this version or at all, nothing is said of the
+    /// object.
     pub fn is_not_found(&self) -> bool {
-        self.code() == Some(404)
+        matches!(self, Self::Refused { status, .. } if status.code == 404 && status.reason == "NotFound")
+    }
+
+    /// We are kept away from objects of this kind: by our rights, or because the server does not know it.
+    pub fn is_kept_away(&self) -> bool {
+        self.code() == Some(403) || (self.code() == Some(404) && !self.is_not_found())
     }
 
     /// A version, a uid or a `test` of a JSON patch did not match: look again and decide anew. Not a fault.
@@ -121,6 +129,14 @@ mod tests {
         let other = "ReplicaSet \"a\" is invalid: metadata.uid: Invalid value: \"x\": field is immutable";
         assert!(refused(422, "Invalid", other).is_moved());
         assert!(!refused(409, "AlreadyExists", "already exists").is_moved());
+    }
+
+    #[test]
+    fn a_kind_that_is_not_served_says_nothing_of_the_object() {
+        assert!(refused(404, "NotFound", "httproutes \"a\" not found").is_not_found());
+        let unknown = refused(404, "", "404 page not found");
+        assert!(!unknown.is_not_found() && unknown.is_kept_away());
+        assert!(refused(403, "Forbidden", "cannot list").is_kept_away());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod error;
 pub mod kinds;
+mod lanes;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,9 +17,11 @@ use kube::client::Body;
 use kube::core::{ApiResource, Request as Builder, Status};
 use leadsman_api::names::FIELD_MANAGER;
 use serde_json::Value;
+use tokio::time::Instant;
 
 pub use error::Error;
 
+use self::lanes::Lanes;
 use crate::runtime::leadership::Leadership;
 use crate::runtime::metrics::Metrics;
 
@@ -40,6 +43,8 @@ pub struct Cluster {
     leadership: Leadership,
     metrics: Arc<Metrics>,
     timeout: Duration,
+    deadline: Option<Instant>,
+    lanes: Arc<Lanes>,
 }
 
 /// The objects of one kind in one namespace.
@@ -52,13 +57,19 @@ pub struct Api<'a> {
 impl Cluster {
     /// Requests through `client`; writes only while `leadership` lasts.
     pub fn new(client: Client, leadership: Leadership, metrics: Arc<Metrics>) -> Self {
-        Self { client, leadership, metrics, timeout: TIMEOUT }
+        Self { client, leadership, metrics, timeout: TIMEOUT, deadline: None, lanes: Arc::default() }
     }
 
     /// The same with another timeout.
     #[must_use]
     pub fn within(&self, timeout: Duration) -> Self {
         Self { timeout, ..self.clone() }
+    }
+
+    /// The same, with no answer waited for any longer than until then.
+    #[must_use]
+    pub fn until(&self, deadline: Instant) -> Self {
+        Self { deadline: Some(deadline), ..self.clone() }
     }
 
     /// The same, bound to other leadership: the lease itself has to be written by who does not lead yet.
@@ -86,7 +97,11 @@ impl Cluster {
     pub async fn discover(&self, group: &str, version: &str) -> Result<Option<Value>> {
         let request = Request::get(format!("/apis/{group}/{version}")).body(Vec::new());
         let request = request.map_err(|error| Error::Unsendable(error.to_string()))?;
-        found(self.send("discover", "APIResourceList", request).await)
+        match self.send("discover", "APIResourceList", request).await {
+            Ok(list) => Ok(Some(list)),
+            Err(Error::Refused { status, .. }) if status.code == 404 => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     async fn write(&self, verb: &'static str, kind: &str, request: Built) -> Result<Value> {
@@ -97,13 +112,27 @@ impl Cluster {
     }
 
     async fn read(&self, verb: &'static str, kind: &str, request: Built) -> Result<Value> {
-        self.send(verb, kind, request.map_err(|error| Error::Unsendable(error.to_string()))?).await
+        let request = request.map_err(|error| Error::Unsendable(error.to_string()))?;
+        let lane = self.lanes.of(kind);
+        let Some(turn) = lane.enter(self.ends()).await else {
+            return Err(Error::Lost(format!("too many reads of {kind} wait for an answer already")));
+        };
+        let answer = self.send(verb, kind, request).await;
+        turn.leave(!matches!(answer, Err(Error::Lost(_))));
+        answer
+    }
+
+    /// When an answer to what is asked now is not waited for any more.
+    fn ends(&self) -> Instant {
+        let ends = Instant::now() + self.timeout;
+        self.deadline.map_or(ends, |deadline| deadline.min(ends))
     }
 
     async fn send(&self, verb: &'static str, kind: &str, request: Request<Vec<u8>>) -> Result<Value> {
-        let answer = tokio::time::timeout(self.timeout, self.exchange(request)).await;
-        let (code, result) =
-            answer.unwrap_or_else(|_| (None, Err(Error::Lost(format!("none within {} ms", self.timeout.as_millis())))));
+        let (began, ends) = (Instant::now(), self.ends());
+        let answer = tokio::time::timeout_at(ends, self.exchange(request)).await;
+        let late = || Error::Lost(format!("none within {} ms", (ends - began).as_millis()));
+        let (code, result) = answer.unwrap_or_else(|_| (None, Err(late())));
         self.metrics.request(verb, kind, code);
         result
     }

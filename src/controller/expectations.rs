@@ -5,7 +5,7 @@
 //! been changed or deleted by somebody else since.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -40,41 +40,48 @@ struct Entry<T> {
     since: Instant,
 }
 
-/// Objects of one kind that concern one Rollout, by name.
+type Entries<T> = BTreeMap<Box<str>, Entry<T>>;
+
+/// Objects of one kind that concern one Rollout, by name. Reads that run side by side note what they found.
 pub struct Expectations<T> {
-    entries: BTreeMap<Box<str>, Entry<T>>,
+    entries: Mutex<Entries<T>>,
 }
 
 impl<T> Default for Expectations<T> {
     fn default() -> Self {
-        Self { entries: BTreeMap::new() }
+        Self { entries: Mutex::new(BTreeMap::new()) }
     }
 }
 
 impl<T: Slim> Expectations<T> {
-    fn note(&mut self, name: &str, known: Record<T>, now: Instant) {
-        self.entries.insert(name.into(), Entry { known, since: now });
+    fn entries(&self) -> MutexGuard<'_, Entries<T>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, name: &str, known: Record<T>, now: Instant) {
+        self.entries().insert(name.into(), Entry { known, since: now });
     }
 
     /// The API server gave this version, in answer to a write or a read.
-    pub fn confirmed(&mut self, name: &str, object: Arc<T>, now: Instant) {
+    pub fn confirmed(&self, name: &str, object: Arc<T>, now: Instant) {
         self.note(name, Record::Present(object), now);
     }
 
     /// The API server said that it is deleted, or that there is none of that name. `uid` is that of the object that is no
     /// more, empty where none was known.
-    pub fn deleted(&mut self, name: &str, uid: &str, now: Instant) {
+    pub fn deleted(&self, name: &str, uid: &str, now: Instant) {
         self.note(name, Record::Gone { uid: uid.into() }, now);
     }
 
     /// A write was sent and its answer was lost.
-    pub fn unknown(&mut self, name: &str, now: Instant) {
+    pub fn unknown(&self, name: &str, now: Instant) {
         self.note(name, Record::Unknown, now);
     }
 
     /// How the object stands, given what the cache says. Drops what the cache has caught up with.
-    pub fn known(&mut self, name: &str, cached: Cached<T>, now: Instant) -> Known<T> {
-        let Some(entry) = self.entries.get(name) else {
+    pub fn known(&self, name: &str, cached: Cached<T>, now: Instant) -> Known<T> {
+        let mut entries = self.entries();
+        let Some(entry) = entries.get(name) else {
             return match cached {
                 Cached::Holds(object) => Known::Seen(object),
                 Cached::Absent => Known::Missing,
@@ -88,7 +95,8 @@ impl<T: Slim> Expectations<T> {
             _ => false,
         };
         if caught_up {
-            self.entries.remove(name);
+            entries.remove(name);
+            drop(entries);
             return self.known(name, cached, now);
         }
         let overdue = now.saturating_duration_since(entry.since) >= PATIENCE;
@@ -102,25 +110,25 @@ impl<T: Slim> Expectations<T> {
 
     /// The version of an object as the API server gave it last, until the watch has caught up.
     pub fn confirmed_version(&self, name: &str) -> Option<u64> {
-        match &self.entries.get(name)?.known {
+        match &self.entries().get(name)?.known {
             Record::Present(object) => Some(object.identity().version),
             Record::Gone { .. } | Record::Unknown => None,
         }
     }
 
     /// Forgets what nobody asks about any more: no look would ever settle it.
-    pub fn retain(&mut self, is_asked_about: impl Fn(&str) -> bool) {
-        self.entries.retain(|name, _| is_asked_about(name));
+    pub fn retain(&self, is_asked_about: impl Fn(&str) -> bool) {
+        self.entries().retain(|name, _| is_asked_about(name));
     }
 
     /// The names of all objects about which something is known here.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.entries.keys().map(|name| &**name)
+    pub fn names(&self) -> Vec<Box<str>> {
+        self.entries().keys().cloned().collect()
     }
 
     /// When to look again although no watch says anything.
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.entries.values().map(|entry| entry.since + PATIENCE).min()
+        self.entries().values().map(|entry| entry.since + PATIENCE).min()
     }
 }
 
@@ -145,7 +153,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn our_own_write_is_seen_before_the_watch_delivers_it() {
-        let (mut expectations, now) = (Expectations::default(), Instant::now());
+        let (expectations, now) = (Expectations::default(), Instant::now());
         expectations.confirmed("a", version(9), now);
         assert_eq!(seen(&expectations.known("a", Cached::Holds(version(8)), now)), Some(9));
         assert_eq!(seen(&expectations.known("a", Cached::Absent, now)), Some(9));
@@ -156,14 +164,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn versions_are_compared_as_numbers() {
-        let (mut expectations, now) = (Expectations::default(), Instant::now());
+        let (expectations, now) = (Expectations::default(), Instant::now());
         expectations.confirmed("a", version(100), now);
         assert_eq!(seen(&expectations.known("a", Cached::Holds(version(99)), now)), Some(100));
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_the_watch_does_not_deliver_is_read_after_a_second() {
-        let (mut expectations, now) = (Expectations::default(), Instant::now());
+        let (expectations, now) = (Expectations::default(), Instant::now());
         expectations.confirmed("a", version(9), now);
         assert_eq!(expectations.next_deadline(), Some(now + PATIENCE));
         assert!(matches!(expectations.known("a", Cached::Absent, now + PATIENCE), Known::Ask));
@@ -173,7 +181,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_we_deleted_is_missing_although_the_cache_still_has_it() {
-        let (mut expectations, now) = (Expectations::default(), Instant::now());
+        let (expectations, now) = (Expectations::default(), Instant::now());
         expectations.deleted("a", "u", now);
         assert!(matches!(expectations.known("a", Cached::Holds(version(9)), now), Known::Missing));
         assert_eq!(seen(&expectations.known("a", Cached::Holds(uid("another", 12)), now)), Some(12));
@@ -181,7 +189,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_write_whose_answer_was_lost_has_to_be_looked_at() {
-        let (mut expectations, now) = (Expectations::default(), Instant::now());
+        let (expectations, now) = (Expectations::default(), Instant::now());
         expectations.unknown("a", now);
         assert!(matches!(expectations.known("a", Cached::Holds(version(50)), now), Known::Ask));
         expectations.confirmed("a", version(51), now);

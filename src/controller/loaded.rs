@@ -3,12 +3,14 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use futures::future::join_all;
 use leadsman_api::{AnalysisTemplateSpec, Rollout, TemplateReference};
 use leadsman_core::names::Side;
 use leadsman_core::observed::Look;
 use leadsman_core::spec::{Problem, Reason};
 use leadsman_core::state::State;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::cache::{Cached, Store};
 use super::cache::{Caches, Served};
@@ -16,9 +18,9 @@ use super::cache::{RawEntry, Slim, TemplateEntry, text};
 use super::context::Context;
 use super::key::Key;
 use super::memory::Memory;
-use super::observe::read_through;
+use super::observe::{PATIENCE, Reach, Reader, read_through};
 use super::references::Reference;
-use crate::cluster::{Error, kinds};
+use crate::cluster::{Cluster, Error, kinds};
 use crate::declare::{Declared, declare};
 use crate::routers::{Backends, RouteKind, RouteRef};
 
@@ -59,8 +61,9 @@ pub async fn read(context: &Context, key: &Key, memory: &mut Memory, live: bool)
     if matches!(store.get(key), Cached::Absent) && !live {
         return Reading::Gone;
     }
-    let expected = (&mut memory.own, &**store);
-    let (copy, doubtful) = match read_through(&context.cluster, &kinds::ROLLOUTS, expected, key, live).await {
+    let reader = Reader::new(&context.cluster, if live { Reach::Live } else { Reach::Doubts });
+    let expected = (&memory.own, &**store);
+    let (copy, doubtful) = match read_through(&reader, &kinds::ROLLOUTS, expected, key).await {
         Look::Seen(copy) => (copy, false),
         Look::Missing => return Reading::Gone,
         Look::Stale => match store.get(key) {
@@ -100,12 +103,11 @@ async fn parse(context: &Context, key: &Key, copy: &Arc<RawEntry>) -> Result<(Bo
         declared,
         state,
     };
-    context.references.set(key, loaded.references());
     Ok((Box::new(loaded), resolved))
 }
 
-/// Resolves templates by the caches; those that have not been listed yet are read one by one, since "not in the cache" is
-/// not "absent". False when that failed.
+/// Resolves templates by the caches; those that have not been listed yet are read, since "not in the cache" is not "absent".
+/// False when that failed.
 async fn resolve(context: &Context, key: &Key, rollout: &Rollout) -> (Declared, bool) {
     let caches = &context.caches;
     let known = |reference: &TemplateReference| {
@@ -116,6 +118,10 @@ async fn resolve(context: &Context, key: &Key, rollout: &Rollout) -> (Declared, 
         }
     };
     let mut declared = declare(rollout, &context.operator_namespace, &known);
+    // Noted before the look that counts: a template that comes after it wakes the Rollout.
+    if context.references.set(key, references(key, &declared)) && !declared.refers_to.is_empty() {
+        declared = declare(rollout, &context.operator_namespace, &known);
+    }
     let unsynced = |reference: &&TemplateReference| {
         let (store, key) = templates(caches, key, reference);
         matches!(store.get(&key), Cached::Unsynced)
@@ -123,10 +129,14 @@ async fn resolve(context: &Context, key: &Key, rollout: &Rollout) -> (Declared, 
     let missing: Vec<_> = declared.refers_to.iter().filter(unsynced).cloned().collect();
     let mut resolved = true;
     if !missing.is_empty() {
+        let cluster = context.cluster.until(Instant::now() + PATIENCE);
+        let reads = join_all(missing.iter().map(|reference| read_template(&cluster, key, reference))).await;
         let mut read: HashMap<(bool, String), AnalysisTemplateSpec> = HashMap::new();
-        for reference in missing {
-            match read_template(context, key, &reference).await {
+        let mut kept_away = None;
+        for (reference, template) in missing.into_iter().zip(reads) {
+            match template {
                 Ok(spec) => read.extend(spec.map(|spec| ((reference.cluster_scope, reference.template_name), spec))),
+                Err(error) if error.is_kept_away() => kept_away = Some(out_of_reach(&reference, &error)),
                 Err(error) => {
                     tracing::debug!(rollout = %key, %error, "an analysis template cannot be read at present");
                     resolved = false;
@@ -137,6 +147,9 @@ async fn resolve(context: &Context, key: &Key, rollout: &Rollout) -> (Declared, 
             let name = (reference.cluster_scope, reference.template_name.clone());
             read.get(&name).cloned().or_else(|| known(reference))
         });
+        if let Some(problem) = kept_away {
+            declared.core.spec = Err(problem);
+        }
     }
     if declared.core.spec.is_ok() {
         let absent = |route: &&RouteRef| matches!(caches.routes(route.kind).served(), Served::Absent);
@@ -145,6 +158,23 @@ async fn resolve(context: &Context, key: &Key, rollout: &Rollout) -> (Declared, 
         }
     }
     (declared, resolved)
+}
+
+/// Everything that a Rollout refers to by name.
+fn references(key: &Key, declared: &Declared) -> BTreeSet<Reference> {
+    let here = |name: &str| Key::new(&key.namespace, name);
+    let services = [Some(&declared.stable_service), Some(&declared.canary_service), declared.service.as_ref()];
+    let services = services.into_iter().flatten().map(|name| Reference { kind: "Service", key: here(name) });
+    let routes = &declared.routes;
+    let routes = routes.iter().map(|route| Reference { kind: route.kind.kind(), key: here(&route.name) });
+    let templates = declared.refers_to.iter().map(|reference| {
+        if reference.cluster_scope {
+            Reference { kind: "ClusterAnalysisTemplate", key: Key::new("", &reference.template_name) }
+        } else {
+            Reference { kind: "AnalysisTemplate", key: here(&reference.template_name) }
+        }
+    });
+    services.chain(routes).chain(templates).collect()
 }
 
 fn templates<'a>(caches: &'a Caches, rollout: &Key, reference: &TemplateReference) -> (&'a Store<TemplateEntry>, Key) {
@@ -156,17 +186,29 @@ fn templates<'a>(caches: &'a Caches, rollout: &Key, reference: &TemplateReferenc
 }
 
 async fn read_template(
-    context: &Context,
+    cluster: &Cluster,
     rollout: &Key,
     reference: &TemplateReference,
 ) -> Result<Option<AnalysisTemplateSpec>, Error> {
     let objects = if reference.cluster_scope {
-        context.cluster.cluster_objects(&kinds::CLUSTER_TEMPLATES)
+        cluster.cluster_objects(&kinds::CLUSTER_TEMPLATES)
     } else {
-        context.cluster.objects(&kinds::TEMPLATES, &rollout.namespace)
+        cluster.objects(&kinds::TEMPLATES, &rollout.namespace)
     };
     let template = objects.get(&reference.template_name).await?;
     Ok(template.and_then(|template| TemplateEntry::of(&template).spec))
+}
+
+/// A template that we may not read, or whose kind the server does not know. Its watch tells when that has changed.
+fn out_of_reach(reference: &TemplateReference, error: &Error) -> Problem {
+    let (kind, other) = if reference.cluster_scope {
+        ("ClusterAnalysisTemplate", ", or use an AnalysisTemplate")
+    } else {
+        ("AnalysisTemplate", "")
+    };
+    let name = &reference.template_name;
+    let message = format!("{kind} {name} cannot be read: {error}: let the operator get, list and watch {kind}s{other}");
+    Problem::new(Reason::InvalidAnalysis, message)
 }
 
 fn not_installed(kind: RouteKind, name: &str) -> Problem {
@@ -217,22 +259,5 @@ impl Loaded {
         let copy = Arc::new(RawEntry::of(object));
         self.version = copy.identity().version;
         memory.own.confirmed(&self.key.name, copy, tokio::time::Instant::now());
-    }
-
-    fn references(&self) -> BTreeSet<Reference> {
-        let here = |name: &str| Key::new(&self.key.namespace, name);
-        let services = [Some(&self.declared.stable_service), Some(&self.declared.canary_service)];
-        let services = services.into_iter().chain([self.declared.service.as_ref()]).flatten();
-        let services = services.map(|name| Reference { kind: "Service", key: here(name) });
-        let routes = &self.declared.routes;
-        let routes = routes.iter().map(|route| Reference { kind: route.kind.kind(), key: here(&route.name) });
-        let templates = self.declared.refers_to.iter().map(|reference| {
-            if reference.cluster_scope {
-                Reference { kind: "ClusterAnalysisTemplate", key: Key::new("", &reference.template_name) }
-            } else {
-                Reference { kind: "AnalysisTemplate", key: here(&reference.template_name) }
-            }
-        });
-        services.chain(routes).chain(templates).collect()
     }
 }

@@ -6,18 +6,19 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use leadsman_core::analysis::Answer;
-use leadsman_core::plan::{Action, Fact, Persist, Plan, plan};
+use leadsman_core::plan::{Action, Fact, Persist, Plan};
 use leadsman_core::report::Phase;
 use leadsman_core::state::Stage;
 use tokio::time::Instant;
 
 use super::apply::{Applying, Effect, adopt, apply, seen_version, target};
 use super::context::Context;
+use super::decide::decide;
 use super::failures::Basis;
 use super::key::Key;
 use super::loaded::{self, Loaded, Reading};
 use super::memory::Memory;
-use super::observe::{Snapshot, observe};
+use super::observe::Snapshot;
 use super::persist::{self, HURRY, Written};
 use super::status::{Difference, difference, render};
 use super::{log, unreadable};
@@ -34,7 +35,6 @@ const STATUS: &str = "status";
 const SOON: Duration = Duration::from_millis(100);
 /// When to look again after something could not be read.
 const LATER: Duration = Duration::from_secs(1);
-
 /// How often a release is looked at while a watch fails that would tell of changes.
 const UNWATCHED: Duration = Duration::from_secs(2);
 
@@ -99,27 +99,6 @@ pub async fn reconcile(context: &Context, key: &Key, memory: &mut Memory) -> Out
         }
     }
     Outcome::again("conflict", SOON)
-}
-
-/// Observes and plans; once more on what the API server has, where the core wants that.
-async fn decide(context: &Context, loaded: &Loaded, memory: &mut Memory) -> (Snapshot, Plan) {
-    let live = memory.live_checks.take_due();
-    let mut snapshot = observe(context, loaded, memory, live).await;
-    if live && !snapshot.observed.live {
-        // What is known is better than nothing.
-        snapshot = observe(context, loaded, memory, false).await;
-    }
-    let decide = |snapshot: &Snapshot| plan(&loaded.declared.core, loaded.state.as_ref(), &snapshot.observed);
-    let mut decided = decide(&snapshot);
-    if decided.wants_live {
-        snapshot = observe(context, loaded, memory, true).await;
-        decided = decide(&snapshot);
-    }
-    if decided.wants_trial {
-        snapshot.observed.trial = Some(leadsman_core::observed::Trial::Accepted);
-        decided = decide(&snapshot);
-    }
-    (snapshot, decided)
 }
 
 enum Persisted {

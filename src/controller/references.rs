@@ -34,17 +34,19 @@ impl ReferenceIndex {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes everything that a Rollout refers to, in place of what it referred to before.
-    pub fn set(&self, rollout: &Key, references: BTreeSet<Reference>) {
+    /// Notes everything that a Rollout refers to, in place of what it referred to before. True where that is something else:
+    /// a change that came before this call has woken nobody.
+    pub fn set(&self, rollout: &Key, references: BTreeSet<Reference>) -> bool {
         let mut inner = self.lock();
         if inner.by_rollout.get(rollout) == Some(&references) {
-            return;
+            return false;
         }
         inner.remove(rollout);
         for reference in &references {
             inner.by_reference.entry(reference.clone()).or_default().insert(rollout.clone());
         }
         inner.by_rollout.insert(rollout.clone(), references);
+        true
     }
 
     /// The Rollout is gone.
@@ -81,9 +83,10 @@ mod tests {
         let interest = ReferenceIndex::default();
         let reference = |name: &str| Reference { kind: "Service", key: Key::new("n", name) };
         let (shop, cart) = (Key::new("n", "shop"), Key::new("n", "cart"));
-        interest.set(&shop, [reference("a"), reference("b")].into());
-        interest.set(&cart, [reference("b")].into());
-        interest.set(&shop, [reference("a")].into());
+        assert!(interest.set(&shop, [reference("a"), reference("b")].into()));
+        assert!(interest.set(&cart, [reference("b")].into()));
+        assert!(interest.set(&shop, [reference("a")].into()));
+        assert!(!interest.set(&shop, [reference("a")].into()));
         assert_eq!(interest.of("Service", &Key::new("n", "a")), std::slice::from_ref(&shop));
         assert_eq!(interest.of("Service", &Key::new("n", "b")), std::slice::from_ref(&cart));
         interest.forget(&cart);

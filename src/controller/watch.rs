@@ -61,12 +61,16 @@ impl<T: Slim> Watch<T> {
         let mut events = watcher(api, config.timeout(TIMEOUT_SECONDS).page_size(PAGE)).boxed();
         let mut backoff = Backoff::WATCH;
         let mut failed_at = Instant::now();
+        let mut expired = false;
+        let mut said = String::new();
         while let Some(event) = events.next().await {
             match event {
                 Ok(event) => {
                     // A list that fails begins anew each time: only what comes after it is a success.
                     if !matches!(event, Event::Init) {
                         backoff.reset();
+                        expired = false;
+                        said.clear();
                     }
                     self.take(event, metrics, &changed);
                 }
@@ -74,7 +78,8 @@ impl<T: Slim> Watch<T> {
                     tracing::info!(kind = %self.kind.kind, "the kind is not served (any more)");
                     return;
                 }
-                Err(error) if is_expired(&error) => {
+                // Once is how the server works. Of a list that was just begun it says that something is wrong.
+                Err(error) if is_expired(&error) && !std::mem::replace(&mut expired, true) => {
                     tracing::debug!(kind = %self.kind.kind, %error, "the watch has to be listed anew");
                 }
                 Err(error) => {
@@ -85,7 +90,13 @@ impl<T: Slim> Watch<T> {
                     metrics.watch_failed(&self.kind.kind);
                     let delay = backoff.fail();
                     self.store.doubt(Instant::now() + delay + PROBATION);
-                    tracing::warn!(kind = %self.kind.kind, error = words(&error), ?delay, "the watch failed");
+                    let words = words(&error);
+                    if words == said {
+                        tracing::debug!(kind = %self.kind.kind, error = words, ?delay, "the watch fails as before");
+                    } else {
+                        tracing::warn!(kind = %self.kind.kind, error = words, ?delay, "the watch failed");
+                    }
+                    said = words;
                     tokio::time::sleep(delay).await;
                 }
             }

@@ -1,8 +1,10 @@
 //! Which watches run, and whom a change concerns.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use leadsman_api::names::ROLLOUT_LABEL;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::cache::Served;
@@ -14,6 +16,10 @@ use super::watch::{Change, Watch};
 use crate::cluster::kinds;
 use crate::routers::RouteKind;
 use crate::runtime::discovery;
+use crate::runtime::panics::caught;
+
+/// When a kind of our own is looked for again that is not served.
+const NOT_SERVED: Duration = Duration::from_secs(5);
 
 /// Starts all watches. They end when told to stop.
 pub fn start(context: &Arc<Context>, namespace: Option<&str>, stop: &CancellationToken) {
@@ -63,9 +69,11 @@ impl Watching<'_> {
             loop {
                 let watch =
                     Watch { kind: kind.clone(), namespace: namespace.clone(), labels, store: Arc::clone(&store) };
-                watch.run(&context.cluster, &context.metrics, |change| concerns(&context, change)).await;
+                let run = watch.run(&context.cluster, &context.metrics, |change| concerns(&context, change));
+                told(&context, &kind.kind, caught(run).await);
                 // Our own kinds, and the server's, are served before long: the CRDs may come after us.
-                tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+                store.doubt(Instant::now() + NOT_SERVED * 2);
+                tokio::time::sleep(NOT_SERVED).await;
             }
         };
         tokio::spawn(async move {
@@ -74,6 +82,14 @@ impl Watching<'_> {
                 () = stop.cancelled() => {}
             }
         });
+    }
+}
+
+/// A watch that panicked is started anew like one whose kind is not served: without it nothing would be seen any more.
+fn told(context: &Context, kind: &str, ended: Result<(), String>) {
+    if let Err(words) = ended {
+        tracing::error!(kind, words, "a fault of the operator: a watch panicked, and is started anew");
+        context.metrics.panicked("watch");
     }
 }
 
@@ -107,7 +123,8 @@ async fn watch_route_kind(context: &Context, kind: RouteKind, namespace: Option<
                 let store = Arc::clone(&cache.store);
                 let watch = Watch { kind: resource, namespace: namespace.clone(), labels: None, store };
                 let concerns = |change: &Change<'_, _>| named(context, kind.kind(), change.key);
-                watch.run(&context.cluster, &context.metrics, concerns).await;
+                told(context, kind.kind(), caught(watch.run(&context.cluster, &context.metrics, concerns)).await);
+                cache.set_served(Served::Unknown);
                 cache.store.clear();
             }
             Ok(None) => {

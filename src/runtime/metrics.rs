@@ -26,6 +26,7 @@ pub struct Metrics {
     watch_errors: Family<[Label; 1], Counter>,
     skipped: Family<[Label; 1], Counter>,
     events_lost: Counter,
+    panics: Family<[Label; 1], Counter>,
     leader: Gauge,
     queue: Gauge<i64, AtomicI64>,
 }
@@ -51,6 +52,7 @@ impl Metrics {
             watch_errors: Family::default(),
             skipped: Family::default(),
             events_lost: Counter::default(),
+            panics: Family::default(),
             leader: Gauge::default(),
             queue: Gauge::default(),
         };
@@ -65,6 +67,7 @@ impl Metrics {
         to.register("watch_errors", "Failures of a watch, by kind", metrics.watch_errors.clone());
         to.register("objects_skipped", "Versions of objects that could not be read, by kind", metrics.skipped.clone());
         to.register("events_lost", "Events that could not be written", metrics.events_lost.clone());
+        to.register("panics", "Faults of the operator itself, by what they ended", metrics.panics.clone());
         to.register("leader", "1 while this instance leads", metrics.leader.clone());
         to.register("queue_depth", "Rollouts that are due", metrics.queue.clone());
         metrics
@@ -134,6 +137,11 @@ impl Metrics {
     /// An event could not be written.
     pub fn event_lost(&self) {
         self.events_lost.inc();
+    }
+
+    /// A panic ended something: a `pass`, or a `watch`.
+    pub fn panicked(&self, what: &'static str) {
+        self.panics.get_or_create(&[("what", what.to_owned())]).inc();
     }
 
     /// Whether this instance leads.

@@ -8,5 +8,6 @@ pub mod leadership;
 pub mod lease;
 pub mod logging;
 pub mod metrics;
+pub mod panics;
 pub mod rbac;
 pub mod shutdown;

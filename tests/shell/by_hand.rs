@@ -10,7 +10,7 @@ use leadsman::controller::events::Events;
 use leadsman::controller::key::Key;
 use leadsman::controller::loaded::{self, Loaded, Reading};
 use leadsman::controller::memory::Memory;
-use leadsman::controller::observe::{Snapshot, observe};
+use leadsman::controller::observe::{Reach, Snapshot, observe};
 use leadsman::controller::queue::Queue;
 use leadsman::controller::references::ReferenceIndex;
 use leadsman::measure::Measurer;
@@ -57,16 +57,16 @@ impl ByHand {
         }
         let mut memory = Memory::default();
         let key = Key::new(NAMESPACE, &application.name().name);
-        let Reading::Loaded(loaded) = loaded::read(&context, &key, &mut memory, true).await else {
+        let Reading::Loaded(loaded) = loaded::read(&context, &key, &mut memory, Reach::Live).await else {
             panic!("{key} cannot be read")
         };
-        let snapshot = observe(&context, &loaded, &mut memory, true).await;
+        let snapshot = observe(&context, &loaded, &mut memory, Reach::Live).await;
         Self { context, loaded, memory, snapshot }
     }
 
     /// Reads all around the Rollout once more.
     pub async fn look_again(&mut self) -> &Self {
-        self.snapshot = observe(&self.context, &self.loaded, &mut self.memory, true).await;
+        self.snapshot = observe(&self.context, &self.loaded, &mut self.memory, Reach::Live).await;
         self
     }
 

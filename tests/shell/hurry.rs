@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 use leadsman_testkit::object::{number, set};
-use leadsman_testkit::{Application, Fault, Rule};
+use leadsman_testkit::{Application, Fault, Route, Rule, Verb, kind};
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::bed::{Bed, NAMESPACE};
+use crate::bed::{Bed, NAMESPACE, seconds};
 
 fn watched(name: &str) -> Application {
     Application::new(NAMESPACE, name).watched_by("errors{revision=\"{{canary.hash}}\"}")
 }
 
 /// A cluster with a release of v2 at half of the traffic, which is fine so far.
-pub async fn at_half(bed: &Bed, application: &Application) -> Application {
+async fn at_half(bed: &Bed, application: &Application) -> Application {
     let new = application.version("v2");
     bed.prometheus.says_value(&application.hash(), 0.0);
     bed.prometheus.says_value(&new.hash(), 0.0);
@@ -60,4 +60,50 @@ async fn weight_0_does_not_wait_for_a_status_that_somebody_else_changes_before_i
         bed.server.heal();
         bed.until_phase(&new, "RolledBack").await;
     }
+}
+
+/// As with a conversion webhook that does not answer: nothing of the kind can be listed or read any more.
+fn hang(bed: &Bed, kind: &'static leadsman_testkit::Kind) {
+    bed.server.inject(Rule::new(Fault::AnswerNeverComes).verbs(&[Verb::Get]).kind(kind));
+    let words = "conversion webhook for networking.istio.io/v1, Kind=VirtualService failed: context deadline exceeded";
+    bed.server.inject(Rule::refusing(500, "InternalError", words).verbs(&[Verb::List, Verb::Watch]).kind(kind));
+    bed.server.close_watches(kind);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kind_whose_reads_hang_holds_up_no_failing_verdict_behind_another_kind() {
+    let bed = Bed::new();
+    let _operator = bed.operator("a");
+    let many: Vec<_> = (0..24)
+        .map(|index| Application::new(NAMESPACE, &format!("istio-{index}")).route(Route::VirtualService))
+        .map(|application| application.steps(&json!([{"setWeight": 50}, {"pause": {}}])))
+        .collect();
+    for application in &many {
+        bed.declare(application);
+    }
+    for application in &many {
+        bed.until_at_rest(application).await;
+        bed.release(&application.version("v2"));
+    }
+    let application = watched("podinfo").steps(&json!([{"setWeight": 50}, {"pause": {}}]));
+    let new = at_half(&bed, &application).await;
+    for application in &many {
+        bed.until(application, |rollout| number(rollout, "/status/weight/inForce") == 50).await;
+    }
+    hang(&bed, &kind::VIRTUAL_SERVICE);
+    seconds(30).await;
+    let took = until_back(&bed, &new).await;
+    assert!(took < Duration::from_secs(1), "after {took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failing_verdict_goes_by_what_is_known_of_a_route_that_cannot_be_read() {
+    let bed = Bed::new();
+    let _operator = bed.operator("a");
+    let application = watched("podinfo").route(Route::VirtualService).steps(&json!([{"setWeight": 50}, {"pause": {}}]));
+    let new = at_half(&bed, &application).await;
+    hang(&bed, &kind::VIRTUAL_SERVICE);
+    seconds(30).await;
+    let took = until_back(&bed, &new).await;
+    assert!(took < Duration::from_secs(1), "after {took:?}");
 }

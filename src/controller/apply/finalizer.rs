@@ -38,7 +38,7 @@ async fn write(applying: &mut Applying<'_>, operation: serde_json::Value) -> Res
     let name = applying.loaded.key.name.clone();
     let rollouts = applying.context.cluster.objects(&kinds::ROLLOUTS, &applying.loaded.key.namespace);
     let answer = rollouts.patch(&name, operations).await;
-    let answer = remember(&mut applying.memory.own, &name, answer)?;
+    let answer = remember(&applying.memory.own, &name, answer)?;
     applying.loaded.wrote(applying.memory, &answer);
     Ok(())
 }

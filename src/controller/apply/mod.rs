@@ -118,7 +118,7 @@ pub fn target(action: &Action) -> String {
 }
 
 /// Remembers the answer to a write. A conflict says that somebody was faster: that has to be read before the next try.
-fn remember<T: Slim>(expectations: &mut Expectations<T>, name: &str, answer: Result<Value>) -> Result<Value> {
+fn remember<T: Slim>(expectations: &Expectations<T>, name: &str, answer: Result<Value>) -> Result<Value> {
     let now = Instant::now();
     match &answer {
         Ok(object) => expectations.confirmed(name, Arc::new(T::of(object)), now),

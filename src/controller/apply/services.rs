@@ -34,7 +34,7 @@ pub async fn bind(applying: &mut Applying<'_>, side: Side, hash: &Hash) -> Resul
         applying.memory.services.unknown(&name, Instant::now());
         return Err(Error::Outdated(format!("somebody else has just created Service {name}")));
     }
-    remember(&mut applying.memory.services, &name, answer).map(drop)
+    remember(&applying.memory.services, &name, answer).map(drop)
 }
 
 /// Lets go of a Service that is declared in Git: it selects the Rollout's pods of whatever revision. Without a selector its
@@ -45,7 +45,7 @@ pub async fn unbind(applying: &mut Applying<'_>, side: Side) -> Result<()> {
     let fragment = fragment(applying.loaded, side, service, None);
     let services = applying.context.cluster.objects(&kinds::SERVICES, &applying.loaded.key.namespace);
     let answer = services.apply(&name, &fragment, true).await;
-    remember(&mut applying.memory.services, &name, answer).map(drop)
+    remember(&applying.memory.services, &name, answer).map(drop)
 }
 
 fn selector(loaded: &Loaded, hash: Option<&Hash>) -> BTreeMap<String, String> {

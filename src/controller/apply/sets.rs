@@ -22,7 +22,7 @@ pub async fn create(applying: &mut Applying<'_>, hash: &Hash, replicas: u32, num
     let sets = applying.context.cluster.objects(&kinds::REPLICA_SETS, &applying.loaded.key.namespace);
     let answer = sets.create(&set).await;
     if !answer.as_ref().is_err_and(Error::is_already_exists) {
-        return remember(&mut applying.memory.sets, &name, answer).map(drop);
+        return remember(&applying.memory.sets, &name, answer).map(drop);
     }
     // Created by an earlier try whose answer was lost, or somebody else's.
     let Some(existing) = sets.get(&name).await? else { return Err(unseen(&name)) };
@@ -93,7 +93,7 @@ pub async fn scale(applying: &mut Applying<'_>, hash: &Hash, from: u32, to: u32)
     ]);
     let sets = applying.context.cluster.objects(&kinds::REPLICA_SETS, &applying.loaded.key.namespace);
     let answer = sets.patch(&name, operations).await;
-    remember(&mut applying.memory.sets, &name, answer).map(drop)
+    remember(&applying.memory.sets, &name, answer).map(drop)
 }
 
 /// Writes the number of the attempt, and why the template is rejected, onto a set.
@@ -103,7 +103,7 @@ pub async fn mark(applying: &mut Applying<'_>, hash: &Hash, number: u64, rejecte
     let patch = json!({"metadata": {"uid": &*uid, "annotations": annotations}});
     let sets = applying.context.cluster.objects(&kinds::REPLICA_SETS, &applying.loaded.key.namespace);
     let answer = sets.merge(&name, &patch).await;
-    remember(&mut applying.memory.sets, &name, answer).map(drop)
+    remember(&applying.memory.sets, &name, answer).map(drop)
 }
 
 /// Deletes a set, if it still is as it was seen.
@@ -121,7 +121,7 @@ pub async fn delete(applying: &mut Applying<'_>, hash: &Hash) -> Result<()> {
             applying.memory.sets.deleted(&set.name, &set.identity().uid, now);
             Ok(())
         }
-        Err(error) => remember(&mut applying.memory.sets, &set.name, Err(error)).map(drop),
+        Err(error) => remember(&applying.memory.sets, &set.name, Err(error)).map(drop),
     }
 }
 
@@ -136,7 +136,7 @@ pub async fn adopt(applying: &mut Applying<'_>) -> Result<()> {
         }});
         let sets = applying.context.cluster.objects(&kinds::REPLICA_SETS, &applying.loaded.key.namespace);
         let answer = sets.merge(&orphan.name, &patch).await;
-        remember(&mut applying.memory.sets, &orphan.name, answer)?;
+        remember(&applying.memory.sets, &orphan.name, answer)?;
     }
     Ok(())
 }

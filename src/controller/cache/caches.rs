@@ -76,16 +76,26 @@ impl Caches {
         routes || self.sets.is_doubtful() || self.services.is_doubtful() || self.slices.is_doubtful()
     }
 
-    /// The kinds that have not been listed completely yet, but for routes.
+    /// The kinds without which nothing can be done and that have not been listed completely yet.
     pub fn unsynced(&self) -> Vec<&'static str> {
         let synced = [
             ("Rollout", self.rollouts.is_synced()),
             ("ReplicaSet", self.sets.is_synced()),
             ("Service", self.services.is_synced()),
             ("EndpointSlice", self.slices.is_synced()),
-            ("AnalysisTemplate", self.templates.is_synced()),
-            ("ClusterAnalysisTemplate", self.cluster_templates.is_synced()),
         ];
         synced.into_iter().filter(|(_, synced)| !synced).map(|(kind, _)| kind).collect()
+    }
+
+    /// The kinds that a start waits for. Templates are read one by one until they have been listed, which may never be: where
+    /// we have rights in one namespace only, those of the cluster cannot be.
+    pub fn awaited(&self) -> Vec<&'static str> {
+        let templates = [
+            ("AnalysisTemplate", self.templates.is_listed_or_fails()),
+            ("ClusterAnalysisTemplate", self.cluster_templates.is_listed_or_fails()),
+        ];
+        let mut awaited = self.unsynced();
+        awaited.extend(templates.into_iter().filter(|(_, done)| !done).map(|(kind, _)| kind));
+        awaited
     }
 }

@@ -1,5 +1,6 @@
 //! ReplicaSets: their sizes, and the marks that survive a lost status.
 
+use jiff::Timestamp;
 use leadsman_api::names::{REJECTED_ANNOTATION, REVISION_LABEL, ROLLOUT_LABEL};
 use leadsman_core::names::Hash;
 use leadsman_core::observed::SetView;
@@ -16,6 +17,10 @@ pub struct ReplicaSetEntry {
     identity: Identity,
     /// Its name.
     pub name: Box<str>,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// `spec.minReadySeconds`.
+    pub min_ready_seconds: u32,
     /// Its revision label.
     pub hash: Hash,
     /// Whose it is; `None` for one that was orphaned.
@@ -39,6 +44,8 @@ impl Slim for ReplicaSetEntry {
         Self {
             identity: Identity::of(object),
             name: text(object, "/metadata/name").unwrap_or_default().into(),
+            created_at: text(object, "/metadata/creationTimestamp").and_then(|at| at.parse().ok()).unwrap_or_default(),
+            min_ready_seconds: count(object, "/spec/minReadySeconds"),
             hash: Hash::new(label(object, REVISION_LABEL).unwrap_or_default()),
             controller: Controller::of(object),
             owners: super::owners_without_controller(object),
@@ -68,6 +75,7 @@ impl Slim for ReplicaSetEntry {
         self.identity.uid == other.identity.uid
             && self.rollout == other.rollout
             && self.hash == other.hash
+            && self.min_ready_seconds == other.min_ready_seconds
             && self.view == other.view
             && self.controller == other.controller
             && self.owners == other.owners

@@ -70,6 +70,12 @@ impl<T: Slim> Store<T> {
         self.read().doubtful_until.is_some_and(|until| Instant::now() < until)
     }
 
+    /// Whether there has been a complete list, or a watch that failed: whoever waits for the former should go on.
+    pub fn is_listed_or_fails(&self) -> bool {
+        let inner = self.read();
+        inner.synced || inner.doubtful_until.is_some()
+    }
+
     /// The watch failed, and it will not be known before `until` whether it works again.
     pub fn doubt(&self, until: Instant) {
         self.write().doubtful_until = Some(until);

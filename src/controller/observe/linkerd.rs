@@ -10,7 +10,7 @@ use leadsman_core::state::Stage;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::reading::PATIENCE;
+use super::reading::Reader;
 use crate::cluster::{Cluster, kinds};
 use crate::controller::cache::{Cached, Caches};
 use crate::controller::key::Key;
@@ -39,18 +39,17 @@ impl Surroundings {
         self.again
     }
 
-    /// The ServiceProfiles, listed anew where the last list is not good any more.
-    async fn list(&mut self, cluster: &Cluster, namespace: &str) -> &Listed {
-        let good = self.listed.take().filter(|listed| listed.at.elapsed() < GOOD_FOR);
-        let listed = match good {
-            Some(listed) => listed,
-            None => Listed { at: Instant::now(), profiles: profiles(cluster, namespace).await },
-        };
-        self.listed.insert(listed)
+    /// The ServiceProfiles, listed anew where the last list is not good any more; `None` where that goes too far.
+    async fn list(&mut self, reader: &Reader, namespace: &str) -> Option<&Listed> {
+        let is_good = self.listed.as_ref().is_some_and(|listed| listed.at.elapsed() < GOOD_FOR);
+        if reader.resolves(!is_good) {
+            self.listed = Some(Listed { at: Instant::now(), profiles: profiles(reader.cluster(), namespace).await });
+        }
+        self.listed.as_ref()
     }
 
-    async fn look_at_profiles(&mut self, cluster: &Cluster, namespace: &str, object: &Value) -> Found {
-        let listed = self.list(cluster, namespace).await;
+    async fn look_at_profiles(&mut self, reader: &Reader, namespace: &str, object: &Value) -> Found {
+        let Some(listed) = self.list(reader, namespace).await else { return Found::default() };
         let Some(profiles) = &listed.profiles else {
             let warning = "ServiceProfiles could not be listed: one of its parent would win over it";
             return Found { problem: None, warning: Some(warning.to_owned()) };
@@ -69,10 +68,10 @@ impl Surroundings {
 }
 
 async fn profiles(cluster: &Cluster, namespace: &str) -> Option<Vec<Value>> {
-    match cluster.within(PATIENCE).objects(&kinds::SERVICE_PROFILES, namespace).list("").await {
+    match cluster.objects(&kinds::SERVICE_PROFILES, namespace).list("").await {
         Ok(profiles) => Some(profiles),
         // Not installed: there are none.
-        Err(error) if error.is_not_found() => Some(Vec::new()),
+        Err(error) if error.code() == Some(404) => Some(Vec::new()),
         Err(error) => {
             tracing::debug!(namespace, %error, "ServiceProfiles cannot be listed");
             None
@@ -108,7 +107,7 @@ pub struct Found {
 
 /// Looks around the routes of a Rollout, each with its kind. Gives what was found, in their order.
 pub async fn look_around(
-    (cluster, caches, namespace): (&Cluster, &Caches, &str),
+    (reader, caches, namespace): (&Reader, &Caches, &str),
     remembered: &mut Surroundings,
     routes: &[(RouteKind, Option<&Value>)],
 ) -> Vec<Found> {
@@ -125,7 +124,7 @@ pub async fn look_around(
                 let others = named.chain(known.iter().map(|(kind, route)| (*kind, route)));
                 match linkerd::conflict(*kind, object, namespace, others) {
                     Some(conflict) => remembered.found(conflict, Instant::now()),
-                    None => remembered.look_at_profiles(cluster, namespace, object).await,
+                    None => remembered.look_at_profiles(reader, namespace, object).await,
                 }
             }
             _ => Found::default(),

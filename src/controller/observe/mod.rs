@@ -24,7 +24,7 @@ use super::memory::Memory;
 use crate::cluster::kinds;
 
 pub use linkerd::Surroundings;
-pub use reading::{note_gone, read_through};
+pub use reading::{PATIENCE, Reach, Reader, note_gone, read_through};
 pub use routes::is_ours;
 pub use services::is_created_by;
 
@@ -34,6 +34,8 @@ pub struct Snapshot {
     pub observed: Observed,
     /// For the writes.
     pub objects: Objects,
+    /// Something would have been read had the look gone further than [`Reach::Known`].
+    pub has_doubts: bool,
 }
 
 /// The objects of a snapshot, as far as writes need them.
@@ -76,17 +78,31 @@ impl Objects {
     }
 }
 
-/// Takes a snapshot. With `live`, sets, Services and routes are read from the API server; where one of these reads fails
-/// the snapshot does not claim to be live.
-pub async fn observe(context: &Context, loaded: &Loaded, memory: &mut Memory, live: bool) -> Snapshot {
-    let declared = &loaded.declared;
+/// Takes a snapshot, all of it side by side and within [`reading::PATIENCE`]: what is late is `Stale`. With [`Reach::Live`]
+/// sets, Services and routes are read from the API server; where one of these reads fails the snapshot does not claim to be
+/// live.
+pub async fn observe(context: &Context, loaded: &Loaded, memory: &mut Memory, reach: Reach) -> Snapshot {
     forget_others(loaded, memory);
-    let sets = sets::look(context, loaded, memory, live).await;
-    let stable = services::look(context, loaded, memory, &declared.stable_service, live).await;
-    let canary = services::look(context, loaded, memory, &declared.canary_service, live).await;
-    let parent = services::parent(context, loaded, memory).await;
-    let (mut routes, route_objects) = routes::look(context, loaded, memory, live).await;
-    routes::look_around(context, loaded, &mut memory.surroundings, &mut routes, &route_objects).await;
+    for route in &loaded.declared.routes {
+        memory.routes.entry(route.kind).or_default();
+    }
+    let reader = &Reader::new(&context.cluster, reach);
+    let Memory { sets, services, routes, surroundings, wants_words_of, words, .. } = &mut *memory;
+    let (services, declared) = (&*services, &loaded.declared);
+    let routes = async {
+        let (mut routes, objects) = routes::look(reader, context, loaded, routes).await;
+        routes::look_around(reader, context, loaded, surroundings, &mut routes, &objects).await;
+        (routes, objects)
+    };
+    let (sets, stable, canary, parent, (routes, route_objects), slices, words) = tokio::join!(
+        sets::look(reader, context, loaded, sets),
+        services::look(reader, context, loaded, services, &declared.stable_service),
+        services::look(reader, context, loaded, services, &declared.canary_service),
+        services::parent(reader, context, loaded, services),
+        routes,
+        slices(reader, context, loaded),
+        words::listen(reader, loaded, wants_words_of.as_ref(), words),
+    );
     let ports = services::wanted_ports(loaded, parent.as_ref());
     let ports_for = |name: &str, service: &Look<Arc<ServiceEntry>>| {
         let keep = |port: u16| services::is_named(&route_objects, name, port);
@@ -94,17 +110,15 @@ pub async fn observe(context: &Context, loaded: &Loaded, memory: &mut Memory, li
     };
     let ports = [ports_for(&declared.stable_service, &stable), ports_for(&declared.canary_service, &canary)];
     let [stable_ports, canary_ports] = &ports;
-    let words = words::listen(context, loaded, memory).await;
     let everything_read = !matches!(sets, Look::Stale)
         && ![&stable, &canary].into_iter().any(|service| matches!(service, Look::Stale))
         && !routes.iter().any(|(_, route)| matches!(route, Look::Stale));
-    let slices = slices(context, loaded, live).await;
     let answers = context.measurer.answers(&loaded.key);
     let observed = Observed {
         // After everything that it dates.
         now: context.now(),
         first_pass: !memory.has_passed,
-        live: live && everything_read,
+        live: reach == Reach::Live && everything_read,
         sets: sets::views(&sets),
         service: services::judge_parent(loaded, parent.as_ref()),
         stable_service: services::judge(loaded, &declared.stable_service, &stable, stable_ports.as_deref()),
@@ -122,7 +136,8 @@ pub async fn observe(context: &Context, loaded: &Loaded, memory: &mut Memory, li
         Look::Seen(sets) => sets,
         Look::Missing | Look::Stale => BTreeMap::new(),
     };
-    Snapshot { observed, objects: Objects { sets, services: [stable, canary], ports, routes: route_objects } }
+    let objects = Objects { sets, services: [stable, canary], ports, routes: route_objects };
+    Snapshot { observed, objects, has_doubts: reader.has_doubts() }
 }
 
 /// Forgets what was expected of objects that the Rollout names no more.
@@ -138,11 +153,10 @@ fn forget_others(loaded: &Loaded, memory: &mut Memory) {
 }
 
 /// The slices of both Services; none while they are not known, which never counts as endpoints.
-async fn slices(context: &Context, loaded: &Loaded, live: bool) -> Vec<Arc<SliceEntry>> {
+async fn slices(reader: &Reader, context: &Context, loaded: &Loaded) -> Vec<Arc<SliceEntry>> {
     let store = &context.caches.slices;
-    if live || store.is_doubtful() {
-        let cluster = context.cluster.within(reading::PATIENCE);
-        let slices = cluster.objects(&kinds::ENDPOINT_SLICES, &loaded.key.namespace);
+    if reader.reads(store) {
+        let slices = reader.cluster().objects(&kinds::ENDPOINT_SLICES, &loaded.key.namespace);
         if let Ok(listed) = slices.list(&format!("{ROLLOUT_LABEL}={}", loaded.key.name)).await {
             let read = |slice| (key_of(slice), Arc::new(SliceEntry::of(slice)));
             let listed: Vec<_> = listed.iter().map(read).collect();

@@ -1,5 +1,8 @@
 //! The routes that a Rollout names.
 
+use std::collections::BTreeMap;
+
+use futures::future::join_all;
 use leadsman_api::names::ROLLOUT_LABEL;
 use leadsman_core::observed::{Look, RouteId, RouteView};
 use leadsman_core::spec::Problem;
@@ -7,48 +10,52 @@ use serde_json::Value;
 
 use super::RouteObject;
 use super::linkerd::{self, Found, Surroundings};
-use super::reading::read_through;
+use super::reading::{Reader, read_through};
 use crate::controller::cache::Served;
 use crate::controller::cache::{RawEntry, label};
 use crate::controller::context::Context;
+use crate::controller::expectations::Expectations;
 use crate::controller::key::Key;
 use crate::controller::loaded::Loaded;
-use crate::controller::memory::Memory;
-use crate::routers::{RouteRef, view};
+use crate::routers::{RouteKind, RouteRef, view};
 
 /// All routes in the order of the spec: as the core sees them, and as they are.
 pub async fn look(
+    reader: &Reader,
     context: &Context,
     loaded: &Loaded,
-    memory: &mut Memory,
-    live: bool,
+    expectations: &BTreeMap<RouteKind, Expectations<RawEntry>>,
 ) -> (Vec<(RouteId, Look<RouteView>)>, Vec<RouteObject>) {
-    let mut views = Vec::new();
-    let mut around = Vec::new();
-    for route in &loaded.declared.routes {
-        let cache = context.caches.routes(route.kind);
-        let (kind, copy) = match cache.served() {
-            Served::Unknown => (None, Look::Stale),
-            Served::Absent => (None, Look::Missing),
-            Served::As(kind) => {
-                let key = Key::new(&loaded.key.namespace, &route.name);
-                let expected = (memory.routes.entry(route.kind).or_default(), &*cache.store);
-                let copy = read_through(&context.cluster, &kind, expected, &key, live).await;
-                (Some(kind), copy)
-            }
-        };
-        let (looked, object) = match copy {
-            Look::Seen(copy) => {
-                let object = copy.object();
-                (Look::Seen(judge(loaded, route, &copy, &object)), Look::Seen(object))
-            }
-            Look::Missing => (Look::Missing, Look::Missing),
-            Look::Stale => (Look::Stale, Look::Stale),
-        };
-        views.push((route.id(), looked));
-        around.push(RouteObject { kind, object });
-    }
-    (views, around)
+    let looks = loaded.declared.routes.iter().map(|route| one(reader, context, loaded, expectations, route));
+    join_all(looks).await.into_iter().unzip()
+}
+
+async fn one(
+    reader: &Reader,
+    context: &Context,
+    loaded: &Loaded,
+    expectations: &BTreeMap<RouteKind, Expectations<RawEntry>>,
+    route: &RouteRef,
+) -> ((RouteId, Look<RouteView>), RouteObject) {
+    let cache = context.caches.routes(route.kind);
+    let (kind, copy) = match (cache.served(), expectations.get(&route.kind)) {
+        (Served::Absent, _) => (None, Look::Missing),
+        (Served::As(kind), Some(expectations)) => {
+            let key = Key::new(&loaded.key.namespace, &route.name);
+            let copy = read_through(reader, &kind, (expectations, &*cache.store), &key).await;
+            (Some(kind), copy)
+        }
+        (Served::Unknown | Served::As(_), _) => (None, Look::Stale),
+    };
+    let (looked, object) = match copy {
+        Look::Seen(copy) => {
+            let object = copy.object();
+            (Look::Seen(judge(loaded, route, &copy, &object)), Look::Seen(object))
+        }
+        Look::Missing => (Look::Missing, Look::Missing),
+        Look::Stale => (Look::Stale, Look::Stale),
+    };
+    ((route.id(), looked), RouteObject { kind, object })
 }
 
 /// A route that was read, as the core sees it.
@@ -84,6 +91,7 @@ fn foreign(route: &RouteRef) -> Problem {
 
 /// Finds what keeps Linkerd from following the routes, while that can still be told before anything moves.
 pub async fn look_around(
+    reader: &Reader,
     context: &Context,
     loaded: &Loaded,
     surroundings: &mut Surroundings,
@@ -96,7 +104,7 @@ pub async fn look_around(
     }
     let routes = loaded.declared.routes.iter();
     let read: Vec<_> = routes.clone().zip(around).map(|(route, around)| (route.kind, around.object.seen())).collect();
-    let place = (&context.cluster, &context.caches, &*loaded.key.namespace);
+    let place = (reader, &context.caches, &*loaded.key.namespace);
     let found = linkerd::look_around(place, surroundings, &read).await;
     for ((route, (_, looked)), Found { problem, warning }) in routes.zip(views).zip(found) {
         let Look::Seen(view) = looked else { continue };

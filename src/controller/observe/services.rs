@@ -10,31 +10,35 @@ use leadsman_core::spec::{Problem, Reason};
 use serde_json::Value;
 
 use super::RouteObject;
-use super::reading::read_through;
+use super::reading::{Reader, read_through};
 use crate::cluster::kinds;
 use crate::controller::cache::{Port, ServiceEntry};
 use crate::controller::context::Context;
+use crate::controller::expectations::Expectations;
 use crate::controller::key::Key;
 use crate::controller::loaded::Loaded;
-use crate::controller::memory::Memory;
 
 /// Looks at one Service of the Rollout's namespace.
 pub async fn look(
+    reader: &Reader,
     context: &Context,
     loaded: &Loaded,
-    memory: &mut Memory,
+    expectations: &Expectations<ServiceEntry>,
     name: &str,
-    live: bool,
 ) -> Look<Arc<ServiceEntry>> {
     let key = Key::new(&loaded.key.namespace, name);
-    let expected = (&mut memory.services, &*context.caches.services);
-    read_through(&context.cluster, &kinds::SERVICES, expected, &key, live).await
+    read_through(reader, &kinds::SERVICES, (expectations, &*context.caches.services), &key).await
 }
 
 /// Looks at the Service that clients call, where one is named.
-pub async fn parent(context: &Context, loaded: &Loaded, memory: &mut Memory) -> Option<Look<Arc<ServiceEntry>>> {
+pub async fn parent(
+    reader: &Reader,
+    context: &Context,
+    loaded: &Loaded,
+    expectations: &Expectations<ServiceEntry>,
+) -> Option<Look<Arc<ServiceEntry>>> {
     let name = loaded.declared.service.as_deref()?;
-    Some(look(context, loaded, memory, name, false).await)
+    Some(look(reader, context, loaded, expectations, name).await)
 }
 
 /// `stableService` or `canaryService` as the core sees it.

@@ -9,11 +9,11 @@ use leadsman_core::observed::ContainerWords;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::reading::Reader;
 use crate::cluster::kinds;
 use crate::controller::cache::text;
-use crate::controller::context::Context;
 use crate::controller::loaded::Loaded;
-use crate::controller::memory::{Memory, Words};
+use crate::controller::memory::Words;
 
 /// Pods of one set are listed at most this often.
 const EVERY: Duration = Duration::from_secs(2);
@@ -21,20 +21,26 @@ const EVERY: Duration = Duration::from_secs(2);
 const LONGEST: usize = 300;
 
 /// The words that the last plan asked for. `None` when it asked for none, or when they cannot be read.
-pub async fn listen(context: &Context, loaded: &Loaded, memory: &mut Memory) -> Option<Vec<ContainerWords>> {
-    let Some(hash) = memory.wants_words_of.clone() else {
-        memory.words = None;
+pub async fn listen(
+    reader: &Reader,
+    loaded: &Loaded,
+    wanted: Option<&Hash>,
+    last: &mut Option<Words>,
+) -> Option<Vec<ContainerWords>> {
+    let Some(hash) = wanted else {
+        *last = None;
         return None;
     };
-    let recent = memory.words.as_ref().filter(|words| words.hash == hash && words.at.elapsed() < EVERY);
-    if let Some(recent) = recent {
-        return Some(recent.words.clone());
+    let known = last.as_ref().filter(|words| words.hash == *hash);
+    let is_recent = known.is_some_and(|words| words.at.elapsed() < EVERY);
+    if !reader.resolves(!is_recent) {
+        return known.map(|known| known.words.clone());
     }
-    let pods = context.cluster.objects(&kinds::PODS, &loaded.key.namespace);
-    match pods.list(&selector(loaded, &hash)).await {
+    let pods = reader.cluster().objects(&kinds::PODS, &loaded.key.namespace);
+    match pods.list(&selector(loaded, hash)).await {
         Ok(pods) => {
             let words: Vec<_> = pods.iter().flat_map(of_pod).collect();
-            memory.words = Some(Words { hash, at: Instant::now(), words: words.clone() });
+            *last = Some(Words { hash: hash.clone(), at: Instant::now(), words: words.clone() });
             Some(words)
         }
         Err(error) => {

@@ -1,0 +1,104 @@
+//! What the operator may not see, or what is not installed, keeps away only who needs it.
+
+use std::time::Duration;
+
+use leadsman_testkit::{Application, Fault, Kind, Rule, Verb, kind};
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::bed::{Bed, NAMESPACE, condition, seconds};
+
+fn podinfo() -> Application {
+    Application::new(NAMESPACE, "podinfo")
+}
+
+fn using(name: &str, template: &str, cluster_scope: bool) -> Application {
+    let template = json!({"templateName": template, "clusterScope": cluster_scope});
+    Application::new(NAMESPACE, name).set("/spec/strategy/canary/analysis", json!({"templates": [template]}))
+}
+
+/// As with a Role in one namespace, or without the definition.
+fn keep_away(bed: &Bed, kind: &'static Kind, installed: bool) {
+    if installed {
+        let words = format!(
+            "{} is forbidden: User \"leadsman\" cannot list resource \"{}\" at the cluster scope",
+            kind.resource(),
+            kind.plural
+        );
+        bed.server.inject(Rule::refusing(403, "Forbidden", &words).kind(kind));
+    } else {
+        bed.server.withdraw(kind);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_rights_in_one_namespace_it_is_ready_at_once_and_says_of_a_cluster_template_why_not() {
+    for installed in [true, false] {
+        let bed = Bed::new();
+        keep_away(&bed, &kind::CLUSTER_TEMPLATE, installed);
+        let began = Instant::now();
+        let operator = bed.operator_with("a", &["--namespace", NAMESPACE]);
+        bed.declare(&podinfo());
+        bed.until_at_rest(&podinfo()).await;
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+        assert_eq!(operator.operator.readiness(), Ok(()));
+        let using = using("using", "errors", true);
+        bed.declare(&using);
+        let rollout = bed.until(&using, |it| condition(it, "Stalled").is_some()).await;
+        let (_, reason, message) = condition(&rollout, "Stalled").unwrap();
+        assert_eq!(reason, "InvalidAnalysis");
+        let why = if installed { "forbidden" } else { "404" };
+        assert!(
+            message.contains("ClusterAnalysisTemplate errors cannot be read") && message.contains(why),
+            "{message}"
+        );
+
+        // Once the rights or the definition are there, it goes on by itself.
+        bed.server.heal();
+        bed.server.install(&kind::CLUSTER_TEMPLATE);
+        let metric = json!({"name": "errors", "interval": "5s", "successCondition": "value < 0.05",
+            "provider": {"prometheus": {"address": "http://prometheus:9090", "query": "errors"}}});
+        let template =
+            json!({"kind": "ClusterAnalysisTemplate", "metadata": {"name": "errors"}, "spec": {"metrics": [metric]}});
+        bed.server.hand("person").create(&template).unwrap();
+        bed.until_phase(&using, "Healthy").await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_not_ready_without_what_nothing_can_be_done_without_and_says_which() {
+    for essential in [&kind::ROLLOUT, &kind::REPLICA_SET, &kind::SERVICE, &kind::SLICE] {
+        let bed = Bed::new();
+        keep_away(&bed, essential, true);
+        let operator = bed.operator("a");
+        seconds(10).await;
+        assert_eq!(operator.operator.readiness(), Err(format!("not listed yet: {essential}")));
+        bed.server.heal();
+        seconds(40).await;
+        assert_eq!(operator.operator.readiness(), Ok(()));
+    }
+    let bed = Bed::new();
+    for optional in [&kind::TEMPLATE, &kind::HTTP_ROUTE, &kind::GRPC_ROUTE, &kind::VIRTUAL_SERVICE] {
+        keep_away(&bed, optional, true);
+    }
+    let operator = bed.operator("a");
+    seconds(10).await;
+    assert_eq!(operator.operator.readiness(), Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_calls_every_list_too_old_is_asked_later_and_later() {
+    let bed = Bed::new();
+    let asked = |bed: &Bed| {
+        let requests = bed.server.requests().into_iter();
+        requests.filter(|it| it.verb == Verb::List && it.kind == Some(&kind::HTTP_ROUTE)).count()
+    };
+    let expired = leadsman_testkit::Refusal::new(410, "Expired", "too old resource version");
+    bed.server.inject(Rule::new(Fault::Refused(expired)).verbs(&[Verb::List]).kind(&kind::HTTP_ROUTE));
+    let _operator = bed.operator("a");
+    seconds(60).await;
+    assert!((3..15).contains(&asked(&bed)), "{}", asked(&bed));
+    bed.server.heal();
+    bed.declare(&podinfo());
+    bed.until_at_rest(&podinfo()).await;
+}
