@@ -11,6 +11,8 @@ use super::cache::Port;
 use crate::cluster::Error;
 use crate::runtime::backoff::Backoff;
 
+/// What writing the status of the Rollout is called among its writes.
+pub const STATUS: &str = "status";
 /// Conflicts in a row that are not yet a failure.
 const MOST_CONFLICTS: u32 = 5;
 /// What is said of a write after which the object is as it was.

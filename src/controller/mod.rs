@@ -1,5 +1,6 @@
 //! The controller: watches feed caches and the queue, workers take Rollouts from the queue and make passes.
 
+mod act;
 pub mod apply;
 pub mod cache;
 pub mod context;

@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use leadsman_core::analysis::Answer;
-use leadsman_core::plan::{Action, Fact, Persist, Plan};
+use leadsman_core::plan::{Fact, Persist, Plan};
 use leadsman_core::report::Phase;
 use leadsman_core::state::Stage;
 use tokio::time::Instant;
 
-use super::apply::{Applying, Effect, adopt, apply, seen_version, target};
+use super::act::{Part, act};
 use super::context::Context;
 use super::decide::decide;
-use super::failures::Basis;
+use super::failures::{Basis, STATUS};
 use super::key::Key;
 use super::loaded::{self, Loaded, Reading};
 use super::memory::Memory;
@@ -29,8 +29,6 @@ use crate::runtime::backoff::jittered;
 const MOST_CONFLICTS: usize = 5;
 /// A status in which only values differ is written at most this often.
 const VALUES_EVERY: Duration = Duration::from_secs(10);
-/// What writing a status is called among the writes that fail.
-const STATUS: &str = "status";
 /// When to look again after something moved under our hands.
 const SOON: Duration = Duration::from_millis(100);
 /// When to look again after something could not be read.
@@ -157,89 +155,6 @@ async fn persist(
 
 fn latest(answers: &[Answer]) -> Timestamp {
     answers.iter().map(|answer| answer.at).max().unwrap_or(Timestamp::MIN)
-}
-
-/// Which of a plan's actions are done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
-    All,
-    /// What takes traffic away from harm: what may be done before the status is written.
-    Safety,
-    /// All but that.
-    Rest,
-    Nothing,
-}
-
-impl Part {
-    fn has(self, action: &Action) -> bool {
-        match self {
-            Self::All => true,
-            Self::Safety => action.is_safety(),
-            Self::Rest => !action.is_safety(),
-            Self::Nothing => false,
-        }
-    }
-
-    /// Whether the status that it rests on is written.
-    fn is_persisted(self) -> bool {
-        matches!(self, Self::All | Self::Rest)
-    }
-}
-
-/// Does what the plan asks for, all of it: the failure of one action stops none of the others.
-async fn act(
-    context: &Context,
-    loaded: &mut Loaded,
-    memory: &mut Memory,
-    snapshot: &Snapshot,
-    plan: &Plan,
-    part: Part,
-) -> Option<Instant> {
-    let mut again = None;
-    for action in plan.actions.iter().filter(|action| part.has(action)) {
-        let (what, basis) = (target(action), basis(loaded, snapshot, action));
-        let mut applying = Applying { context, loaded, objects: &snapshot.objects, memory };
-        let version = seen_version(&applying, action);
-        if applying.memory.failures.hold(&what, &basis, version, Instant::now()) && !action.is_safety() {
-            continue;
-        }
-        let applied = apply(&mut applying, action).await;
-        let (failures, now) = (&mut memory.failures, Instant::now());
-        match applied {
-            Ok(Effect::Changed) => failures.succeeded(&what),
-            Ok(Effect::None(version)) => {
-                tracing::warn!(rollout = %loaded.key, what, "written without effect: something takes it back");
-                failures.had_no_effect(&what, basis, version, now);
-            }
-            Err(error) if error.is_moved() && failures.moved(&what) => {
-                tracing::debug!(rollout = %loaded.key, %error, what, "decided anew");
-                again = Some(now + jittered(SOON));
-            }
-            Err(error) => {
-                log::failed(loaded, &what, &error);
-                failures.failed(&what, basis, &error, now);
-            }
-        }
-    }
-    if part.is_persisted() && loaded.declared.core.deleted_at.is_none() {
-        let mut applying = Applying { context, loaded, objects: &snapshot.objects, memory };
-        if let Err(error) = adopt(&mut applying).await {
-            log::failed(loaded, "adopt a set", &error);
-            again = again.or(Some(Instant::now() + jittered(LATER)));
-        }
-    }
-    let wanted: Vec<_> = plan.actions.iter().map(target).collect();
-    memory.failures.retain(|what| what == STATUS || wanted.iter().any(|wanted| wanted == what));
-    again
-}
-
-/// What a write rests on, beside the object that it changes.
-fn basis(loaded: &Loaded, snapshot: &Snapshot, action: &Action) -> Basis {
-    let ports = match action {
-        Action::Bind { side, .. } => snapshot.objects.ports(*side).map(<[_]>::to_vec),
-        _ => None,
-    };
-    Basis { action: Some(action.clone()), generation: loaded.declared.core.generation, ports }
 }
 
 /// Tells people, metric sources and the next pass.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use leadsman_api::names::{FIELD_MANAGER, MANAGED_BY_LABEL, REVISION_LABEL, ROLLOUT_LABEL};
-use leadsman_testkit::object::{label, list, set, text, unset};
+use leadsman_testkit::object::{label, list, number, set, text, unset};
 use leadsman_testkit::{ApiServer, Application, Name, Rule, Verb, kind};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -176,4 +176,75 @@ async fn a_deleted_rollout_leaves_git_s_services_with_its_pods_labels_and_the_ne
     let rollout = bed.until_at_rest(&podinfo()).await;
     assert_eq!(condition(&rollout, "Stalled"), None);
     assert_eq!(text(&get(&bed.server, &service("stable")), SELECTED), podinfo().hash());
+}
+
+#[tokio::test(start_paused = true)]
+async fn sets_in_use_follow_min_ready_seconds_and_others_do_not() {
+    let bed = Bed::new();
+    let _operator = bed.operator("a");
+    bed.declare(&podinfo());
+    bed.until_at_rest(&podinfo()).await;
+    let new = podinfo().version("v2");
+    bed.release(&new);
+    bed.until_at_rest(&new).await;
+    bed.until_pods(&podinfo(), (0, 0)).await;
+    let slower = new.set("/spec/minReadySeconds", json!(20));
+    let began = Instant::now();
+    bed.release(&slower);
+    let seconds_of = |server: &ApiServer, set: &Name| number(&get(server, set), "/spec/minReadySeconds");
+    bed.server.until(|server| (seconds_of(server, &new.set_name()) == 20).then_some(())).await;
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    seconds(60).await;
+    assert_eq!(seconds_of(&bed.server, &podinfo().set_name()), 0, "it has no pods");
+    assert_eq!(writes(&bed, &new.set_name(), began), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_orphan_gets_its_owner_back_beside_the_owners_that_others_gave_it() {
+    let bed = Bed::new();
+    let _operator = bed.operator("a");
+    bed.declare(&podinfo());
+    bed.until_at_rest(&podinfo()).await;
+    let theirs = json!({"apiVersion": "example.com/v1", "kind": "Budget", "name": "team-a", "uid": "budget"});
+    let objects = [podinfo().set_name(), service("stable"), service("canary")];
+    for name in &objects {
+        bed.server.hand("person").edit(name, |it| {
+            let mut owners = list(it, "/metadata/ownerReferences").to_vec();
+            owners.push(theirs.clone());
+            set(it, "/metadata/ownerReferences", json!(owners));
+        });
+    }
+    bed.server.hand("person").delete(&podinfo().name(), "Orphan");
+    bed.until_gone(&podinfo().name()).await;
+    bed.release(&podinfo());
+    let rollout = bed.until_phase(&podinfo(), "Healthy").await;
+    seconds(5).await;
+    for name in &objects {
+        let object = get(&bed.server, name);
+        let owners: Vec<_> = list(&object, "/metadata/ownerReferences").iter().map(|it| text(it, "/uid")).collect();
+        assert_eq!(owners, ["budget", text(&rollout, "/metadata/uid")], "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_sets_with_one_revision_label_ours_is_the_one_that_the_rollout_owns() {
+    let bed = Bed::new();
+    let _operator = bed.operator("a");
+    bed.declare(&podinfo());
+    bed.until_at_rest(&podinfo()).await;
+    // The last by name, and with more pods.
+    let mut twin = get(&bed.server, &podinfo().set_name());
+    for pointer in ["/metadata/resourceVersion", "/metadata/uid", "/metadata/ownerReferences"] {
+        unset(&mut twin, pointer);
+    }
+    set(&mut twin, "/metadata/name", json!("zzz"));
+    set(&mut twin, "/spec/replicas", json!(9));
+    set(&mut twin, "/spec/selector/matchLabels/app", json!("zzz"));
+    set(&mut twin, "/spec/template/metadata/labels/app", json!("zzz"));
+    bed.server.hand("person").create(&twin).unwrap();
+    seconds(30).await;
+    bed.release(&podinfo().set("/spec/replicas", json!(6)));
+    bed.until_pods(&podinfo(), (6, 6)).await;
+    let twin = get(&bed.server, &Name::new(&kind::REPLICA_SET, NAMESPACE, "zzz"));
+    assert_eq!(number(&twin, "/spec/replicas"), 9);
 }

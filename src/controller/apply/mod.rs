@@ -24,7 +24,7 @@ use super::observe::Objects;
 use crate::cluster::{Error, Result};
 use crate::routers::RouteKind;
 
-pub use sets::adopt;
+pub use sets::{tend, untended};
 
 /// What a write is about.
 pub struct Applying<'a> {

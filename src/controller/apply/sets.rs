@@ -1,5 +1,6 @@
-//! ReplicaSets: create, scale, mark, delete, adopt.
+//! ReplicaSets: create, scale, mark, delete, tend.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use leadsman_api::names::{REJECTED_ANNOTATION, REVISION_LABEL, ROLLOUT_LABEL};
@@ -7,7 +8,7 @@ use leadsman_core::names::Hash;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-use super::{Applying, remember, unseen};
+use super::{Applying, Effect, remember, unseen};
 use crate::cluster::{Error, Result, kinds};
 use crate::controller::cache::{REVISION_NUMBER_ANNOTATION, ReplicaSetEntry, Slim};
 use crate::controller::loaded::Loaded;
@@ -125,20 +126,48 @@ pub async fn delete(applying: &mut Applying<'_>, hash: &Hash) -> Result<()> {
     }
 }
 
-/// Takes over the sets that an earlier Rollout of this name left behind without an owner.
-pub async fn adopt(applying: &mut Applying<'_>) -> Result<()> {
-    let orphans = applying.objects.sets.values().filter(|set| set.controller.is_none() && !set.view.deleting);
-    for orphan in orphans {
-        let patch = json!({"metadata": {
-            "uid": &*orphan.identity().uid,
-            "resourceVersion": orphan.identity().version_text(),
-            "ownerReferences": applying.loaded.owners(&orphan.owners),
-        }});
-        let sets = applying.context.cluster.objects(&kinds::REPLICA_SETS, &applying.loaded.key.namespace);
-        let answer = sets.merge(&orphan.name, &patch).await;
-        remember(&applying.memory.sets, &orphan.name, answer)?;
+/// What the shell sees to by itself: who owns our sets, and that those in use have the declared `minReadySeconds`. Neither
+/// decides anything about traffic.
+pub struct Tending {
+    /// The set.
+    pub set: Arc<ReplicaSetEntry>,
+    patch: Value,
+}
+
+/// Sets that need to be seen to: those that an earlier Rollout of this name left behind without an owner, and those in use
+/// with another `minReadySeconds`.
+pub fn untended(loaded: &Loaded, sets: &BTreeMap<Hash, Arc<ReplicaSetEntry>>) -> Vec<Tending> {
+    let seconds = loaded.declared.min_ready_seconds;
+    let tending = |set: &Arc<ReplicaSetEntry>| {
+        let is_orphan = set.controller.is_none();
+        let is_off = set.view.wanted > 0 && i64::from(set.min_ready_seconds) != i64::from(seconds);
+        let mut metadata = Map::from_iter([("uid".to_owned(), json!(&*set.identity().uid))]);
+        if is_orphan {
+            // The list is written as a whole: only onto the version in which it was seen.
+            metadata.insert("resourceVersion".to_owned(), json!(set.identity().version_text()));
+            metadata.insert("ownerReferences".to_owned(), loaded.owners(&set.owners));
+        }
+        let spec = if is_off { json!({"minReadySeconds": seconds}) } else { json!({}) };
+        let patch = json!({"metadata": metadata, "spec": spec});
+        (is_orphan || is_off).then(|| Tending { set: Arc::clone(set), patch })
+    };
+    sets.values().filter(|set| !set.view.deleting).filter_map(tending).collect()
+}
+
+impl Tending {
+    /// The version in which the set was seen.
+    pub fn version(&self) -> u64 {
+        self.set.identity().version
     }
-    Ok(())
+}
+
+/// Sees to a set.
+pub async fn tend(applying: &mut Applying<'_>, Tending { set, patch }: &Tending) -> Result<Effect> {
+    let sets = applying.context.cluster.objects(&kinds::REPLICA_SETS, &applying.loaded.key.namespace);
+    let answer = sets.merge(&set.name, patch).await;
+    let answer = remember(&applying.memory.sets, &set.name, answer)?;
+    let version = ReplicaSetEntry::of(&answer).identity().version;
+    Ok(if version == set.identity().version { Effect::None(version) } else { Effect::Changed })
 }
 
 fn named(applying: &Applying<'_>, hash: &Hash) -> Result<(Box<str>, Box<str>)> {
