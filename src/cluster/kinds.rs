@@ -34,6 +34,8 @@ kinds! {
     SERVICE_PROFILES = "linkerd.io", "v1alpha2", "ServiceProfile", "serviceprofiles";
     /// Events.
     EVENTS = "events.k8s.io", "v1", "Event", "events";
+    /// Events by their older name, under which they can be found by the object that they are about.
+    CORE_EVENTS = "", "v1", "Event", "events";
     /// Leases.
     LEASES = "coordination.k8s.io", "v1", "Lease", "leases";
 }

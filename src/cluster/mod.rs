@@ -174,7 +174,12 @@ impl Api<'_> {
 
     /// All that match a label selector. Never from a cache of the API server.
     pub async fn list(&self, selector: &str) -> Result<Vec<Value>> {
-        let request = self.builder.list(&ListParams::default().labels(selector));
+        self.list_some(&ListParams::default().labels(selector)).await
+    }
+
+    /// What matches, up to as many as are asked for: no second page is read.
+    pub async fn list_some(&self, params: &ListParams) -> Result<Vec<Value>> {
+        let request = self.builder.list(params);
         let mut list = self.cluster.read("list", &self.kind.kind, request).await?;
         match list.get_mut("items").map(Value::take) {
             Some(Value::Array(items)) => Ok(items),

@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use leadsman_api::RolloutStatus;
 use leadsman_core::names::Hash;
-use leadsman_core::observed::ContainerWords;
 use leadsman_core::report::Phase;
 use tokio::time::Instant;
 
 use super::cache::{RawEntry, ReplicaSetEntry, ServiceEntry};
 use super::expectations::Expectations;
 use super::failures::Failures;
-use super::observe::Surroundings;
+use super::observe::{Surroundings, Words};
 use crate::routers::RouteKind;
 use crate::runtime::backoff::{Backoff, jittered};
 
@@ -94,16 +93,6 @@ impl LiveChecks {
         }
         due
     }
-}
-
-/// What the pods of a set said, and when.
-pub struct Words {
-    /// The set.
-    pub hash: Hash,
-    /// When they were listed.
-    pub at: Instant,
-    /// What they said.
-    pub words: Vec<ContainerWords>,
 }
 
 impl Memory {

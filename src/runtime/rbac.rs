@@ -17,6 +17,8 @@ pub const RULES: &[Rule] = &[
     ("apps", "replicasets", &["get", "list", "watch", "create", "patch", "delete"]),
     ("", "services", &["get", "list", "watch", "create", "patch"]),
     ("", "pods", &["list"]),
+    // What keeps pods from starting stands nowhere else.
+    ("", "events", &["list"]),
     ("", "secrets", &["get"]),
     ("discovery.k8s.io", "endpointslices", &["list", "watch"]),
     ("gateway.networking.k8s.io", "httproutes", &["get", "list", "watch", "create", "patch", "delete"]),

@@ -57,7 +57,7 @@ impl ByHand {
         }
         let mut memory = Memory::default();
         let key = Key::new(NAMESPACE, &application.name().name);
-        let Reading::Loaded(loaded) = loaded::read(&context, &key, &mut memory, Reach::Live).await else {
+        let Reading::Loaded(loaded) = loaded::read(&context, &key, &mut memory, true).await else {
             panic!("{key} cannot be read")
         };
         let snapshot = observe(&context, &loaded, &mut memory, Reach::Live).await;

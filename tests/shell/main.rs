@@ -23,3 +23,4 @@ mod rights;
 mod routes;
 mod silence;
 mod watches;
+mod words;

@@ -231,17 +231,23 @@ pub enum Acceptance {
     Refused(String),
 }
 
-/// A container that waits, crashed or restarted, in its own words.
+/// A container that waits, crashed or restarted, or a pod that is not ready, in its own words or in those of its events. Pods
+/// that are ready have none. In a list the most telling come first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContainerWords {
-    /// The pod.
+    /// The revision whose pod it is.
+    pub revision: Hash,
+    /// The pod, or the set where there is no pod.
     pub pod: String,
-    /// The container.
+    /// The container; empty where it is about the pod as a whole.
     pub container: String,
     /// When the pod was created.
     pub created_at: Timestamp,
-    /// Restarts so far.
+    /// Restarts of the container so far, since the pod was created.
     pub restarts: u32,
+    /// True while it waits in `CrashLoopBackOff` after it ended with another exit code than 0. Never true of a container that
+    /// has come through: an init container that ended well, or one that is started or ready again.
+    pub looping: bool,
     /// When it last ended.
     pub ended_at: Option<Timestamp>,
     /// What it says: waiting reason, exit code, message.

@@ -27,6 +27,7 @@ pub use linkerd::Surroundings;
 pub use reading::{PATIENCE, Reach, Reader, note_gone, read_through};
 pub use routes::is_ours;
 pub use services::is_created_by;
+pub use words::Words;
 
 /// What a pass decides on, and what its writes rest on.
 pub struct Snapshot {
@@ -101,7 +102,7 @@ pub async fn observe(context: &Context, loaded: &Loaded, memory: &mut Memory, re
         services::parent(reader, context, loaded, services),
         routes,
         slices(reader, context, loaded),
-        words::listen(reader, loaded, wants_words_of.as_ref(), words),
+        words::listen(reader, context, loaded, wants_words_of.as_ref(), words),
     );
     let ports = services::wanted_ports(loaded, parent.as_ref());
     let ports_for = |name: &str, service: &Look<Arc<ServiceEntry>>| {

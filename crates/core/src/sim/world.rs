@@ -308,10 +308,12 @@ impl World {
         let Some(since) = self.crashing.get(hash) else { return Vec::new() };
         let lasts = self.now.duration_since(*since).as_secs();
         let word = ContainerWords {
+            revision: hash.clone(),
             pod: format!("shop-{hash}-1"),
             container: "app".to_owned(),
             created_at: *since,
             restarts: u32::try_from(lasts / 10).unwrap(),
+            looping: true,
             ended_at: Some(self.now),
             words: "CrashLoopBackOff (exit code 42)".to_owned(),
         };
