@@ -16,6 +16,7 @@ use kube::api::{DeleteParams, DynamicObject, GetParams, ListParams, Patch, Patch
 use kube::client::Body;
 use kube::core::{ApiResource, Request as Builder, Status};
 use leadsman_api::names::FIELD_MANAGER;
+use leadsman_core::text::one_line;
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -35,6 +36,9 @@ pub const TIMEOUT: Duration = Duration::from_secs(5);
 /// However long the server asks to be left alone, it is asked again after this: a release must not stand still because of
 /// one header.
 const MOST_PATIENCE: Duration = Duration::from_mins(1);
+
+/// Longest message of the server that is passed on, in characters.
+const LONGEST_MESSAGE: usize = 1_000;
 
 /// The API server.
 #[derive(Clone)]
@@ -154,11 +158,11 @@ impl Cluster {
             let object = serde_json::from_slice(&body).map_err(|error| Error::Lost(format!("not JSON: {error}")));
             return (Some(code), object);
         }
-        let status = serde_json::from_slice(&body).unwrap_or_else(|_| {
-            let text = String::from_utf8_lossy(&body).chars().take(200).collect::<String>();
-            Status::failure(text.trim(), "").with_code(code)
-        });
-        let status = Status { code, ..status }.boxed();
+        let status = serde_json::from_slice(&body)
+            .unwrap_or_else(|_| Status::failure(&String::from_utf8_lossy(&body), "").with_code(code));
+        // Webhooks put into it what they like.
+        let message = one_line(&status.message, LONGEST_MESSAGE);
+        let status = Status { code, message, ..status }.boxed();
         (Some(code), Err(Error::Refused { status, retry_after }))
     }
 }
@@ -255,10 +259,10 @@ fn found(answer: Result<Value>) -> Result<Option<Value>> {
 
 /// An error with its causes: hyper keeps what happened in the last of them.
 fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
+    let mut text = one_line(&error.to_string(), LONGEST_MESSAGE);
     let mut cause = error.source();
     while let Some(next) = cause {
-        let words = next.to_string();
+        let words = one_line(&next.to_string(), LONGEST_MESSAGE);
         if !text.contains(&words) {
             text = format!("{text}: {words}");
         }

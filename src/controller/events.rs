@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use leadsman_core::plan::Event;
+use leadsman_core::text::one_line;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -69,7 +70,7 @@ fn object(key: &Key, uid: &str, event: &Event, now: Timestamp, instance: &str) -
         "type": if event.warning { "Warning" } else { "Normal" },
         "reason": event.reason,
         "action": event.reason,
-        "note": shortened(&event.message),
+        "note": shortened(&one_line(&event.message, LONGEST_NOTE)),
         "reportingController": CONTROLLER,
         "reportingInstance": instance.chars().take(128).collect::<String>(),
         "regarding": {

@@ -4,9 +4,14 @@
 //! of a release under way is still there when it can be read again; where the API server refuses that (the object does not
 //! fit its schema), the event and the log remain.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
+use leadsman_api::names::ROUTES_FINALIZER;
 use leadsman_core::plan::Event;
+use leadsman_core::text::one_line;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::cache::{RawEntry, Slim, text};
 use super::context::Context;
@@ -16,11 +21,17 @@ use super::reconcile::Outcome;
 use crate::cluster::kinds;
 
 const REASON: &str = "InvalidSpec";
+/// Longest reason why it cannot be read, in characters: it quotes the object.
+const LONGEST_ERROR: usize = 500;
+/// How long one that is being deleted is kept, as one that can be read is at the most.
+const LET_GO_AFTER: Duration = Duration::from_secs(30);
 
-/// Says it once for each generation.
+/// Says it once for each generation. One that is being deleted is let go.
 pub async fn tell(context: &Context, key: &Key, memory: &mut Memory, copy: &RawEntry, error: &str) -> Outcome {
-    let skipped = Outcome { word: "unreadable", wake: None, gone: false };
     let object = copy.object();
+    let wake = let_go(context, key, memory, copy, &object).await;
+    let skipped = Outcome { word: "unreadable", wake, gone: false };
+    let error = one_line(error, LONGEST_ERROR);
     let generation = object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default();
     if memory.unreadable == Some(generation) {
         return skipped;
@@ -33,7 +44,8 @@ pub async fn tell(context: &Context, key: &Key, memory: &mut Memory, copy: &RawE
             Ok(_) => {}
             // The watch brings the version that is to be looked at instead.
             Err(error) if error.is_moved() || error.is_transient() => {
-                return Outcome { wake: Some(memory.unread()), ..skipped };
+                let again = memory.unread();
+                return Outcome { wake: Some(wake.map_or(again, |wake| wake.min(again))), ..skipped };
             }
             Err(error) => tracing::warn!(rollout = %key, %error, "the status could not be written"),
         }
@@ -44,6 +56,40 @@ pub async fn tell(context: &Context, key: &Key, memory: &mut Memory, copy: &RawE
     context.metrics.skipped("Rollout");
     memory.unreadable = Some(generation);
     skipped
+}
+
+/// Takes our finalizer off one that is being deleted, once routes and Services have had the time in which they can be put to
+/// rest: nobody can read here which these are, and a namespace must not wait for it for ever. Gives when to come back.
+async fn let_go(context: &Context, key: &Key, memory: &mut Memory, copy: &RawEntry, object: &Value) -> Option<Instant> {
+    let deleted_at = text(object, "/metadata/deletionTimestamp")?;
+    let finalizers = object.pointer("/metadata/finalizers").and_then(Value::as_array)?;
+    let index = finalizers.iter().position(|name| name == ROUTES_FINALIZER)?;
+    let since = deleted_at
+        .parse::<Timestamp>()
+        .map_or(LET_GO_AFTER, |at| Duration::try_from(context.now().duration_since(at)).unwrap_or_default());
+    let left = LET_GO_AFTER.saturating_sub(since);
+    if !left.is_zero() {
+        return Some(Instant::now() + left + Duration::from_millis(1));
+    }
+    let operations = json!([
+        {"op": "test", "path": "/metadata/resourceVersion", "value": copy.identity().version_text()},
+        {"op": "remove", "path": format!("/metadata/finalizers/{index}")},
+    ]);
+    match context.cluster.objects(&kinds::ROLLOUTS, &key.namespace).patch(&key.name, operations).await {
+        Ok(_) => {
+            let message = "it cannot be read and is let go; its routes and Services are left as they are";
+            tracing::warn!(rollout = %key, message);
+            let event = Event { warning: true, reason: "LetGo", message: message.to_owned() };
+            context.events.publish(key, &copy.identity().uid, &event, context.now());
+            None
+        }
+        Err(error) if error.is_not_found() => None,
+        Err(error) => {
+            tracing::warn!(rollout = %key, %error, "the finalizer could not be taken off");
+            memory.own.unknown(&key.name, Instant::now());
+            Some(memory.unread())
+        }
+    }
 }
 
 /// The object with a status that says it; the same object where that stands there already.

@@ -11,6 +11,7 @@ use kube::api::{Api, DynamicObject};
 use kube::core::ApiResource;
 use kube::runtime::watcher::{self, Event, watcher};
 use leadsman_api::names::FIELD_MANAGER;
+use leadsman_core::text::one_line;
 use tokio::time::Instant;
 
 use super::cache::Store;
@@ -26,6 +27,9 @@ const TIMEOUT_SECONDS: u32 = 60;
 const PROBATION: Duration = Duration::from_secs(3);
 /// Objects a page: what a list takes for a moment beyond what is kept.
 const PAGE: u32 = 100;
+
+/// Longest error that is logged, in characters.
+const LONGEST_WORDS: usize = 500;
 
 /// What is watched.
 pub struct Watch<T> {
@@ -155,7 +159,9 @@ fn status(error: &watcher::Error) -> Option<&kube::core::Status> {
 
 /// kube's own words repeat the whole status.
 fn words(error: &watcher::Error) -> String {
-    status(error).map_or_else(|| error.to_string(), |status| format!("{} ({})", status.message, status.code))
+    let words =
+        status(error).map_or_else(|| error.to_string(), |status| format!("{} ({})", status.message, status.code));
+    one_line(&words, LONGEST_WORDS)
 }
 
 fn is_not_served(error: &watcher::Error) -> bool {

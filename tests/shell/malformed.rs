@@ -1,7 +1,7 @@
 //! Objects of a shape that nobody reckons with: each is skipped and reported, and disturbs nobody else.
 
 use leadsman_testkit::object::{set, text};
-use leadsman_testkit::{Application, Name, kind};
+use leadsman_testkit::{Application, Name, Verb, kind};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -109,4 +109,53 @@ async fn a_route_that_becomes_strange_in_mid_release_holds_it_with_the_reason_an
         let stable = podinfo().hash();
         bed.until(&new, |_| text(&canary(), "/spec/selector/leadsman.dev~1revision") == stable).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollout_that_cannot_be_read_and_is_deleted_is_let_go_after_half_a_minute() {
+    let bed = Bed::new();
+    let _operator = bed.operator("a");
+    let application = podinfo().steps(&json!([{"setWeight": 25}, {"pause": {}}]));
+    bed.declare(&application);
+    bed.until_at_rest(&application).await;
+    let new = application.version("v2");
+    bed.release(&new);
+    bed.until_weight(&new, 25).await;
+    bed.server.hand("person").edit(&new.name(), |it| {
+        set(it, "/spec/replicas", json!("four"));
+        set(it, "/metadata/finalizers", json!(["example.com/theirs", "leadsman.dev/routes"]));
+    });
+    bed.until(&new, |it| condition(it, "Stalled").is_some()).await;
+    let deleted = Instant::now();
+    bed.server.hand("person").delete(&new.name(), "Background");
+    let only_theirs = |it: &Value| it["metadata"]["finalizers"] == json!(["example.com/theirs"]);
+    bed.until(&new, only_theirs).await;
+    // Times of deletion have whole seconds.
+    assert!((29..33).contains(&deleted.elapsed().as_secs()), "{:?}", deleted.elapsed());
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    assert_eq!(bed.events("LetGo").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_others_wrote_is_told_on_one_line_and_their_conditions_stay() {
+    let bed = Bed::new();
+    let _operator = bed.operator("a");
+    bed.declare(&podinfo());
+    bed.until_at_rest(&podinfo()).await;
+    let theirs = json!({"type": "example.com/Scanned", "status": "True", "reason": "Clean", "message": "ok",
+        "lastTransitionTime": "2026-01-01T00:00:00Z"});
+    bed.server.hand("scanner").edit_status(&podinfo().name(), |it| {
+        let mut conditions = it["status"]["conditions"].as_array().unwrap().clone();
+        conditions.push(theirs.clone());
+        set(it, "/status/conditions", json!(conditions));
+    });
+    let words = "denied:\n  image not signed\u{1b}[2J\r\n2026-01-01 INFO promoted";
+    let create = leadsman_testkit::Rule::refusing(403, "Forbidden", words).verbs(&[Verb::Create]);
+    bed.server.inject(create.kind(&kind::REPLICA_SET));
+    let new = podinfo().version("v2");
+    bed.release(&new);
+    let told = "denied: image not signed\u{fffd}[2J 2026-01-01 INFO promoted";
+    let rollout = bed.until(&new, |it| text(it, "/status/message").contains(told)).await;
+    assert!(condition(&rollout, "Ready").unwrap().2.contains(told));
+    assert_eq!(condition(&rollout, "example.com/Scanned"), Some(("True", "Clean", "ok")));
 }

@@ -7,6 +7,7 @@ mod service;
 mod slice;
 mod store;
 
+use leadsman_core::text::one_line;
 use serde_json::Value;
 
 pub use caches::{Caches, RouteCache, Served};
@@ -63,6 +64,9 @@ pub fn key_of(object: &Value) -> Key {
     Key::new(part("/metadata/namespace"), part("/metadata/name"))
 }
 
+/// Longest kind and name of an owner, in characters: nobody checks what stands there.
+const LONGEST_OWNER: usize = 320;
+
 /// The owner that is the controller of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Controller {
@@ -77,6 +81,7 @@ impl Controller {
         let owners = object.pointer("/metadata/ownerReferences")?.as_array()?;
         let owner = owners.iter().find(|owner| owner.get("controller").and_then(Value::as_bool) == Some(true))?;
         let words = format!("{} {}", text(owner, "/kind").unwrap_or("?"), text(owner, "/name").unwrap_or("?"));
+        let words = one_line(&words, LONGEST_OWNER);
         Some(Self { uid: text(owner, "/uid").unwrap_or_default().into(), words: words.into() })
     }
 }

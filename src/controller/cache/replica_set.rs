@@ -4,12 +4,16 @@ use jiff::Timestamp;
 use leadsman_api::names::{REJECTED_ANNOTATION, REVISION_LABEL, ROLLOUT_LABEL};
 use leadsman_core::names::Hash;
 use leadsman_core::observed::SetView;
+use leadsman_core::text::one_line;
 use serde_json::Value;
 
 use super::{Controller, Identity, Slim, annotation, count, label, text};
 
 /// Annotation on a ReplicaSet: number of the attempt that last used it.
 pub const REVISION_NUMBER_ANNOTATION: &str = "leadsman.dev/revision-number";
+
+/// Longest message about pods that cannot be created, in characters.
+const LONGEST_FAILURE: usize = 500;
 
 /// What is kept of a ReplicaSet.
 #[derive(Clone, Debug)]
@@ -38,7 +42,7 @@ impl Slim for ReplicaSetEntry {
             let failed = conditions.iter().find(|condition| {
                 text(condition, "/type") == Some("ReplicaFailure") && text(condition, "/status") == Some("True")
             })?;
-            text(failed, "/message")
+            Some(one_line(text(failed, "/message")?, LONGEST_FAILURE))
         });
         let number = annotation(object, REVISION_NUMBER_ANNOTATION).and_then(|number| number.parse().ok());
         Self {
@@ -56,7 +60,7 @@ impl Slim for ReplicaSetEntry {
                 available: count(object, "/status/availableReplicas"),
                 number: number.unwrap_or_default(),
                 rejected: annotation(object, REJECTED_ANNOTATION).map(str::to_owned),
-                failure: failure.map(str::to_owned),
+                failure,
                 deleting: object.pointer("/metadata/deletionTimestamp").is_some(),
             },
             rollout: label(object, ROLLOUT_LABEL).unwrap_or_default().into(),

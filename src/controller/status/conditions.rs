@@ -3,13 +3,19 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use leadsman_core::report;
+use leadsman_core::text::one_line;
 
-/// The API server's bounds.
-const LONGEST_MESSAGE: usize = 32_768;
+/// The API server takes one character more, which a cut text has.
+const LONGEST_MESSAGE: usize = 32_767;
+/// The types that we report. Any other is somebody else's.
+const OURS: [&str; 7] = ["Ready", "Reconciling", "Stalled", "Available", "Promoted", "Paused", "TrafficApplied"];
 
-/// What the status is to say, given what it said. A type that is not reported is absent.
+/// What the status is to say, given what it said. A type of ours that is not reported is absent; what others wrote stays.
 pub fn merge(before: &[Condition], reported: &[report::Condition], generation: i64, now: Timestamp) -> Vec<Condition> {
-    let mut conditions: Vec<_> = reported.iter().map(|reported| one(before, reported, generation, now)).collect();
+    let is_reported = |kind: &str| reported.iter().any(|reported| reported.kind == kind);
+    let others = before.iter().filter(|it| !OURS.contains(&&*it.type_) && !is_reported(&it.type_)).cloned();
+    let reported = reported.iter().map(|reported| one(before, reported, generation, now));
+    let mut conditions: Vec<_> = others.chain(reported).collect();
     conditions.sort_by(|one, two| one.type_.cmp(&two.type_));
     conditions
 }
@@ -23,7 +29,7 @@ fn one(before: &[Condition], reported: &report::Condition, generation: i64, now:
         type_: reported.kind.to_owned(),
         status: status.to_owned(),
         reason: reported.reason.clone(),
-        message: reported.message.chars().take(LONGEST_MESSAGE).collect(),
+        message: one_line(&reported.message, LONGEST_MESSAGE),
         observed_generation: Some(generation),
         last_transition_time: same.map_or(Time(now), |same| same.last_transition_time.clone()),
     }
@@ -61,6 +67,15 @@ mod tests {
         assert_eq!((second[0].last_transition_time.0, &*second[0].message), (at(10), "b"));
         let third = merge(&second, &[reported(false, "c")], 2, at(30));
         assert_eq!(third[0].last_transition_time.0, at(30));
+    }
+
+    #[test]
+    fn what_others_wrote_stays_and_what_we_no_longer_say_goes() {
+        let other = |kind: &str| report::Condition { kind: kind.to_owned().leak(), ..reported(true, "a") };
+        let before = merge(&[], &[other("Stalled"), other("example.com/Scanned")], 1, at(10));
+        let after = merge(&before, &[reported(true, "a")], 2, at(20));
+        assert_eq!(after.iter().map(|it| &*it.type_).collect::<Vec<_>>(), ["Ready", "example.com/Scanned"]);
+        assert_eq!(after[1], before[1]);
     }
 
     #[test]

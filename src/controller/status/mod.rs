@@ -13,8 +13,12 @@ use leadsman_core::analysis::verdict;
 use leadsman_core::plan::Plan;
 use leadsman_core::report::{self, Measured, RevisionReport, Waiting};
 use leadsman_core::state::{Acknowledged, Rejection};
+use leadsman_core::text::one_line;
 
 use super::loaded::Loaded;
+
+/// Longest message of one thing, in characters: much of what is in it is somebody else's.
+const LONGEST_MESSAGE: usize = 4_000;
 
 /// How soon a status has to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,7 +44,7 @@ pub fn render(loaded: &Loaded, plan: &Plan, now: Timestamp) -> RolloutStatus {
     RolloutStatus {
         observed_generation: Some(core.generation),
         phase: Some(phase(report.phase)),
-        message: report.message.clone(),
+        message: one_line(&report.message, LONGEST_MESSAGE),
         waiting: report.waiting.as_ref().map(waiting),
         stable: report.stable.as_ref().map(revision),
         canary: report.canary.as_ref().map(revision),
@@ -101,10 +105,10 @@ fn revision(report: &RevisionReport) -> RevisionStatus {
 fn waiting(waiting: &Waiting) -> WaitingStatus {
     WaitingStatus {
         reason: waiting.reason.to_owned(),
-        what: waiting.what.clone(),
+        what: one_line(&waiting.what, LONGEST_MESSAGE),
         since: waiting.since,
         deadline: waiting.deadline,
-        words: waiting.words.clone(),
+        words: waiting.words.as_ref().map(|words| one_line(words, LONGEST_MESSAGE)),
     }
 }
 
@@ -130,7 +134,7 @@ fn rejected(rejection: &Rejection) -> RejectedRevision {
         revision: i64::try_from(rejection.revision.number).unwrap_or(i64::MAX),
         commit: rejection.revision.commit.clone(),
         reason: rejection.reason.clone(),
-        message: rejection.message.clone(),
+        message: one_line(&rejection.message, LONGEST_MESSAGE),
         at: rejection.at,
         query: rejection.query.clone(),
     }
@@ -141,7 +145,7 @@ fn command(command: &Acknowledged) -> LastCommand {
         id: command.id.clone(),
         verb: command.verb.map(|verb| verb.as_str().to_owned()),
         outcome: if command.executed { CommandOutcome::Executed } else { CommandOutcome::Refused },
-        message: command.message.clone(),
+        message: one_line(&command.message, LONGEST_MESSAGE),
         at: command.at,
     }
 }
