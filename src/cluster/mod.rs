@@ -198,6 +198,19 @@ impl Api<'_> {
         self.cluster.write("create", &self.kind.kind, request).await
     }
 
+    /// Asks what would come of creating an object: it goes through admission, each field has to be known, and nothing is
+    /// stored. Gives the object as it would be.
+    pub async fn try_create(&self, object: &Value) -> Result<Value> {
+        let params = PostParams { dry_run: true, field_manager: Some(FIELD_MANAGER.to_owned()) };
+        let mut request = self.builder.create(&params, bytes(object)?);
+        if let Ok(request) = &mut request {
+            let uri = format!("{}&fieldValidation=Strict", request.uri()).parse();
+            *request.uri_mut() = uri.map_err(|error| Error::Unsendable(format!("no address: {error}")))?;
+        }
+        // It changes nothing, whoever leads.
+        self.cluster.read("dry-run", &self.kind.kind, request).await
+    }
+
     /// Applies a fragment. `force` takes fields over from whoever else owns them.
     pub async fn apply(&self, name: &str, fragment: &Value, force: bool) -> Result<Value> {
         let params = PatchParams { force, ..PatchParams::apply(FIELD_MANAGER) };

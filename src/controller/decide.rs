@@ -2,12 +2,18 @@
 
 use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use leadsman_core::names::Hash;
+use leadsman_core::observed::Trial;
 use leadsman_core::plan::{Action, Plan, plan};
+use leadsman_core::spec;
+use tokio::time::Instant;
 
 use super::context::Context;
 use super::loaded::Loaded;
 use super::memory::Memory;
-use super::observe::{Reach, Snapshot, observe};
+use super::observe::{Reach, Snapshot, observe, trial};
 
 /// How often answers of metric sources are looked for while something is slow to be read.
 const ANSWERS_EVERY: Duration = Duration::from_millis(100);
@@ -16,7 +22,7 @@ const ANSWERS_EVERY: Duration = Duration::from_millis(100);
 /// has of what is in doubt, and of everything where the core wants that.
 pub async fn decide(context: &Context, loaded: &Loaded, memory: &mut Memory) -> (Snapshot, Plan) {
     let is_due = memory.live_checks.take_due();
-    let known = observe(context, loaded, memory, Reach::Known).await;
+    let known = look(context, loaded, memory, Reach::Known).await;
     let snapshot = if known.has_doubts || is_due {
         let answers = known.observed.answers.len();
         if let Some(decided) = back(loaded, known) {
@@ -25,17 +31,17 @@ pub async fn decide(context: &Context, loaded: &Loaded, memory: &mut Memory) -> 
         let reach = if is_due { Reach::Live } else { Reach::Doubts };
         let looked = tokio::select! {
             biased;
-            snapshot = observe(context, loaded, memory, reach) => snapshot,
+            snapshot = look(context, loaded, memory, reach) => snapshot,
             () = answered(context, loaded, answers) => {
-                if let Some(decided) = back(loaded, observe(context, loaded, memory, Reach::Known).await) {
+                if let Some(decided) = back(loaded, look(context, loaded, memory, Reach::Known).await) {
                     return decided;
                 }
-                observe(context, loaded, memory, reach).await
+                look(context, loaded, memory, reach).await
             }
         };
         if is_due && !looked.observed.live {
             // What is known is better than nothing.
-            observe(context, loaded, memory, Reach::Known).await
+            look(context, loaded, memory, Reach::Known).await
         } else {
             looked
         }
@@ -44,13 +50,52 @@ pub async fn decide(context: &Context, loaded: &Loaded, memory: &mut Memory) -> 
     };
     let (mut snapshot, mut plan) = planned(loaded, snapshot);
     if plan.wants_live {
-        (snapshot, plan) = planned(loaded, observe(context, loaded, memory, Reach::Live).await);
+        (snapshot, plan) = planned(loaded, look(context, loaded, memory, Reach::Live).await);
     }
     if plan.wants_trial {
-        snapshot.observed.trial = Some(leadsman_core::observed::Trial::Accepted);
+        snapshot.observed.trial = Some(tried(context, loaded, memory).await);
         (snapshot, plan) = planned(loaded, snapshot);
     }
     (snapshot, plan)
+}
+
+/// The API server's word on the declared template; the last one, where that cannot have changed yet.
+async fn tried(context: &Context, loaded: &Loaded, memory: &mut Memory) -> Trial {
+    let core = &loaded.declared.core;
+    if let Some(last) = memory.trial.as_ref().filter(|last| last.is_of(core) && last.at.elapsed() < last.lasts()) {
+        return last.word.clone();
+    }
+    let word = trial(context, loaded, &core.hash).await;
+    let last = Tried { hash: core.hash.clone(), generation: core.generation, at: Instant::now(), word: word.clone() };
+    memory.trial = Some(Box::new(last));
+    word
+}
+
+/// The API server's last word on a template.
+pub struct Tried {
+    hash: Hash,
+    generation: i64,
+    at: Instant,
+    word: Trial,
+}
+
+impl Tried {
+    fn is_of(&self, declared: &spec::Rollout) -> bool {
+        self.hash == declared.hash && self.generation == declared.generation
+    }
+
+    /// For how long it is not asked again, whoever else wakes the Rollout: a little less than the core waits by itself.
+    fn lasts(&self) -> Duration {
+        match self.word {
+            Trial::Accepted | Trial::Unknown(_) => Duration::from_secs(4),
+            Trial::Refused(_) => Duration::from_secs(50),
+        }
+    }
+}
+
+/// A look is large, and takes its room only while it lasts.
+fn look<'a>(context: &'a Context, loaded: &'a Loaded, memory: &'a mut Memory, reach: Reach) -> BoxFuture<'a, Snapshot> {
+    observe(context, loaded, memory, reach).boxed()
 }
 
 fn planned(loaded: &Loaded, snapshot: Snapshot) -> (Snapshot, Plan) {

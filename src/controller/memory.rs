@@ -10,6 +10,7 @@ use leadsman_core::report::Phase;
 use tokio::time::Instant;
 
 use super::cache::{RawEntry, ReplicaSetEntry, ServiceEntry};
+use super::decide::Tried;
 use super::expectations::Expectations;
 use super::failures::Failures;
 use super::observe::{Surroundings, Words};
@@ -41,6 +42,8 @@ pub struct Memory {
     pub wants_words_of: Option<Hash>,
     /// The last such words.
     pub words: Option<Words>,
+    /// What the API server last said of the declared template.
+    pub trial: Option<Box<Tried>>,
     /// The phase that was last logged.
     pub phase: Option<Phase>,
     /// Writes that did not succeed.

@@ -11,6 +11,7 @@ pub mod failures;
 pub mod key;
 pub mod loaded;
 mod log;
+mod manifest;
 pub mod memory;
 pub mod observe;
 pub mod persist;

@@ -22,5 +22,6 @@ mod removed;
 mod rights;
 mod routes;
 mod silence;
+mod trial;
 mod watches;
 mod words;

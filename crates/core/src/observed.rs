@@ -89,7 +89,7 @@ impl Observed {
 pub enum Trial {
     /// It would take it as it is.
     Accepted,
-    /// It refuses it, or drops a part of it: its own words.
+    /// It refuses it, or drops a part of it: its own words, on one line and bounded.
     Refused(String),
     /// It could not be asked: why.
     Unknown(String),

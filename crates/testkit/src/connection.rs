@@ -12,7 +12,7 @@ use kube::client::Body as RequestBody;
 use tokio_util::sync::CancellationToken;
 
 use crate::answer::answer;
-use crate::fault::{Fault, Verb};
+use crate::fault::{self, Fault, Verb};
 use crate::request::Asked;
 use crate::server::{self, ApiServer};
 
@@ -135,7 +135,10 @@ impl Connection {
             self.cut.cancel();
             return std::future::pending().await;
         }
-        let fault = self.server.0.lock().faults.strike(&self.by, verb, kind, &name);
+        let strict =
+            asked.as_ref().and_then(|asked| asked.query.get("fieldValidation")).is_some_and(|it| it == "Strict");
+        let looked_at = fault::Asked { verb, kind, name: &name, strict };
+        let fault = self.server.0.lock().faults.strike(&self.by, &looked_at);
         if let Some(Fault::Slow(delay)) = &fault {
             tokio::time::sleep(*delay).await;
         }

@@ -83,6 +83,7 @@ pub struct Rule {
     kind: Option<&'static Kind>,
     name: Option<String>,
     by: Option<String>,
+    strict: bool,
     times: Option<u32>,
     skip: u32,
 }
@@ -90,7 +91,7 @@ pub struct Rule {
 impl Rule {
     /// For every request, for ever.
     pub fn new(fault: Fault) -> Self {
-        Self { fault, verbs: Vec::new(), kind: None, name: None, by: None, times: None, skip: 0 }
+        Self { fault, verbs: Vec::new(), kind: None, name: None, by: None, strict: false, times: None, skip: 0 }
     }
 
     /// A refusal with an HTTP code, a reason and words.
@@ -134,6 +135,12 @@ impl Rule {
         Self { by: Some(by.to_owned()), ..self }
     }
 
+    /// Only where fields are to be validated strictly.
+    #[must_use]
+    pub fn strict(self) -> Self {
+        Self { strict: true, ..self }
+    }
+
     /// Only so many times.
     #[must_use]
     pub fn times(self, times: u32) -> Self {
@@ -146,12 +153,23 @@ impl Rule {
         Self { skip, ..self }
     }
 
-    fn is_for(&self, by: &str, verb: Verb, kind: Option<&'static Kind>, name: &str) -> bool {
-        (self.verbs.is_empty() || self.verbs.contains(&verb))
+    fn is_for(&self, by: &str, asked: &Asked<'_>) -> bool {
+        let Asked { verb, kind, name, strict } = *asked;
+        (!self.strict || strict)
+            && (self.verbs.is_empty() || self.verbs.contains(&verb))
             && self.kind.is_none_or(|wanted| kind == Some(wanted))
             && self.by.as_deref().is_none_or(|wanted| wanted == by)
             && self.name.as_deref().is_none_or(|wanted| wanted == name)
     }
+}
+
+/// What a rule looks at of a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'a> {
+    pub verb: Verb,
+    pub kind: Option<&'static Kind>,
+    pub name: &'a str,
+    pub strict: bool,
 }
 
 /// The rules in force, the first that is for a request decides.
@@ -167,8 +185,8 @@ impl Faults {
         self.0.clear();
     }
 
-    pub fn strike(&mut self, by: &str, verb: Verb, kind: Option<&'static Kind>, name: &str) -> Option<Fault> {
-        let rule = self.0.iter_mut().find(|rule| rule.is_for(by, verb, kind, name) && rule.times != Some(0))?;
+    pub fn strike(&mut self, by: &str, asked: &Asked<'_>) -> Option<Fault> {
+        let rule = self.0.iter_mut().find(|rule| rule.is_for(by, asked) && rule.times != Some(0))?;
         if rule.skip > 0 {
             rule.skip -= 1;
             return None;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use leadsman_api::names::{REJECTED_ANNOTATION, REVISION_LABEL, ROLLOUT_LABEL};
+use leadsman_api::names::REJECTED_ANNOTATION;
 use leadsman_core::names::Hash;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
@@ -12,14 +12,15 @@ use super::{Applying, Effect, remember, unseen};
 use crate::cluster::{Error, Result, kinds};
 use crate::controller::cache::{REVISION_NUMBER_ANNOTATION, ReplicaSetEntry, Slim};
 use crate::controller::loaded::Loaded;
+use crate::controller::manifest::{manifest, set_name};
 
 /// Creates the set of the declared template.
 pub async fn create(applying: &mut Applying<'_>, hash: &Hash, replicas: u32, number: u64) -> Result<()> {
-    let name = format!("{}-{hash}", applying.loaded.key.name);
+    let name = set_name(applying.loaded, hash);
     if *hash != applying.loaded.declared.core.hash {
         return Err(Error::Outdated(format!("the declared template is not {hash} any more")));
     }
-    let set = manifest(applying.loaded, &name, hash, replicas, number);
+    let set = manifest(applying.loaded, hash, replicas, number);
     let sets = applying.context.cluster.objects(&kinds::REPLICA_SETS, &applying.loaded.key.namespace);
     let answer = sets.create(&set).await;
     if !answer.as_ref().is_err_and(Error::is_already_exists) {
@@ -37,50 +38,6 @@ pub async fn create(applying: &mut Applying<'_>, hash: &Hash, replicas: u32, num
             Ok(())
         }
     }
-}
-
-fn manifest(loaded: &Loaded, name: &str, hash: &Hash, replicas: u32, number: u64) -> Value {
-    let declared = &loaded.declared;
-    let mut selector = declared.match_labels.clone();
-    selector.insert(REVISION_LABEL.to_owned(), hash.to_string());
-    let mut labels = selector.clone();
-    labels.insert(ROLLOUT_LABEL.to_owned(), loaded.key.name.to_string());
-    json!({
-        "apiVersion": "apps/v1",
-        "kind": "ReplicaSet",
-        "metadata": {
-            "name": name,
-            "namespace": &*loaded.key.namespace,
-            "labels": labels,
-            "annotations": {REVISION_NUMBER_ANNOTATION: number.to_string()},
-            "ownerReferences": [loaded.owner_reference()],
-        },
-        "spec": {
-            "replicas": replicas,
-            "minReadySeconds": declared.min_ready_seconds,
-            "selector": {"matchLabels": selector},
-            "template": template(loaded, hash),
-        },
-    })
-}
-
-/// The declared template with our two labels, and else untouched.
-fn template(loaded: &Loaded, hash: &Hash) -> Value {
-    let mut template = loaded.declared.template.clone();
-    let labels = [(REVISION_LABEL, hash.as_str()), (ROLLOUT_LABEL, &*loaded.key.name)];
-    if let Some(template) = template.as_object_mut() {
-        let metadata = template.entry("metadata").or_insert_with(|| Value::Object(Map::new()));
-        if metadata.is_null() {
-            *metadata = Value::Object(Map::new());
-        }
-        if let Some(metadata) = metadata.as_object_mut() {
-            let all = metadata.entry("labels").or_insert_with(|| Value::Object(Map::new()));
-            if let Some(all) = all.as_object_mut() {
-                all.extend(labels.map(|(label, value)| (label.to_owned(), Value::from(value))));
-            }
-        }
-    }
-    template
 }
 
 /// Changes the size of a set, if it still has the size that was seen.

@@ -6,6 +6,7 @@ mod reading;
 mod routes;
 mod services;
 mod sets;
+mod trial;
 mod words;
 
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ pub use linkerd::Surroundings;
 pub use reading::{PATIENCE, Reach, Reader, note_gone, read_through};
 pub use routes::is_ours;
 pub use services::is_created_by;
+pub use trial::trial;
 pub use words::Words;
 
 /// What a pass decides on, and what its writes rest on.

@@ -84,6 +84,8 @@ pub async fn read_through<T: Slim>(
 ) -> Look<Arc<T>> {
     let known = match expectations.known(&key.name, store.get(key), Instant::now()) {
         Known::Seen(object) => Some(Look::Seen(object)),
+        // It may have come since the watch failed.
+        Known::Missing if store.is_doubtful() => None,
         Known::Missing => Some(Look::Missing),
         Known::Unsynced | Known::Ask => None,
     };
@@ -131,5 +133,98 @@ pub fn note_gone<T: Slim>(expectations: &Expectations<T>, store: &Store<T>, key:
         expectations.deleted(&key.name, "", now);
         // Settles at once where the cache says the same.
         let _ = expectations.known(&key.name, store.get(key), now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use leadsman_testkit::{ApiServer, Fault, Rule, kind};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::cluster::kinds;
+    use crate::controller::cache::ServiceEntry;
+    use crate::runtime::leadership::Leadership;
+    use crate::runtime::metrics::Metrics;
+
+    struct Bed {
+        server: ApiServer,
+        cluster: Cluster,
+        store: Store<ServiceEntry>,
+        expectations: Expectations<ServiceEntry>,
+    }
+
+    /// A cache that has been filled and is empty, of a server with one Service.
+    fn bed() -> Bed {
+        let server = ApiServer::new();
+        let service = json!({"kind": "Service", "metadata": {"name": "shop", "namespace": "n"}});
+        server.hand("git").create(&service).unwrap();
+        let client = server.connect("test").client();
+        let cluster = Cluster::new(client, Leadership::none(), Arc::new(Metrics::new()));
+        let store = Store::default();
+        store.end_list();
+        Bed { server, cluster, store, expectations: Expectations::default() }
+    }
+
+    impl Bed {
+        async fn look(&self, reach: Reach) -> (&'static str, bool) {
+            let reader = Reader::new(&self.cluster, reach);
+            let known = (&self.expectations, &self.store);
+            let look = match read_through(&reader, &kinds::SERVICES, known, &Key::new("n", "shop")).await {
+                Look::Seen(_) => "seen",
+                Look::Missing => "missing",
+                Look::Stale => "stale",
+            };
+            (look, reader.has_doubts())
+        }
+
+        fn put(&self) {
+            let object: Value = (*self.server.get(&kind::SERVICE, "n", "shop").unwrap()).clone();
+            self.store.put(Key::new("n", "shop"), Arc::new(ServiceEntry::of(&object)));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cache_that_is_filled_and_not_in_doubt_is_believed() {
+        let bed = bed();
+        assert_eq!(bed.look(Reach::Known).await, ("missing", false));
+        assert_eq!(bed.look(Reach::Doubts).await, ("missing", false));
+        assert_eq!(bed.look(Reach::Live).await, ("seen", false));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_failing_watch_has_not_delivered_is_not_known_to_be_absent() {
+        let bed = bed();
+        bed.store.doubt(Instant::now() + Duration::from_hours(1));
+        assert_eq!(bed.look(Reach::Known).await, ("stale", true));
+        assert_eq!(bed.look(Reach::Doubts).await, ("seen", false));
+        let bed = self::bed();
+        bed.store.doubt(Instant::now() + Duration::from_hours(1));
+        bed.server.inject(Rule::new(Fault::Gone));
+        assert_eq!(bed.look(Reach::Doubts).await, ("stale", false));
+        bed.put();
+        assert_eq!(bed.look(Reach::Doubts).await, ("seen", false), "what it delivered last is better than nothing");
+        assert_eq!(bed.look(Reach::Live).await, ("stale", false));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_has_not_been_listed_is_read_and_a_kind_that_is_not_served_says_nothing() {
+        let bed = Bed { store: Store::default(), ..bed() };
+        assert_eq!(bed.look(Reach::Known).await, ("stale", true));
+        assert_eq!(bed.look(Reach::Doubts).await, ("seen", false));
+        let bed = Bed { store: Store::default(), ..self::bed() };
+        bed.server.withdraw(&kind::SERVICE);
+        assert_eq!(bed.look(Reach::Doubts).await, ("stale", false));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn reads_that_hang_end_with_the_patience_of_the_whole_look() {
+        let bed = bed();
+        bed.server.inject(Rule::new(Fault::AnswerNeverComes));
+        let (began, reader) = (Instant::now(), Reader::new(&bed.cluster, Reach::Live));
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let known = (&bed.expectations, &bed.store);
+        assert!(matches!(read_through(&reader, &kinds::SERVICES, known, &Key::new("n", "shop")).await, Look::Stale));
+        assert_eq!(began.elapsed(), PATIENCE);
     }
 }
