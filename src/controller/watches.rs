@@ -15,6 +15,7 @@ use super::key::Key;
 use super::watch::{Change, Watch};
 use crate::cluster::kinds;
 use crate::routers::RouteKind;
+use crate::runtime::backoff::Backoff;
 use crate::runtime::discovery;
 use crate::runtime::panics::caught;
 
@@ -111,8 +112,10 @@ fn named(context: &Context, kind: &'static str, key: &Key) {
 /// Watches a kind of route for as long as it is served, and looks for it while it is not.
 async fn watch_route_kind(context: &Context, kind: RouteKind, namespace: Option<String>) {
     let cache = context.caches.routes(kind);
+    // Until it is known again what is served, routes of the kind are not seen, and cannot be put on the way back.
+    let mut backoff = Backoff::WATCH;
     loop {
-        match discovery::discover(&context.cluster, kind).await {
+        let again = match discovery::discover(&context.cluster, kind).await {
             Ok(Some(resource)) => {
                 tracing::info!(kind = kind.kind(), version = %resource.api_version, "the kind is served");
                 let was_absent = matches!(cache.served(), Served::Absent);
@@ -123,9 +126,14 @@ async fn watch_route_kind(context: &Context, kind: RouteKind, namespace: Option<
                 let store = Arc::clone(&cache.store);
                 let watch = Watch { kind: resource, namespace: namespace.clone(), labels: None, store };
                 let concerns = |change: &Change<'_, _>| named(context, kind.kind(), change.key);
+                let began = Instant::now();
                 told(context, kind.kind(), caught(watch.run(&context.cluster, &context.metrics, concerns)).await);
                 cache.set_served(Served::Unknown);
                 cache.store.clear();
+                if began.elapsed() > discovery::EVERY {
+                    backoff.reset();
+                }
+                backoff.fail()
             }
             Ok(None) => {
                 if !matches!(cache.served(), Served::Absent) {
@@ -133,10 +141,15 @@ async fn watch_route_kind(context: &Context, kind: RouteKind, namespace: Option<
                     cache.set_served(Served::Absent);
                     wake_all(context);
                 }
+                backoff.reset();
+                discovery::EVERY
             }
-            Err(error) => tracing::warn!(kind = kind.kind(), %error, "whether the kind is served cannot be asked"),
-        }
-        tokio::time::sleep(discovery::EVERY).await;
+            Err(error) => {
+                tracing::warn!(kind = kind.kind(), %error, "whether the kind is served cannot be asked");
+                backoff.fail()
+            }
+        };
+        tokio::time::sleep(again).await;
     }
 }
 

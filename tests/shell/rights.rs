@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use leadsman_testkit::object::unset;
 use leadsman_testkit::{Application, Fault, Kind, Rule, Verb, kind};
 use serde_json::json;
 use tokio::time::Instant;
@@ -101,4 +102,29 @@ async fn a_server_that_calls_every_list_too_old_is_asked_later_and_later() {
     bed.server.heal();
     bed.declare(&podinfo());
     bed.until_at_rest(&podinfo()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_served_is_asked_again_soon_where_it_cannot_be_said() {
+    let bed = Bed::new();
+    bed.server.inject(Rule::refusing(503, "ServiceUnavailable", "not yet").verbs(&[Verb::Discover]).times(9));
+    let _operator = bed.operator("a");
+    bed.declare(&podinfo());
+    let began = Instant::now();
+    bed.until_at_rest(&podinfo()).await;
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    // A definition that is replaced is found again as soon.
+    let route = podinfo().route_name();
+    let object = bed.server.get(route.kind, &route.namespace, &route.name).unwrap();
+    bed.server.withdraw(&kind::HTTP_ROUTE);
+    bed.server.install(&kind::HTTP_ROUTE);
+    let mut again = (*object).clone();
+    for pointer in ["/metadata/resourceVersion", "/metadata/uid"] {
+        unset(&mut again, pointer);
+    }
+    bed.server.hand("git").create(&again).unwrap();
+    let began = Instant::now();
+    bed.release(&podinfo().version("v2"));
+    bed.until_at_rest(&podinfo().version("v2")).await;
+    assert!(began.elapsed() < Duration::from_secs(45), "{:?}", began.elapsed());
 }
