@@ -61,7 +61,7 @@ async fn play(route: Route, story: Story, kill: Option<(u32, Moment)>) -> Played
     let first = bed.operator("first");
     bed.declare(&old);
     bed.until_at_rest(&old).await;
-    let _second = bed.operator("second");
+    let second = bed.operator("second");
     seconds(4).await;
     let (from, since, before) = (bed.server.history().len(), bed.version(), first.connection.writes());
 
@@ -87,11 +87,14 @@ async fn play(route: Route, story: Story, kill: Option<(u32, Moment)>) -> Played
     let writes = first.connection.writes() - before - already;
     // An event, or a renewal of the lease, may be the last that it writes.
     seconds(2).await;
+    let killed = first.connection.is_cut();
+    // Else they would go on beside the plays that follow.
+    first.kill();
+    second.kill();
 
     let history = bed.server.history_from(from);
     let what = format!("{story:?} behind {route:?}, stopped at {kill:?}");
     assert_eq!(bed.breaches_until_deleted(since), [], "{what}");
-    let killed = first.connection.is_cut();
     let taken = if killed { taken_over(&history, &what) } else { None };
     if story == Story::Good {
         pauses(&history, taken, &what);

@@ -34,8 +34,8 @@ const LONGEST: usize = 300;
 pub struct Words {
     /// The set.
     hash: Hash,
-    /// When they were listed.
-    at: Instant,
+    /// When they were last listed.
+    at: Option<Instant>,
     /// What they said, the most telling first.
     said: Vec<ContainerWords>,
     /// What their events said.
@@ -75,12 +75,11 @@ pub async fn listen(
         *last = None;
         return None;
     };
-    if last.as_ref().is_some_and(|words| words.hash != *hash) {
-        *last = None;
-    }
-    let is_recent = last.as_ref().is_some_and(|words| words.at.elapsed() < EVERY);
-    if !reader.resolves(!is_recent) {
-        return last.as_ref().map(|last| last.said.clone());
+    let nothing = || Words { hash: hash.clone(), at: None, said: Vec::new(), events: Told::default() };
+    let kept = last.take().filter(|words| words.hash == *hash).unwrap_or_else(nothing);
+    let Words { at, said, events, .. } = last.insert(kept);
+    if !reader.resolves(at.is_none_or(|at| at.elapsed() >= EVERY)) {
+        return at.map(|_| said.clone());
     }
     let listed = reader.cluster().objects(&kinds::PODS, &loaded.key.namespace).list_some(&params(loaded, hash)).await;
     let pods = match listed {
@@ -91,7 +90,6 @@ pub async fn listen(
         }
     };
     let mut pods: Vec<Pod> = pods.iter().filter_map(|pod| Pod::of(pod, hash)).collect();
-    let mut events = last.take().map(|last| last.events).unwrap_or_default();
     let set = set(context, loaded, hash);
     events.listen(reader, loaded, set.as_ref(), &pods).await;
     for pod in &mut pods {
@@ -100,9 +98,9 @@ pub async fn listen(
     let of_set = set.and_then(|set| events.of_set(&set, hash));
     let mut words: Vec<_> = pods.into_iter().flat_map(|pod| pod.words).chain(of_set).collect();
     words.sort_by_key(|(rank, _)| *rank);
-    let words: Vec<_> = words.into_iter().map(|(_, words)| words).collect();
-    *last = Some(Words { hash: hash.clone(), at: Instant::now(), said: words.clone(), events });
-    Some(words)
+    *said = words.into_iter().map(|(_, words)| words).collect();
+    *at = Some(Instant::now());
+    Some(said.clone())
 }
 
 /// The set, by the cache: its events are of use only where it is there.
