@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use leadsman_core::names::Hash;
 use leadsman_core::observed::Trial;
 use leadsman_core::plan::{Action, Plan, plan};
@@ -22,7 +20,7 @@ const ANSWERS_EVERY: Duration = Duration::from_millis(100);
 /// has of what is in doubt, and of everything where the core wants that.
 pub async fn decide(context: &Context, loaded: &Loaded, memory: &mut Memory) -> (Snapshot, Plan) {
     let is_due = memory.live_checks.take_due();
-    let known = look(context, loaded, memory, Reach::Known).await;
+    let known = observe(context, loaded, memory, Reach::Known).await;
     let snapshot = if known.has_doubts || is_due {
         let answers = known.observed.answers.len();
         if let Some(decided) = back(loaded, known) {
@@ -31,17 +29,17 @@ pub async fn decide(context: &Context, loaded: &Loaded, memory: &mut Memory) -> 
         let reach = if is_due { Reach::Live } else { Reach::Doubts };
         let looked = tokio::select! {
             biased;
-            snapshot = look(context, loaded, memory, reach) => snapshot,
+            snapshot = observe(context, loaded, memory, reach) => snapshot,
             () = answered(context, loaded, answers) => {
-                if let Some(decided) = back(loaded, look(context, loaded, memory, Reach::Known).await) {
+                if let Some(decided) = back(loaded, observe(context, loaded, memory, Reach::Known).await) {
                     return decided;
                 }
-                look(context, loaded, memory, reach).await
+                observe(context, loaded, memory, reach).await
             }
         };
         if is_due && !looked.observed.live {
             // What is known is better than nothing.
-            look(context, loaded, memory, Reach::Known).await
+            observe(context, loaded, memory, Reach::Known).await
         } else {
             looked
         }
@@ -50,7 +48,7 @@ pub async fn decide(context: &Context, loaded: &Loaded, memory: &mut Memory) -> 
     };
     let (mut snapshot, mut plan) = planned(loaded, snapshot);
     if plan.wants_live {
-        (snapshot, plan) = planned(loaded, look(context, loaded, memory, Reach::Live).await);
+        (snapshot, plan) = planned(loaded, observe(context, loaded, memory, Reach::Live).await);
     }
     if plan.wants_trial {
         snapshot.observed.trial = Some(tried(context, loaded, memory).await);
@@ -91,11 +89,6 @@ impl Tried {
             Trial::Refused(_) => Duration::from_secs(50),
         }
     }
-}
-
-/// A look is large, and takes its room only while it lasts.
-fn look<'a>(context: &'a Context, loaded: &'a Loaded, memory: &'a mut Memory, reach: Reach) -> BoxFuture<'a, Snapshot> {
-    observe(context, loaded, memory, reach).boxed()
 }
 
 fn planned(loaded: &Loaded, snapshot: Snapshot) -> (Snapshot, Plan) {

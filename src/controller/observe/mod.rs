@@ -12,6 +12,8 @@ mod words;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use kube::core::ApiResource;
 use leadsman_api::names::{ROLLOUT_LABEL, ROUTES_FINALIZER};
 use leadsman_core::names::{Hash, Side};
@@ -84,7 +86,17 @@ impl Objects {
 /// Takes a snapshot, all of it side by side and within [`reading::PATIENCE`]: what is late is `Stale`. With [`Reach::Live`]
 /// sets, Services and routes are read from the API server; where one of these reads fails the snapshot does not claim to be
 /// live.
-pub async fn observe(context: &Context, loaded: &Loaded, memory: &mut Memory, reach: Reach) -> Snapshot {
+pub fn observe<'a>(
+    context: &'a Context,
+    loaded: &'a Loaded,
+    memory: &'a mut Memory,
+    reach: Reach,
+) -> BoxFuture<'a, Snapshot> {
+    // It is large, and takes its room only while it lasts.
+    look(context, loaded, memory, reach).boxed()
+}
+
+async fn look(context: &Context, loaded: &Loaded, memory: &mut Memory, reach: Reach) -> Snapshot {
     forget_others(loaded, memory);
     for route in &loaded.declared.routes {
         memory.routes.entry(route.kind).or_default();
