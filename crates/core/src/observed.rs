@@ -1,13 +1,13 @@
 //! An honest snapshot of the cluster: what was not seen is not taken for absent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
 use crate::analysis::Answer;
 use crate::names::{Hash, Side};
 use crate::spec::Problem;
-use crate::traffic::Weight;
+use crate::traffic::{ContainerPort, Port, Weight};
 
 /// How an object stands in the snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,15 +43,21 @@ pub struct Observed {
     pub sets: Look<BTreeMap<Hash, SetView>>,
     /// The Service that clients call, where one is named.
     pub service: ParentService,
-    /// `stableService`.
+    /// The ports that the declaration gives to both Services now; `None` while they are not known.
+    pub ports: Option<Vec<Port>>,
+    /// Ports of the two Services that a route names; `None`: any may be.
+    pub named_ports: Option<BTreeSet<u16>>,
+    /// `stableService`, of the targets in force.
     pub stable_service: Look<ServiceView>,
-    /// `canaryService`.
+    /// `canaryService`, of the targets in force.
     pub canary_service: Look<ServiceView>,
+    /// Services that are declared and not in force yet, or that were given up and not let go yet.
+    pub other_services: Vec<OtherService>,
     /// The slices of `stableService`.
     pub stable_endpoints: Endpoints,
     /// The slices of `canaryService`.
     pub canary_endpoints: Endpoints,
-    /// Every route, in the order of the spec.
+    /// Every route: those of the targets in force, then those that are only declared.
     pub routes: Vec<(RouteId, Look<RouteView>)>,
     /// What metric sources answered since the last persisted state.
     pub answers: Vec<Answer>,
@@ -114,6 +120,8 @@ pub struct SetView {
     pub failure: Option<String>,
     /// Being deleted.
     pub deleting: bool,
+    /// The ports that its containers declare.
+    pub ports: Vec<ContainerPort>,
 }
 
 /// The Service that routes have as parent or host, from which ports are read.
@@ -138,8 +146,21 @@ pub struct ServiceView {
     pub created_by_us: bool,
     /// Why we must not touch it: somebody else's selector or label, a type that cannot be used.
     pub conflict: Option<String>,
-    /// True when its ports differ from what they should be.
-    pub ports_differ: bool,
+    /// True when we created it for a Rollout that is no more, so that it needs its owner again.
+    pub orphaned: bool,
+    /// The ports that it has.
+    pub ports: Vec<Port>,
+}
+
+/// A Service beside the two in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtherService {
+    /// Its name.
+    pub name: String,
+    /// As it is.
+    pub service: Look<ServiceView>,
+    /// Whether a route names it, or may.
+    pub named: bool,
 }
 
 /// The EndpointSlices of one Service.
@@ -147,6 +168,8 @@ pub struct ServiceView {
 pub struct Endpoints {
     /// One entry a slice: the revision label that it copied from the Service, and its ready endpoints.
     pub slices: Vec<Slice>,
+    /// Ready pods that do not serve a port which a route names: which port, and what its pods lack.
+    pub lacking: Option<String>,
 }
 
 /// One EndpointSlice.
@@ -154,7 +177,7 @@ pub struct Endpoints {
 pub struct Slice {
     /// The revision label at the time the endpoints were computed.
     pub revision: Option<Hash>,
-    /// Endpoints that are ready.
+    /// Endpoints that are ready and serve every port that a route names.
     pub ready: u32,
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::analysis::metric::Metric;
 use crate::names::Hash;
-use crate::traffic::Weight;
+use crate::traffic::{Targets, Weight};
 
 /// A Rollout as declared at this moment.
 #[derive(Clone, Debug)]
@@ -28,8 +28,14 @@ pub struct Rollout {
     pub commit: Option<String>,
     /// `container=image` of each container of the template.
     pub images: Vec<String>,
+    /// Names of both Services and the routes.
+    pub targets: Targets,
     /// Pods at full size.
     pub replicas: u32,
+    /// False where nobody declares `spec.replicas` any more, so that the size has to be written down.
+    pub replicas_given: bool,
+    /// Pods that are older than this are to be replaced.
+    pub restart_at: Option<Timestamp>,
     /// `spec.paused`: nothing goes forward.
     pub paused: bool,
     /// The command annotation as it stands, parsed or not.
@@ -42,12 +48,22 @@ pub struct Rollout {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Spec {
-    /// How long a written split or binding is given to reach the proxies.
+    /// How long a written split is given to reach the proxies, and a binding where nothing else is said.
     pub settle: Duration,
+    /// How long endpoints are given to reach whatever sends to them, where that takes longer than a split does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settle_endpoints: Option<Duration>,
     /// How long a set without traffic is kept.
     pub drain: Duration,
     /// How long the Rollout may wait for pods, endpoints, routes or data.
     pub progress_deadline: Duration,
+    /// Restarts of one container of the canary, since the step began, that make a crash loop.
+    #[serde(default = "default_crash_limit")]
+    pub crash_limit: u32,
+    /// `canaryService` is bound to the canary before its pods exist, for load balancers that open readiness gates only for
+    /// pods which a Service selects.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bind_early: bool,
     /// Old sets kept, at zero replicas.
     pub revision_history: usize,
     /// When `Ready` is true.
@@ -57,6 +73,13 @@ pub struct Spec {
     /// Runs from its first step with traffic to promotion.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub background: Option<Background>,
+}
+
+/// What `spec.crashLimit` is where nothing is said.
+pub const CRASH_LIMIT: u32 = 3;
+
+fn default_crash_limit() -> u32 {
+    CRASH_LIMIT
 }
 
 /// What `Ready` means to the tools that wait for it.

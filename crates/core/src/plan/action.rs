@@ -8,7 +8,7 @@ use crate::names::{Hash, Side};
 use crate::observed::RouteId;
 use crate::report::Report;
 use crate::state::State;
-use crate::traffic::Weight;
+use crate::traffic::{Port, Weight};
 
 /// What to do next.
 ///
@@ -84,12 +84,16 @@ pub enum Action {
         /// Which.
         hash: Hash,
     },
-    /// Bind a side's Service to a revision: selector and labels in one write. Creates the Service where it is missing.
+    /// Bind a Service to a revision: selector, labels and ports in one write. Creates the Service where it is missing.
     Bind {
-        /// Which Service.
+        /// Which of the two it is, or is to become.
         side: Side,
+        /// Its name.
+        service: String,
         /// To what.
         hash: Hash,
+        /// The ports of a Service of ours; Git's keeps its own.
+        ports: Vec<Port>,
     },
     /// Bring every weighted rule of a route to this split. Creates the route where we own it and it is missing.
     Split {
@@ -100,10 +104,25 @@ pub enum Action {
         /// True when this takes traffic from a revision that must not have it, or from pods that are not there.
         safety: bool,
     },
-    /// Take our selector and labels off a Service that is declared in Git (deletion).
-    Unbind {
-        /// Which Service.
-        side: Side,
+    /// Remove a route of ours that is not declared any more.
+    DeleteRoute {
+        /// Which route.
+        route: RouteId,
+    },
+    /// Give up the ownership of a route's rules, so that whoever applies them without force meets no conflict.
+    ReleaseRoute {
+        /// Which route.
+        route: RouteId,
+    },
+    /// Have a Service select the Rollout's pods of every revision. One without a selector would list dead pods for ever.
+    Loosen {
+        /// Its name.
+        service: String,
+    },
+    /// Remove a Service of ours that is not declared any more.
+    DeleteService {
+        /// Its name.
+        service: String,
     },
     /// Put our finalizer on the Rollout.
     AddFinalizer,
@@ -125,9 +144,12 @@ impl std::fmt::Display for Action {
             Self::ScaleSet { hash, from, to } => write!(f, "scale the ReplicaSet of {hash} from {from} to {to} pods"),
             Self::MarkSet { hash, .. } => write!(f, "annotate the ReplicaSet of {hash}"),
             Self::DeleteSet { hash } => write!(f, "delete the ReplicaSet of {hash}"),
-            Self::Bind { side, hash } => write!(f, "bind {side} to {hash}"),
+            Self::Bind { service, hash, .. } => write!(f, "bind Service {service} to {hash}"),
             Self::Split { route, weight, .. } => write!(f, "set {route} to {weight}"),
-            Self::Unbind { side } => write!(f, "take our selector off {side}"),
+            Self::DeleteRoute { route } => write!(f, "delete {route}"),
+            Self::ReleaseRoute { route } => write!(f, "give up the ownership of {route}"),
+            Self::Loosen { service } => write!(f, "take the revision off the selector of Service {service}"),
+            Self::DeleteService { service } => write!(f, "delete Service {service}"),
             Self::AddFinalizer => f.write_str("add the finalizer"),
             Self::RemoveFinalizer => f.write_str("remove the finalizer"),
         }

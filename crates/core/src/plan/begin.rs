@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::hold::Hold;
-use super::{Fact, Next, Pass, pods, trial};
+use super::{Fact, Next, Pass, pods, targets, trial};
 use crate::names::Side;
 use crate::observed::Look;
 use crate::spec::Spec;
@@ -55,6 +55,9 @@ pub(super) fn rest(pass: &mut Pass<'_>) -> Next {
     pass.state.foreign_edits.clear();
     if pass.state.bindings.canary.decided != stable && pass.reach().is_out_of(Side::Canary) {
         pass.decide_binding(Side::Canary, &stable);
+    }
+    if let Some(hold) = targets::bring_to_rest(pass) {
+        return Next::Wait(hold);
     }
     if view.rollout.hash == stable {
         adopt_commit(pass);
@@ -123,5 +126,7 @@ fn begin_release(pass: &mut Pass<'_>, recipe: Spec) {
         skip: false,
         clock: Clock::default(),
         most_ready: 0,
+        enough_since: None,
+        restarts: BTreeMap::new(),
     }));
 }

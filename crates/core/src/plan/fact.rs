@@ -119,6 +119,8 @@ pub enum Fact {
         /// What is declared; `None` where it is stable's template.
         declared: Option<Hash>,
     },
+    /// Other Services are declared, and the routes name those by now.
+    TargetsChanged,
     /// A canary is out of service.
     Left {
         /// Its number.
@@ -154,6 +156,7 @@ impl Fact {
             Self::Outdated { .. } | Self::Left { why: Why::Superseded, .. } => "Superseded",
             Self::Left { why: Why::Failed, .. } => "RolledBack",
             Self::Left { why: Why::Lost, .. } => "Recovered",
+            Self::TargetsChanged | Self::Left { why: Why::Moved, .. } => "TargetsChanged",
             Self::LetGo => "LetGo",
         }
     }
@@ -178,7 +181,8 @@ impl Fact {
             | Self::ShareRestored { .. }
             | Self::Promoting { .. }
             | Self::Promoted { .. }
-            | Self::Outdated { .. } => false,
+            | Self::Outdated { .. }
+            | Self::TargetsChanged => false,
         }
     }
 
@@ -233,9 +237,13 @@ impl std::fmt::Display for Fact {
                     Why::Superseded => "a newer template is declared; its predecessor has left",
                     Why::Reverted => "stable's template is declared again",
                     Why::Lost => "the status was lost; traffic is on stable, as a start",
+                    Why::Moved => "it has left, so that the Services that are declared now can take effect",
                 };
                 write!(f, "revision {number}: {what}")
             }
+            Self::TargetsChanged => f.write_str(
+                "the routes name the Services that are declared now: the canary leaves, and its release begins anew",
+            ),
             Self::LetGo => f.write_str(
                 "routes or Services could not be put to rest within 30 s; the Rollout is let go all the same",
             ),
@@ -259,7 +267,13 @@ mod tests {
     use super::*;
 
     fn revision(hash: &str, commit: Option<&str>, image: &str) -> Revision {
-        Revision { hash: hash.into(), number: 2, commit: commit.map(str::to_owned), images: vec![image.to_owned()] }
+        Revision {
+            hash: hash.into(),
+            number: 2,
+            commit: commit.map(str::to_owned),
+            images: vec![image.to_owned()],
+            ports: Vec::new(),
+        }
     }
 
     #[test]

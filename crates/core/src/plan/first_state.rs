@@ -35,6 +35,7 @@ pub(super) fn read(view: View<'_>) -> Option<State> {
 }
 
 fn from_nothing(view: View<'_>) -> State {
+    let rollout = view.rollout;
     let stable = view.declared_revision(1);
     let bound = || Binding::decided(stable.hash.clone());
     State {
@@ -48,6 +49,8 @@ fn from_nothing(view: View<'_>) -> State {
         attempts: 1,
         last_command: None,
         foreign_edits: Vec::new(),
+        targets: Some(rollout.targets.clone()),
+        retired: Vec::new(),
         tried: None,
         missing_since: None,
         commands: Vec::new(),
@@ -64,9 +67,10 @@ fn from_remains(view: View<'_>, sets: &BTreeMap<Hash, SetView>) -> Option<State>
     let revision = |hash: &Hash| {
         let number = sets.get(hash).map_or(0, |set| set.number);
         if rollout.hash == *hash {
-            view.declared_revision(number)
+            // Its ports are those of the Service that is bound to it.
+            Revision { ports: Vec::new(), ..view.declared_revision(number) }
         } else {
-            Revision { hash: hash.clone(), number, commit: None, images: Vec::new() }
+            Revision { hash: hash.clone(), number, commit: None, images: Vec::new(), ports: Vec::new() }
         }
     };
     let had = view.routes().map(|(_, route)| route.most).max().unwrap_or(Weight::ZERO);
@@ -98,6 +102,8 @@ fn from_remains(view: View<'_>, sets: &BTreeMap<Hash, SetView>) -> Option<State>
         attempts: sets.values().map(|set| set.number).max().unwrap_or(1),
         last_command: None,
         foreign_edits: Vec::new(),
+        targets: Some(rollout.targets.clone()),
+        retired: Vec::new(),
         tried: None,
         missing_since: None,
         commands: Vec::new(),

@@ -13,7 +13,7 @@ pub(super) enum Hold {
     /// Pods are missing.
     Pods { available: u32, needed: u32, words: Option<String> },
     /// A Service's slices do not show enough ready endpoints of the right revision.
-    Endpoints { side: Side, ready: u32, needed: u32 },
+    Endpoints { side: Side, ready: u32, needed: u32, lacking: Option<String> },
     /// A route is not on the decided split.
     Route(String),
     /// Something written is being given time to reach the proxies, or a pause is running.
@@ -75,7 +75,10 @@ impl Hold {
 
     /// What the pods say, where it waits for pods.
     pub(super) fn words(&self) -> Option<&str> {
-        if let Self::Pods { words, .. } = self { words.as_deref() } else { None }
+        match self {
+            Self::Pods { words, .. } | Self::Endpoints { lacking: words, .. } => words.as_deref(),
+            _ => None,
+        }
     }
 
     /// When the wait ends by itself.
@@ -92,8 +95,9 @@ impl Hold {
                 let words = words.as_ref().map_or_else(String::new, |words| format!(": {words}"));
                 format!("waiting for pods, {available} of {needed} available{words}")
             }
-            Self::Endpoints { side, ready, needed } => {
-                format!("waiting for ready endpoints of {side}, {ready} of {needed}")
+            Self::Endpoints { side, ready, needed, lacking } => {
+                let lacking = lacking.as_ref().map_or_else(String::new, |lacking| format!(": {lacking}"));
+                format!("waiting for ready endpoints of {side}, {ready} of {needed}{lacking}")
             }
             Self::Route(what) => format!("waiting for {what}"),
             Self::Until { what: Timed::Pause, until } => format!("pausing, until {}", time(*until)),

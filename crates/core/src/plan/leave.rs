@@ -95,10 +95,18 @@ fn lowest_now(pass: &Pass<'_>, leaving: &Leaving) -> Weight {
     Weight::carried_by(stable, replicas).rest().min(split.decided.less(quarter))
 }
 
+/// True when stable can carry everything, or something where the canary carries nothing.
+fn can_carry_all(pass: &Pass<'_>) -> bool {
+    let Stage::Leaving(leaving) = &pass.state.stage else { return false };
+    let stable = pass.ready_stable();
+    let canary_is_gone = pass.view.endpoints(Side::Canary, &leaving.canary.hash) == Some(0);
+    stable > 0 && (canary_is_gone || stable >= sizes::half_of_stable(pass.view.replicas()))
+}
+
 fn take_second_way(pass: &mut Pass<'_>) {
     let (view, split) = (pass.view, pass.state.split);
     let stable = pass.state.stable.hash.clone();
-    if pass.routes_are_at(split.decided) || pass.reach().is_out_of(Side::Canary) || pass.ready_stable() == 0 {
+    if pass.routes_are_at(split.decided) || pass.reach().is_out_of(Side::Canary) || !can_carry_all(pass) {
         return;
     }
     let broken = view.routes().any(|(_, route)| route.problem.is_some());

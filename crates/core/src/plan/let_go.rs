@@ -1,4 +1,4 @@
-//! Deletion: routes that Git declares go to rest, Services that Git declares lose our selector, nothing else is touched.
+//! Deletion: routes that Git declares go to rest, Services that Git declares select every revision, nothing else is touched.
 
 use std::time::Duration;
 
@@ -38,19 +38,22 @@ fn put_to_rest(pass: &Pass<'_>, actions: &mut Vec<Action>) -> bool {
         match route {
             Look::Missing => {}
             Look::Stale => waiting = true,
-            Look::Seen(view) if view.problem.is_some() || view.is_at(Weight::ZERO) => {}
+            Look::Seen(view) if view.is_at(Weight::ZERO) => {}
             Look::Seen(_) => {
                 waiting = true;
                 actions.push(Action::Split { route: id.clone(), weight: Weight::ZERO, safety: true });
             }
         }
     }
-    for side in [Side::Stable, Side::Canary] {
-        match seen.service_of(side) {
+    let targets = pass.state.targets.as_ref().unwrap_or(&pass.view.rollout.targets);
+    let two = [Side::Stable, Side::Canary].map(|side| (targets.service(side), seen.service_of(side)));
+    let others = seen.other_services.iter().map(|other| (other.name.as_str(), &other.service));
+    for (name, service) in two.into_iter().chain(others) {
+        match service {
             Look::Stale => waiting = true,
             Look::Seen(service) if !service.created_by_us && service.bound.is_some() => {
                 waiting = true;
-                actions.push(Action::Unbind { side });
+                actions.push(Action::Loosen { service: name.to_owned() });
             }
             Look::Seen(_) | Look::Missing => {}
         }

@@ -19,6 +19,7 @@ mod leave;
 mod let_go;
 mod missing;
 mod pods;
+mod ports;
 mod preflight;
 mod present;
 mod promote;
@@ -30,9 +31,12 @@ mod scene;
 mod settle;
 mod share;
 mod steps;
+mod targets;
 mod trial;
 mod urgency;
 mod view;
+
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -47,7 +51,10 @@ use crate::observed::Observed;
 use crate::spec::{Problem, Rollout};
 use crate::state::{Release, Stage, State, Timing};
 use crate::time::after;
-use crate::traffic::{Reach, Weight};
+use crate::traffic::{Port, Reach, Weight};
+
+/// How long a parent that has not come to the present generation of a route is waited for, where another one has.
+const LAG_BORNE_AFTER: Duration = Duration::from_secs(15);
 
 /// A bound on stage changes in one pass: each changes the stage or ends a step, and a list of steps has at most 64.
 const MOST_CHANGES: usize = 200;
@@ -67,6 +74,8 @@ fn decide(view: View<'_>, state: Option<&State>) -> Plan {
     if view.rollout.deleted_at.is_some() {
         return let_go::plan(pass);
     }
+    targets::join(&mut pass);
+    ports::note(&mut pass);
     settle::note(&mut pass);
     safety::keep(&mut pass);
     contention::note(&mut pass);
@@ -109,7 +118,7 @@ impl<'a> Pass<'a> {
     fn new(view: View<'a>, mut state: State) -> Self {
         state.clamp(view.now);
         if let Ok(spec) = &view.rollout.spec {
-            state.timing = Timing { settle: spec.settle, drain: spec.drain };
+            state.timing = Timing { settle: spec.settle, settle_endpoints: spec.settle_endpoints, drain: spec.drain };
         }
         Self {
             view,
@@ -194,11 +203,14 @@ impl<'a> Pass<'a> {
         self.view.rollout.spec.as_ref().err().cloned().or_else(|| self.view.problem())
     }
 
-    /// True when every route is on `weight` and accepted. A route that does not exist passes nothing, which is what a
-    /// rollback wants and a release does not.
+    /// True when every route is on `weight` and accepted.
+    ///
+    /// A route that does not exist passes nothing, which is what a rollback wants and a release does not. A parent that lags
+    /// behind another one that has accepted is waited for, but not for ever.
     fn routes_are_at(&self, weight: Weight) -> bool {
         let missing_will_do = weight == Weight::ZERO && matches!(self.state.stage, Stage::Leaving(_));
-        self.view.routes_are_at(weight, missing_will_do)
+        let lag_is_borne = self.view.now >= after(self.state.split.decided_at, LAG_BORNE_AFTER);
+        self.view.routes_are_at(weight, missing_will_do, lag_is_borne)
     }
 
     /// Decides a new split.
@@ -236,10 +248,20 @@ impl<'a> Pass<'a> {
             return None;
         }
         if let Some(since) = binding.seen_since {
-            let until = after(since, self.state.timing.settle);
+            let until = after(since, self.state.timing.of_endpoints());
             return Some(Hold::Until { what: Timed::Settling(format!("the binding to {hash}")), until });
         }
-        let ready = self.view.endpoints(side, hash).unwrap_or(0);
-        Some(Hold::Endpoints { side, ready, needed })
+        Some(self.view.lacks_endpoints(side, hash, needed))
+    }
+
+    /// The ports that a Service has while it is bound to this revision; empty while they are not known.
+    fn ports_of(&self, hash: &Hash) -> &[Port] {
+        let canary = match &self.state.stage {
+            Stage::Releasing(release) => Some(&release.canary),
+            Stage::Leaving(leaving) => Some(&leaving.canary),
+            _ => None,
+        };
+        let known = [Some(&self.state.stable), canary].into_iter().flatten().find(|revision| revision.hash == *hash);
+        known.map_or(&[], |revision| &revision.ports)
     }
 }

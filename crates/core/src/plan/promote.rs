@@ -1,6 +1,5 @@
 //! Promotion moves no pod: `stableService` follows to the new revision, then the split goes back to rest.
 
-use super::hold::Hold;
 use super::{Fact, Next, Pass};
 use crate::names::Side;
 use crate::state::Stage;
@@ -13,11 +12,11 @@ pub(super) fn follow(pass: &mut Pass<'_>) -> Next {
     }
     if pass.state.split.decided != Weight::ZERO {
         // The same pods stand behind both Services: what is ready behind one is as good behind the other.
-        let there = view.endpoints(Side::Canary, &stable).unwrap_or(0);
+        let there = view.ready(Side::Canary, &stable);
         let needed = view.replicas().min(there).max(u32::from(view.replicas() > 0));
         let ready = view.endpoints(Side::Stable, &stable).unwrap_or(0);
         if ready < needed {
-            return Next::Wait(Hold::Endpoints { side: Side::Stable, ready, needed });
+            return Next::Wait(view.lacks_endpoints(Side::Stable, &stable, needed));
         }
         pass.decide_split(Weight::ZERO);
     }

@@ -1,6 +1,6 @@
 //! What is declared changed in mid-release: another template, or other steps.
 
-use super::{Fact, Pass, leave};
+use super::{Fact, Pass, leave, targets};
 use crate::analysis::metric::Metric;
 use crate::spec::{Spec, Step};
 use crate::state::{Preflight, Release, Why};
@@ -12,6 +12,7 @@ pub(super) fn follow(pass: &mut Pass<'_>) {
     let number = release.canary.number;
     if *declared == release.canary.hash {
         adopt_recipe(pass);
+        targets::leave_where_they_moved(pass);
     } else if *declared == pass.state.stable.hash {
         pass.tell(Fact::Outdated { number, declared: None });
         leave::begin(pass, Why::Reverted);

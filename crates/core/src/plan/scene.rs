@@ -14,7 +14,7 @@ use crate::report::Condition;
 use crate::spec::{ReadyWhen, Rollout, Spec, Step};
 use crate::state::{Clock, Preflight, Release, Stage, State, Timing};
 use crate::time::after;
-use crate::traffic::{Binding, Bindings, Split, Weight};
+use crate::traffic::{Binding, Bindings, Port, RouteTarget, Split, Target, Targets, Weight};
 
 /// What a pass is given.
 #[derive(Clone)]
@@ -25,7 +25,18 @@ pub(super) struct Scene {
 }
 
 fn revision(hash: &str, number: u64) -> Revision {
-    Revision { hash: hash.into(), number, commit: None, images: Vec::new() }
+    Revision { hash: hash.into(), number, commit: None, images: Vec::new(), ports: vec![port(80, 8080)] }
+}
+
+/// A port of a Service that leads to this one of the pods.
+pub(super) fn port(number: u16, target: u16) -> Port {
+    Port {
+        name: Some("http".to_owned()),
+        port: number,
+        target_port: Target::Number(target),
+        protocol: "TCP".to_owned(),
+        app_protocol: None,
+    }
 }
 
 fn bound(hash: &str, at: Timestamp) -> Binding {
@@ -47,10 +58,23 @@ impl Scene {
             warnings: Vec::new(),
             held: false,
         };
-        let service =
-            || Look::Seen(ServiceView { bound: Some("old".into()), created_by_us: true, ..ServiceView::default() });
+        let ports = vec![port(80, 8080)];
+        let service = || {
+            let ports = vec![port(80, 8080)];
+            Look::Seen(ServiceView { bound: Some("old".into()), created_by_us: true, ports, ..ServiceView::default() })
+        };
+        let target =
+            RouteTarget { kind: "HTTPRoute".to_owned(), name: "shop".to_owned(), owned: false, rules: Vec::new() };
+        let targets = Targets {
+            stable_service: "shop-stable".to_owned(),
+            canary_service: "shop-canary".to_owned(),
+            routes: vec![target],
+        };
         let spec = Spec {
             settle: Duration::from_secs(3),
+            settle_endpoints: None,
+            crash_limit: 3,
+            bind_early: false,
             drain: Duration::from_secs(30),
             progress_deadline: Duration::from_mins(10),
             revision_history: 3,
@@ -68,7 +92,10 @@ impl Scene {
                 hash: "old".into(),
                 commit: None,
                 images: Vec::new(),
+                targets: targets.clone(),
                 replicas: 4,
+                replicas_given: true,
+                restart_at: None,
                 paused: false,
                 command: None,
                 spec: Ok(spec),
@@ -78,6 +105,8 @@ impl Scene {
                 stage: Stage::Resting,
                 split: Split { seen_since: Some(now), ..Split::at_rest(Weight::ZERO, now) },
                 bindings: Bindings { stable: bound("old", now), canary: bound("old", now) },
+                targets: Some(targets),
+                retired: Vec::new(),
                 timing: Timing::default(),
                 idle: BTreeMap::new(),
                 rejected: Vec::new(),
@@ -94,6 +123,9 @@ impl Scene {
                 live: false,
                 sets: Look::Seen(BTreeMap::new()),
                 service: ParentService::Fits,
+                ports: Some(ports),
+                named_ports: Some([80].into()),
+                other_services: Vec::new(),
                 stable_service: service(),
                 canary_service: service(),
                 stable_endpoints: Endpoints::default(),
@@ -135,6 +167,8 @@ impl Scene {
             skip: false,
             clock: Clock::default(),
             most_ready: 1,
+            enough_since: None,
+            restarts: BTreeMap::new(),
         };
         scene.rollout.hash = "new".into();
         let state = scene.state();
@@ -204,9 +238,10 @@ impl Scene {
     /// One slice behind a side's Service.
     pub fn endpoints(&mut self, side: Side, hash: &str, ready: u32) {
         let slices = vec![Slice { revision: Some(hash.into()), ready }];
+        let endpoints = Endpoints { slices, lacking: None };
         match side {
-            Side::Stable => self.seen.stable_endpoints = Endpoints { slices },
-            Side::Canary => self.seen.canary_endpoints = Endpoints { slices },
+            Side::Stable => self.seen.stable_endpoints = endpoints,
+            Side::Canary => self.seen.canary_endpoints = endpoints,
         }
     }
 

@@ -38,7 +38,7 @@ pub(super) fn note_split(pass: &mut Pass<'_>) {
 
 /// Notes since when the slices of a side's Service have been those of its binding.
 pub(super) fn note_binding(pass: &mut Pass<'_>, side: Side) {
-    let (view, settle) = (pass.view, pass.state.timing.settle);
+    let (view, settle) = (pass.view, pass.state.timing.of_endpoints());
     let hash = pass.state.bindings.of(side).decided.clone();
     let service = view.seen.service_of(side);
     let selects = |wanted: bool| service.seen().is_some_and(|it| (it.bound.as_ref() == Some(&hash)) == wanted);

@@ -42,6 +42,8 @@ pub(super) fn end(pass: &mut Pass<'_>) {
     release.step_since = now;
     release.measured.clear();
     release.most_ready = 0;
+    release.enough_since = None;
+    release.restarts.clear();
     release.clock = Clock::default();
     if step < of {
         pass.tell(Fact::StepCompleted { step, of, weight });
@@ -119,9 +121,23 @@ fn bring_up(pass: &mut Pass<'_>, canary: &Hash, weight: Weight) -> Result<(), Ho
     if let Some(hold) = pass.wait_for_binding(Side::Canary, canary, needed) {
         return Err(hold);
     }
-    let ready = view.endpoints(Side::Canary, canary).unwrap_or(0);
-    if ready < weight.needs(view.replicas()) {
-        return Err(Hold::Endpoints { side: Side::Canary, ready, needed });
+    endpoints(pass, canary, weight, needed)
+}
+
+/// As many ready endpoints as the share needs, for as long as they take to be known where that is declared.
+fn endpoints(pass: &mut Pass<'_>, canary: &Hash, weight: Weight, needed: u32) -> Result<(), Hold> {
+    let view = pass.view;
+    let there = view.endpoints(Side::Canary, canary).unwrap_or(0) >= weight.needs(view.replicas());
+    let settle = pass.state.timing.settle_endpoints;
+    let Some(release) = pass.release_mut() else { return Ok(()) };
+    if !there {
+        release.enough_since = None;
+        return Err(view.lacks_endpoints(Side::Canary, canary, needed));
+    }
+    let since = *release.enough_since.get_or_insert(view.now);
+    let until = after(since, settle.unwrap_or_default());
+    if view.now < until {
+        return Err(Hold::Until { what: Timed::Settling(format!("{needed} ready endpoints")), until });
     }
     Ok(())
 }
@@ -138,9 +154,9 @@ fn decide(pass: &mut Pass<'_>, canary: &Hash, weight: Weight) -> Result<(), Hold
             return Err(hold);
         }
         if weight < goal {
-            let (ready, needed) = (pass.ready_stable(), weight.rest().needs(replicas));
-            if ready < needed {
-                return Err(Hold::Endpoints { side: Side::Stable, ready, needed });
+            let needed = weight.rest().needs(replicas);
+            if pass.ready_stable() < needed {
+                return Err(pass.view.lacks_endpoints(Side::Stable, &pass.state.stable.hash, needed));
             }
         }
         pass.tell(Fact::WeightDecided { from: goal, to: weight });

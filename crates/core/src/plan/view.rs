@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use super::hold::Hold;
 use crate::names::{Hash, Revision, Side};
 use crate::observed::{Acceptance, Look, Observed, ParentService, RouteId, RouteView, SetView};
 use crate::spec::{Problem, Reason, Rollout};
@@ -62,6 +63,7 @@ impl<'a> View<'a> {
             number,
             commit: self.rollout.commit.clone(),
             images: self.rollout.images.clone(),
+            ports: self.seen.ports.clone().unwrap_or_default(),
         }
     }
 
@@ -70,13 +72,32 @@ impl<'a> View<'a> {
         self.seen.routes.iter().filter_map(|(id, route)| Some((id, route.seen()?)))
     }
 
-    /// True when every route is on `weight` and accepted; one that does not exist, where `missing_will_do`.
-    pub fn routes_are_at(&self, weight: Weight, missing_will_do: bool) -> bool {
-        self.seen.routes.iter().all(|(_, route)| match route {
-            Look::Seen(view) => view.is_at(weight) && view.acceptance == Acceptance::Accepted,
-            Look::Missing => missing_will_do,
+    /// True when every route is on `weight` and accepted; also one that does not exist, where `missing_will_do` or it is not
+    /// declared any more, and one with a parent that lags, where `lag_is_borne`.
+    pub fn routes_are_at(&self, weight: Weight, missing_will_do: bool, lag_is_borne: bool) -> bool {
+        self.seen.routes.iter().all(|(id, route)| match route {
+            Look::Seen(view) => {
+                let accepted = match &view.acceptance {
+                    Acceptance::Accepted => true,
+                    Acceptance::Behind(_) => lag_is_borne,
+                    Acceptance::Pending(_) | Acceptance::Refused(_) => false,
+                };
+                view.is_at(weight) && accepted
+            }
+            Look::Missing => missing_will_do || !self.is_declared(id),
             Look::Stale => false,
         })
+    }
+
+    /// True for a route that is declared now; others were moved by this Rollout and have yet to be brought to rest.
+    pub fn is_declared(&self, id: &RouteId) -> bool {
+        self.rollout.targets.route(id).is_some()
+    }
+
+    /// Waits for endpoints, and says what those that are ready lack.
+    pub fn lacks_endpoints(&self, side: Side, hash: &Hash, needed: u32) -> Hold {
+        let ready = self.endpoints(side, hash).unwrap_or(0);
+        Hold::Endpoints { side, ready, needed, lacking: self.seen.endpoints_of(side).lacking.clone() }
     }
 
     /// The first route that is not on `weight`, with what is wrong with it.
@@ -105,7 +126,8 @@ impl<'a> View<'a> {
         if let Some(message) = conflict {
             return Some(Problem::new(Reason::ServiceConflict, message));
         }
-        self.seen.routes.iter().find_map(|(id, route)| problem_with(id, route))
+        let declared = self.seen.routes.iter().filter(|(id, _)| self.is_declared(id));
+        declared.into_iter().find_map(|(id, route)| problem_with(id, route))
     }
 
     /// What keeps pods of a revision from coming up: their own words, or why none could be created.
@@ -124,6 +146,8 @@ fn problem_with(id: &RouteId, route: &Look<RouteView>) -> Option<Problem> {
                 "{id} does not exist in the Rollout's namespace: create it, or correct spec.strategy.canary.traffic.routes"
             ),
         )),
+        // One of ours that is not as declared is written anew.
+        Look::Seen(view) if view.differs && id.created_by_us => None,
         Look::Seen(view) => view.problem.clone(),
         Look::Missing | Look::Stale => None,
     }

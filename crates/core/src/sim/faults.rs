@@ -30,6 +30,10 @@ pub(super) struct Faults {
     pub(super) two_at_once: bool,
     /// The wall clock is set, forward and back.
     pub(super) clock_steps: bool,
+    /// Proxies follow later than `settle`, now and then.
+    pub(super) slow_proxies: bool,
+    /// What Git declares of Services, routes and ports changes, at any time and in any order.
+    pub(super) moves: bool,
 }
 
 impl Faults {
@@ -48,6 +52,8 @@ impl Faults {
             delayed_writes: bit(8),
             outages: bit(9),
             scaling: bit(10),
+            slow_proxies: bit(11) && bit(12),
+            moves: bit(13),
         }
     }
 }

@@ -27,7 +27,7 @@ fn a_status_lost_in_the_middle_of_a_promotion_left_the_split_away_from_rest() {
     }
     assert!(run.until(LONG, |world| world.status.is_some()));
     assert!(run.until(LONG, resting_on("v1")));
-    assert!(run.world.routes.iter().all(|route| route.weight == Weight::ZERO));
+    assert!(run.world.routes.iter().all(|route| route.is_at(Weight::ZERO)));
 }
 
 /// Answers were compared with the last one by their time: a clock that was set back made a release deaf until it had

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::releases;
 use super::run::{Happening, Run, Source};
-use super::world::Kind;
-use crate::names::{Hash, Side};
+use super::world::{CANARY, Kind, STABLE, Selects, Service, serves};
+use crate::names::Hash;
 use crate::spec::{Command, Problem, Reason, Verb};
 use crate::traffic::Weight;
 
@@ -41,11 +41,8 @@ impl Run {
                 self.world.never_ready.push(self.rollout.hash.clone());
                 format!("pods of {} will not become ready", self.rollout.hash)
             }
-            50..60 => {
-                let all = [Source::Good, Source::Bad, Source::Empty, Source::Down, Source::NotANumber];
-                self.source = self.world.dice.of(&all);
-                format!("the metric source is {:?}", self.source)
-            }
+            31..48 if faults.moves => self.move_something(),
+            50..60 => self.change_source(),
             60..66 if faults.people => self.set_weight(),
             66..68 if faults.people => self.set_weight_again_and_again(),
             68..74 if faults.people => {
@@ -71,11 +68,119 @@ impl Run {
         }
     }
 
+    fn change_source(&mut self) -> String {
+        let all = [Source::Good, Source::Bad, Source::Unclear, Source::Empty, Source::Down, Source::NotANumber];
+        let source = self.world.dice.of(&all);
+        if self.world.dice.chance(25) {
+            let metric = self.world.dice.of(&["background", "latency"]).to_owned();
+            self.odd = Some((metric.clone(), source));
+            return format!("the metric source is {source:?} of {metric}");
+        }
+        (self.source, self.odd) = (source, None);
+        format!("the metric source is {source:?}")
+    }
+
+    /// Another template may serve another port; the Service that clients call is edited just before or after it.
     fn declare_another_template(&mut self) -> String {
         let template = self.world.dice.below(4);
         self.rollout.hash = Hash::new(format!("v{template}"));
         self.rollout.generation += 1;
+        let port = serves(&self.rollout.hash);
+        if self.faults.moves && self.world.dice.chance(50) {
+            let delay = self.world.dice.up_to(2_000);
+            self.schedule(delay, Happening::Ports(port));
+        } else {
+            self.world.ports = vec![super::world::port(port)];
+            self.world.changed(Kind::Services);
+        }
         format!("{} is declared", self.rollout.hash)
+    }
+
+    /// What Git declares of Services and routes changes, and the routes themselves.
+    fn move_something(&mut self) -> String {
+        self.rollout.generation += 1;
+        match self.world.dice.below(10) {
+            0..4 => {
+                let targets = &mut self.rollout.targets;
+                targets.canary_service = self.world.dice.of(&[CANARY, "shop-c2", "shop-c3"]).to_owned();
+                if self.world.dice.chance(30) {
+                    targets.stable_service = self.world.dice.of(&[STABLE, "shop-s2"]).to_owned();
+                }
+                let names = format!("{} and {}", targets.stable_service, targets.canary_service);
+                let delay = self.world.dice.up_to(5_000);
+                self.schedule(delay, Happening::Rename);
+                self.laws.excuse(self.world.now);
+                format!("Git declares the Services {names}")
+            }
+            4..7 if self.world.routes.len() > 1 => {
+                let all = self.world.targets().routes;
+                let listed = self.rollout.targets.routes.len();
+                self.rollout.targets.routes = if listed > 1 { all[..1].to_vec() } else { all };
+                format!("Git lists {} routes", self.rollout.targets.routes.len())
+            }
+            7 => {
+                let target = self.world.dice.of(&[8080, 9090]);
+                self.world.ports = vec![super::world::port(target)];
+                self.world.changed(Kind::Services);
+                self.laws.excuse_canary_ports();
+                format!("the Service that clients call leads to port {target}")
+            }
+            8 => self.conflict(),
+            _ => self.spoil_route(),
+        }
+    }
+
+    /// Somebody gives one of the Services a selector of their own, for a while.
+    fn conflict(&mut self) -> String {
+        let name = self.world.dice.of(&[STABLE, CANARY]);
+        let lasts = Duration::from_secs(5) + self.world.dice.up_to(60_000);
+        let Some(service) = self.world.service(name).cloned() else { return "there is no Service to take".to_owned() };
+        self.world.write_service(name, Service { selects: Selects::Others, label: None, ..service });
+        self.world.changed(Kind::Services);
+        self.schedule(lasts, Happening::GiveBack(name.to_owned()));
+        self.laws.excuse(self.world.now);
+        format!("somebody has {name} select pods of their own for {} s", lasts.as_secs())
+    }
+
+    /// The selector is taken out again, as the message says.
+    pub(super) fn give_back(&mut self, name: &str) {
+        if let Some(service) = self.world.service(name).cloned().filter(|it| it.selects == Selects::Others) {
+            self.world.write_service(name, Service { selects: Selects::Nothing, ..service });
+            self.world.changed(Kind::Services);
+            self.laws.excuse(self.world.now);
+            self.note(|| format!("* {name} has no selector any more"));
+        }
+    }
+
+    /// An implementation refuses a route, or somebody makes something of it that cannot be split, for a while.
+    fn spoil_route(&mut self) -> String {
+        let index = usize::try_from(self.world.dice.below(self.world.routes.len() as u64)).unwrap();
+        let lasts = Duration::from_secs(5) + self.world.dice.up_to(120_000);
+        let refused = self.world.dice.chance(50);
+        let route = &mut self.world.routes[index];
+        if refused {
+            route.refused = Some("BackendNotFound".to_owned());
+        } else {
+            route.broken = true;
+        }
+        self.world.changed(Kind::Routes);
+        self.schedule(lasts, Happening::Mend(index));
+        let what = if refused { "is refused" } else { "cannot be split" };
+        format!("route {index} {what} for {} s", lasts.as_secs())
+    }
+
+    /// Git's routes name the Services that are declared now, at rest.
+    pub(super) fn rename_backends(&mut self) {
+        let names = self.rollout.targets.clone();
+        for route in self.world.routes.iter_mut().filter(|route| !route.id.created_by_us) {
+            route.stable.clone_from(&names.stable_service);
+            route.canary.clone_from(&names.canary_service);
+            route.set(Weight::ZERO);
+            route.held = false;
+        }
+        self.laws.excuse(self.world.now);
+        self.world.changed(Kind::Routes);
+        self.note(|| format!("* routes name {} and {}", names.stable_service, names.canary_service));
     }
 
     /// A backup without status is restored.
@@ -201,32 +306,38 @@ impl Run {
         if left == 0 || self.is_calm() {
             return;
         }
-        if self.world.routes.get(route).is_some_and(|route| route.exists && route.weight != weight) {
+        if self.world.routes.get(route).is_some_and(|route| route.exists && !route.rules.contains(&weight)) {
             self.edit_route(route, weight);
         }
         self.schedule(Duration::from_secs(1), Happening::Rewrite(route, weight, left - 1));
     }
 
+    /// Somebody writes the weights of a route, or of one of its rules.
     pub(super) fn edit_route(&mut self, index: usize, weight: Weight) {
+        let one = self.world.dice.chance(50);
         let route = &mut self.world.routes[index];
-        route.weight = weight;
+        match route.rules.last_mut() {
+            Some(rule) if one => *rule = weight,
+            _ => route.rules.iter_mut().for_each(|rule| *rule = weight),
+        }
         route.generation += 1;
+        route.held = false;
         self.world.changed(Kind::Routes);
         self.laws.edited(index, weight, &self.world);
     }
 
     /// Somebody edits the selector of a Service and leaves its labels alone.
     fn set_selector(&mut self) -> String {
-        let side = self.world.dice.of(&[Side::Stable, Side::Canary]);
+        let name = self.world.dice.of(&[STABLE, CANARY]);
         let hashes: Vec<_> = self.world.sets.keys().cloned().collect();
-        let (Some(service), false) = (self.world.services.get(&side).cloned(), hashes.is_empty()) else {
+        let (Some(service), false) = (self.world.service(name).cloned(), hashes.is_empty()) else {
             return "there is no selector to edit".to_owned();
         };
         let selector = self.world.dice.of(&hashes);
-        self.world.select(side, &selector, &service.label);
+        self.world.write_service(name, Service { selects: Selects::Only(selector.clone()), ..service });
         self.world.changed(Kind::Services);
         self.laws.excuse(self.world.now);
-        format!("somebody has {side} select {selector}")
+        format!("somebody has {name} select {selector}")
     }
 
     fn scale_a_set(&mut self) -> String {
@@ -255,21 +366,24 @@ impl Run {
     /// Routes come back as Git has them: at rest.
     pub(super) fn restore(&mut self) {
         for index in 0..self.world.routes.len() {
-            if !std::mem::replace(&mut self.world.routes[index].exists, true) {
+            let route = &mut self.world.routes[index];
+            if !route.exists && !route.id.created_by_us {
+                route.exists = true;
                 self.edit_route(index, Weight::ZERO);
+                self.world.routes[index].set(Weight::ZERO);
             }
         }
         self.note(|| "* routes come back as Git has them".to_owned());
     }
 
     fn delete_service(&mut self) -> String {
-        let side = self.world.dice.of(&[Side::Stable, Side::Canary]);
-        self.world.services.remove(&side);
-        self.world.slices.remove(&side);
+        let name = self.world.dice.of(&[STABLE, CANARY]);
+        self.world.services.remove(name);
+        self.world.slices.remove(name);
         self.world.changed(Kind::Services);
         self.world.changed(Kind::Slices);
         self.laws.excuse(self.world.now);
-        format!("somebody deletes {side}")
+        format!("somebody deletes {name}")
     }
 
     /// Waits are counted on the wall clock, the only one that outlives a restart: one that is set forward cuts short what

@@ -95,6 +95,16 @@ fn the_laws_hold_while_people_edit_what_is_not_theirs() {
 }
 
 #[test]
+fn the_laws_hold_while_git_moves_services_routes_and_ports() {
+    explore("moves", |_| Faults { moves: true, lag: true, ..Faults::default() });
+}
+
+#[test]
+fn nothing_is_lost_but_what_lags_while_proxies_are_slow() {
+    explore("slow proxies", |_| Faults { slow_proxies: true, lag: true, ..Faults::default() });
+}
+
+#[test]
 fn the_laws_hold_while_a_former_leader_writes_once_more() {
     explore("two at once", |_| Faults { crashes: true, lag: true, two_at_once: true, ..Faults::default() });
 }

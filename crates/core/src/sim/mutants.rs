@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use super::faults::Faults;
 use super::run::Run;
+use super::world::{CANARY, STABLE};
 use crate::analysis::Outcome;
-use crate::names::Side;
-use crate::observed::{Endpoints, Look, Observed};
+use crate::names::{Hash, Side};
+use crate::observed::{Endpoints, Look, Observed, RouteId};
 use crate::plan::{Action, Persist, Plan, plan};
 use crate::spec::Rollout;
 use crate::state::{Release, Stage, State};
@@ -158,6 +159,11 @@ fn unready_endpoints_count(rollout: &Rollout, state: Option<&State>, observed: &
     plan(rollout, state, &observed)
 }
 
+fn bind(side: Side, hash: &Hash) -> Action {
+    let service = if side == Side::Stable { STABLE } else { CANARY }.to_owned();
+    Action::Bind { side, service, hash: hash.clone(), ports: Vec::new() }
+}
+
 /// Adds actions to what the real planner decides.
 fn with(rollout: &Rollout, state: Option<&State>, observed: &Observed, more: impl Fn(&State) -> Vec<Action>) -> Plan {
     let mut plan = plan(rollout, state, observed);
@@ -194,7 +200,7 @@ pub(super) fn scale_before_weight(rollout: &Rollout, state: Option<&State>, obse
 fn slot_rebound_under_traffic(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
     with(rollout, state, observed, |state| match &state.stage {
         Stage::Leaving(leaving) if rollout.hash != leaving.canary.hash && rollout.hash != state.stable.hash => {
-            vec![Action::Bind { side: Side::Canary, hash: rollout.hash.clone() }]
+            vec![bind(Side::Canary, &rollout.hash)]
         }
         _ => Vec::new(),
     })
@@ -203,7 +209,7 @@ fn slot_rebound_under_traffic(rollout: &Rollout, state: Option<&State>, observed
 fn stable_rebound_early(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
     with(rollout, state, observed, |state| match &state.stage {
         Stage::Releasing(release) if release.step > 0 => {
-            vec![Action::Bind { side: Side::Stable, hash: release.canary.hash.clone() }]
+            vec![bind(Side::Stable, &release.canary.hash)]
         }
         _ => Vec::new(),
     })
@@ -225,6 +231,7 @@ fn rejections_are_forgotten(rollout: &Rollout, state: Option<&State>, observed: 
     let mut plan = plan(rollout, state, observed);
     if let Some(state) = &mut plan.state
         && matches!(state.stage, Stage::Resting)
+        && !state.rejected.is_empty()
     {
         state.rejected.clear();
         plan.persist = Persist::Now;
@@ -339,7 +346,10 @@ fn edits_stay(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> 
     let mut plan = plan(rollout, state, observed);
     if state.is_some_and(|state| state.split.decided == state.split.in_force) {
         let decided = |weight: &Weight| plan.state.as_ref().is_some_and(|it| it.split.in_force == *weight);
-        plan.actions.retain(|action| !matches!(action, Action::Split { weight, .. } if decided(weight)));
+        let of_git = |route: &RouteId| !route.created_by_us;
+        plan.actions.retain(
+            |action| !matches!(action, Action::Split { route, weight, .. } if decided(weight) && of_git(route)),
+        );
     }
     plan
 }

@@ -6,14 +6,15 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::mutants::Planner;
-use super::world::{Kind, Route, Service, Slices, World};
+use super::world::{Kind, Parts, Route, Service, World, endpoints};
 use super::writes::Write;
 use crate::analysis::{Answer, Question};
-use crate::names::{Hash, Side};
-use crate::observed::{Look, Observed, ParentService, SetView};
+use crate::names::Hash;
+use crate::observed::{Look, Observed, OtherService, ParentService, ServiceView, SetView};
 use crate::plan::{Action, Persist, Plan};
 use crate::spec::Rollout;
 use crate::state::State;
+use crate::traffic::{Port, Targets};
 
 /// What the caches hold, each as of its own version.
 #[derive(Clone, Default)]
@@ -22,9 +23,10 @@ pub(super) struct Caches {
     pub(super) status: Option<State>,
     pub(super) finalizer: bool,
     pub(super) sets: BTreeMap<Hash, SetView>,
-    pub(super) services: BTreeMap<Side, Service>,
-    pub(super) slices: BTreeMap<Side, Slices>,
+    pub(super) services: BTreeMap<String, Service>,
+    pub(super) slices: BTreeMap<String, Parts>,
     pub(super) routes: Vec<Route>,
+    pub(super) ports: Vec<Port>,
 }
 
 /// The running operator; everything in here is lost in a crash.
@@ -113,7 +115,8 @@ impl Process {
             }
             Kind::Services => {
                 self.caches.services.clone_from(&world.services);
-                old.services != self.caches.services
+                self.caches.ports.clone_from(&world.ports);
+                old.services != self.caches.services || old.ports != self.caches.ports
             }
             Kind::Slices => {
                 self.caches.slices.clone_from(&world.slices);
@@ -136,32 +139,60 @@ impl Process {
         self.passes == 0 || !self.unsure.is_empty() || self.is_stale(Kind::Status)
     }
 
-    pub(super) fn observe(&self, world: &World) -> Observed {
-        let look = |kind, missing| if self.is_stale(kind) { Look::Stale } else { missing };
-        let service = |side| match self.caches.services.get(&side) {
-            Some(service) if !self.is_stale(Kind::Services) => Look::Seen(service.view()),
-            _ => look(Kind::Services, Look::Missing),
+    /// The names in force: those that are persisted, else those that are declared.
+    pub(super) fn names(&self, rollout: &Rollout) -> Targets {
+        let persisted = self.caches.status.as_ref().and_then(|state| state.targets.clone());
+        persisted.unwrap_or_else(|| rollout.targets.clone())
+    }
+
+    pub(super) fn observe(&self, world: &World, rollout: &Rollout) -> Observed {
+        let names = self.names(rollout);
+        let service = |name: &str| match self.caches.services.get(name) {
+            _ if self.is_stale(Kind::Services) => Look::Stale,
+            Some(service) => Look::Seen(service.view()),
+            None => Look::Missing,
         };
-        let slices = |side| self.caches.slices.get(&side).map(Slices::view).unwrap_or_default();
-        let route =
-            |route: &Route| (route.id.clone(), if self.is_stale(Kind::Routes) { Look::Stale } else { route.view() });
+        let slices = |name: &str| endpoints(self.caches.slices.get(name), self.caches.services.get(name));
+        let is_known = |route: &&Route| names.route(&route.id).or_else(|| rollout.targets.route(&route.id)).is_some();
+        let route = |route: &Route| {
+            (route.id.clone(), if self.is_stale(Kind::Routes) { Look::Stale } else { route.view(&names) })
+        };
         Observed {
             now: world.clock_now(),
             first_pass: self.passes == 0,
             live: self.live,
             sets: if self.is_stale(Kind::Sets) { Look::Stale } else { Look::Seen(self.caches.sets.clone()) },
             service: ParentService::Fits,
-            stable_service: service(Side::Stable),
-            canary_service: service(Side::Canary),
-            stable_endpoints: slices(Side::Stable),
-            canary_endpoints: slices(Side::Canary),
-            routes: self.caches.routes.iter().map(route).collect(),
+            ports: Some(self.caches.ports.clone()),
+            named_ports: Some([80].into()),
+            stable_service: service(&names.stable_service),
+            canary_service: service(&names.canary_service),
+            other_services: self.other_services(rollout, &names, &service),
+            stable_endpoints: slices(&names.stable_service),
+            canary_endpoints: slices(&names.canary_service),
+            routes: self.caches.routes.iter().filter(is_known).map(route).collect(),
             answers: self.answers.clone(),
             words: self.wants_words_of.as_ref().map(|hash| world.words_of(hash)),
             trial: None,
             finalizer: self.caches.finalizer,
             refused: self.refused.clone(),
         }
+    }
+
+    fn other_services(
+        &self,
+        rollout: &Rollout,
+        names: &Targets,
+        service: &dyn Fn(&str) -> Look<ServiceView>,
+    ) -> Vec<OtherService> {
+        let retired = self.caches.status.iter().flat_map(|state| &state.retired).map(|it| &it.service);
+        let declared = [&rollout.targets.stable_service, &rollout.targets.canary_service];
+        let others: BTreeSet<_> = declared.into_iter().chain(retired).filter(|name| !names.has_service(name)).collect();
+        let is_named = |name: &String| {
+            self.caches.routes.iter().any(|route| route.exists && (route.stable == *name || route.canary == *name))
+        };
+        let other = |name: &String| OtherService { name: name.clone(), service: service(name), named: is_named(name) };
+        others.into_iter().map(other).collect()
     }
 
     /// One pass: observe, plan, persist, act. `fate` says how each write ends.
@@ -172,7 +203,7 @@ impl Process {
         if self.is_stale(Kind::Status) {
             self.sync(world, Kind::Status);
         }
-        let mut observed = self.observe(world);
+        let mut observed = self.observe(world, rollout);
         let mut before = self.caches.status.clone();
         let first = self.passes == 0;
         let mut decided = (self.planner)(rollout, before.as_ref(), &observed);
@@ -181,7 +212,7 @@ impl Process {
                 self.sync(world, kind);
             }
             self.live = true;
-            observed = self.observe(world);
+            observed = self.observe(world, rollout);
             before = self.caches.status.clone();
             decided = (self.planner)(rollout, before.as_ref(), &observed);
             self.live = false;
@@ -248,12 +279,13 @@ impl Process {
         self.failed = false;
         self.refused.clear();
         let long_refused = self.refused_since.is_some_and(|since| world.now >= after(since, 2));
+        let names = passed.plan.state.as_ref().and_then(|state| state.targets.clone()).unwrap_or_default();
         for action in passed.plan.actions.clone() {
             let ahead = long_refused && action.is_safety();
             if !(may_act || ahead) {
                 continue;
             }
-            let write = Write::of(&action, &self.caches);
+            let write = Write::of(&action, &self.caches, &names);
             let refusal = world.refusal(write.kind());
             self.refused.extend(refusal.map(|words| format!("cannot {action}: {words}")));
             match self.send(world, write, fate) {

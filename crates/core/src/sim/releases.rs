@@ -1,13 +1,15 @@
 //! Rollouts drawn at random: every kind of step, with and without background analysis.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::world::Dice;
-use crate::analysis::metric::{Metric, OnNoData};
+use crate::analysis::condition::Condition;
+use crate::analysis::metric::{Metric, OnNoData, OnProviderError};
 use crate::analysis::tally::tests::metric;
 use crate::names::Hash;
 use crate::spec::{Background, ReadyWhen, Rollout, Spec, Step};
-use crate::traffic::Weight;
+use crate::traffic::{Targets, Weight};
 
 pub(super) fn rollout(dice: &mut Dice) -> Rollout {
     Rollout {
@@ -19,6 +21,9 @@ pub(super) fn rollout(dice: &mut Dice) -> Rollout {
         hash: Hash::new("v0"),
         commit: None,
         images: vec!["app=shop:0".to_owned()],
+        targets: Targets::default(),
+        replicas_given: true,
+        restart_at: None,
         replicas: dice.of(&[1, 2, 3, 4, 5, 10]),
         paused: false,
         command: None,
@@ -42,9 +47,15 @@ pub(super) fn spec(dice: &mut Dice) -> Spec {
     if steps.is_empty() {
         steps.push(Step::SetWeight(Weight::clamped(50)));
     }
-    let metrics = vec![drawn_metric(dice, "background")];
+    let mut metrics = vec![drawn_metric(dice, "background")];
+    if dice.chance(30) {
+        metrics.push(drawn_metric(dice, "latency"));
+    }
     Spec {
         settle: Duration::from_secs(3),
+        settle_endpoints: dice.chance(20).then(|| Duration::from_secs(6)),
+        crash_limit: 3,
+        bind_early: false,
         drain: Duration::from_secs(dice.of(&[0, 5, 10])),
         progress_deadline: Duration::from_mins(3),
         revision_history: 2,
@@ -62,6 +73,13 @@ fn drawn_metric(dice: &mut Dice, name: &str) -> Metric {
         count: (name == "step").then(|| u32::try_from(1 + dice.below(3)).unwrap()),
         failure_limit: u32::try_from(dice.below(3)).unwrap(),
         on_no_data: dice.of(&[OnNoData::Hold, OnNoData::Hold, OnNoData::Succeed, OnNoData::Fail]),
+        on_provider_error: dice.of(&[
+            OnProviderError::Hold,
+            OnProviderError::Hold,
+            OnProviderError::Fail,
+            OnProviderError::Pause,
+        ]),
+        failure: dice.chance(30).then(|| Condition::new("value < 0.5", &BTreeMap::new()).unwrap()),
         ..metric(name)
     }
 }

@@ -12,10 +12,9 @@ use super::mutants::Planner;
 use super::process::{Fate, Process};
 use super::releases;
 use super::timeline::Timeline;
-use super::world::{Kind, World};
+use super::world::{Kind, Known, Service, World};
 use super::writes::Write;
 use crate::analysis::{Answer, Outcome, Question, Scope, Token};
-use crate::names::Side;
 use crate::spec::Rollout;
 use crate::traffic::Weight;
 
@@ -41,11 +40,11 @@ pub(super) struct Broken {
 #[derive(Clone, Debug)]
 pub(super) enum Happening {
     Sync(Kind),
-    Slices(Side),
+    Slices(String, usize),
     PodsChange,
     Accept(usize),
     ProxyWeight(usize),
-    ProxyEndpoints(Side),
+    ProxyEndpoints(String),
     Answer(Box<Question>, u64),
     Wake,
     Mischief,
@@ -57,6 +56,14 @@ pub(super) enum Happening {
     Arrive(Box<Write>),
     /// Writes of a kind are taken again; of all kinds after the API server was gone.
     Recover(Option<Kind>),
+    /// The Service that clients call has this port of the pods from now on.
+    Ports(u16),
+    /// Routes name the Services that Git declares.
+    Rename,
+    /// A selector that somebody gave a Service is taken out again.
+    GiveBack(String),
+    /// Whatever is wrong with a route is mended.
+    Mend(usize),
     /// Somebody sets a route's weight, and will so many times more.
     Rewrite(usize, Weight, u32),
 }
@@ -83,6 +90,8 @@ pub(super) struct Run {
     asked: HashSet<Token>,
     epoch: u64,
     pub(super) source: Source,
+    /// What it says of one metric only.
+    pub(super) odd: Option<(String, Source)>,
     /// What the source says of the canary it says of stable as well.
     pub(super) stable_fails: bool,
     calm_at: Timestamp,
@@ -97,6 +106,7 @@ pub(super) struct Run {
 pub(super) enum Source {
     Good,
     Bad,
+    Unclear,
     Empty,
     Down,
     NotANumber,
@@ -116,7 +126,13 @@ impl Run {
     pub(super) fn of(planner: Planner, seed: u64, faults: Faults, kept: Option<Rc<BTreeSet<u64>>>) -> Self {
         let mut world = World::new(seed, 1 + usize::try_from(seed % 2).unwrap());
         world.slow_pods = faults.pods_fail && world.dice.chance(30);
-        let rollout = releases::rollout(&mut world.dice);
+        world.min_ready = jiff::SignedDuration::from_secs(world.dice.of(&[0, 0, 0, 5]));
+        if world.dice.chance(25) {
+            for name in [super::world::STABLE, super::world::CANARY] {
+                world.services.insert(name.to_owned(), Service::of_git());
+            }
+        }
+        let rollout = Rollout { targets: world.targets(), ..releases::rollout(&mut world.dice) };
         let process = Process::start(&world, planner);
         let calm_at = world.later(CALM_AFTER);
         let source = world.dice.of(&[Source::Good, Source::Good, Source::Good, Source::Bad, Source::Empty]);
@@ -136,6 +152,7 @@ impl Run {
             asked: HashSet::new(),
             epoch: 0,
             source,
+            odd: None,
             stable_fails,
             calm_at,
             laws,
@@ -160,8 +177,12 @@ impl Run {
         let mut run = Self::new(1, Faults::default());
         run.queue.retain(|_, happening| !matches!(happening, Happening::Mischief));
         run.source = Source::Good;
+        run.odd = None;
         run.stable_fails = false;
-        run.rollout = rollout;
+        run.world.min_ready = jiff::SignedDuration::ZERO;
+        run.world.services.clear();
+        run.world.declare_routes_in_git();
+        run.rollout = Rollout { targets: run.world.targets(), ..rollout };
         run
     }
 
@@ -274,8 +295,18 @@ impl Run {
                     self.pass()?;
                 }
             }
-            Happening::Slices(side) => {
-                self.world.sync_slices(side);
+            Happening::Slices(name, index) => self.world.sync_slice(&name, index),
+            Happening::Ports(target) => {
+                self.world.ports = vec![super::world::port(target)];
+                self.world.changed(Kind::Services);
+            }
+            Happening::Rename => self.rename_backends(),
+            Happening::GiveBack(name) => self.give_back(&name),
+            Happening::Mend(index) => {
+                let route = &mut self.world.routes[index];
+                (route.broken, route.refused, route.ignored) = (false, None, false);
+                route.generation += 1;
+                self.world.changed(Kind::Routes);
             }
             Happening::PodsChange => {
                 self.world.changed(Kind::Sets);
@@ -287,10 +318,10 @@ impl Run {
                     self.world.changed(Kind::Routes);
                 }
             }
-            Happening::ProxyWeight(index) => self.world.proxies.weights[index] = self.world.routes[index].weight,
-            Happening::ProxyEndpoints(side) => {
-                if let Some(slice) = self.world.slices.get(&side).cloned() {
-                    self.world.proxies.behind.insert(side, (slice.of, slice.ready));
+            Happening::ProxyWeight(index) => self.world.proxies.routes[index] = Known::of(&self.world.routes[index]),
+            Happening::ProxyEndpoints(name) => {
+                if let Some(parts) = self.world.slices.get(&name).cloned() {
+                    self.world.proxies.behind.insert(name, parts);
                 }
             }
             Happening::Answer(question, epoch) => {
@@ -373,10 +404,12 @@ impl Run {
     fn answer(&mut self, question: &Question) {
         let Token { metric, .. } = &question.token;
         let of_stable = matches!(metric.scope, Scope::Preflight | Scope::Comparison);
-        let source = if of_stable && !self.stable_fails { Source::Good } else { self.source };
+        let odd = self.odd.as_ref().filter(|(name, _)| *name == metric.name).map(|(_, source)| *source);
+        let source = if of_stable && !self.stable_fails { Source::Good } else { odd.unwrap_or(self.source) };
         let outcome = match source {
             Source::Good => Outcome::Samples(vec![0.999]),
             Source::Bad => Outcome::Samples(vec![0.2]),
+            Source::Unclear => Outcome::Samples(vec![0.7]),
             Source::Empty => Outcome::Empty,
             Source::NotANumber => Outcome::Samples(vec![f64::NAN]),
             Source::Down => Outcome::Error { query_is_wrong: false, message: "connection refused".to_owned() },
@@ -414,18 +447,18 @@ impl Run {
             self.schedule(delay, Happening::Sync(kind));
             match kind {
                 Kind::Sets | Kind::Services => {
-                    for side in [Side::Stable, Side::Canary] {
+                    for (name, index) in self.slice_names() {
                         // Now and then longer than anything settles.
                         let most = if self.world.dice.chance(10) { 9_000 } else { 1_200 };
                         let delay = self.disturbances.lag(most);
-                        self.schedule(delay, Happening::Slices(side));
+                        self.schedule(delay, Happening::Slices(name, index));
                     }
                     self.wake_pods();
                 }
                 Kind::Slices => {
-                    for side in [Side::Stable, Side::Canary] {
-                        let delay = self.world.dice.up_to(2_000);
-                        self.schedule(delay, Happening::ProxyEndpoints(side));
+                    for name in self.world.slices.keys().cloned().collect::<Vec<_>>() {
+                        let delay = self.world.dice.up_to(self.proxy_lag());
+                        self.schedule(delay, Happening::ProxyEndpoints(name));
                     }
                 }
                 Kind::Routes => {
@@ -434,7 +467,7 @@ impl Run {
                             let delay = self.disturbances.lag(900);
                             self.schedule(delay, Happening::Accept(index));
                         }
-                        let delay = self.world.dice.up_to(2_000);
+                        let delay = self.world.dice.up_to(self.proxy_lag());
                         self.schedule(delay, Happening::ProxyWeight(index));
                     }
                 }
@@ -443,10 +476,24 @@ impl Run {
         }
     }
 
+    /// Every slice that there is, or is to be.
+    fn slice_names(&self) -> Vec<(String, usize)> {
+        let names: BTreeSet<_> = self.world.services.keys().chain(self.world.slices.keys()).cloned().collect();
+        names.into_iter().flat_map(|name| [(name.clone(), 0), (name, 1)]).collect()
+    }
+
+    /// Proxies follow before anything settles, or, where they are slow, after it now and then.
+    fn proxy_lag(&self) -> u64 {
+        if self.faults.slow_proxies { 6_000 } else { 2_000 }
+    }
+
     fn wake_pods(&mut self) {
         let now = self.world.now;
-        let pods = self.world.sets.values().flat_map(|set| &set.pods).map(|pod| pod.ready_from);
-        let coming: BTreeSet<_> = pods.filter(|at| *at > now).collect();
+        let ready = |set: &super::world::Set| {
+            let min_ready = set.min_ready;
+            set.pods.iter().flat_map(move |pod| [pod.ready_from, pod.ready_from + min_ready]).collect::<Vec<_>>()
+        };
+        let coming: BTreeSet<_> = self.world.sets.values().flat_map(ready).filter(|at| *at > now).collect();
         for at in coming {
             if self.waking_pods.insert(at) {
                 self.counter += 1;

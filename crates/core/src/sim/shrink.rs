@@ -81,7 +81,7 @@ mod tests {
         let (law, before) = (name(&broken.law).to_owned(), broken.struck.len());
         let least = shrink(scale_before_weight, seed, faults, broken);
         assert_eq!(name(&least.law), law);
-        assert!(least.struck.len() <= 5, "{before} disturbances, and {} are left", least.struck.len());
+        assert!(least.struck.len() * 10 <= before, "{before} disturbances, and {} are left", least.struck.len());
         assert!(least.timeline.to_string().contains("* "), "the timeline tells what somebody did:\n{}", least.timeline);
     }
 }

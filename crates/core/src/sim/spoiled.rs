@@ -25,7 +25,7 @@ fn no_status_that_can_be_read_makes_a_plan_panic() {
         run.until_then(moment);
         let Some(state) = run.world.status.clone() else { continue };
         let sound = serde_json::to_value(&state).unwrap();
-        let observed = run.process.observe(&run.world);
+        let observed = run.process.observe(&run.world, &run.rollout);
         for _ in 0..40 {
             let mut spoiled = sound.clone();
             for _ in 0..=dice.below(3) {

@@ -2,15 +2,16 @@
 //! write arrives.
 
 use super::process::Caches;
-use super::world::{Kind, World};
+use super::world::{Kind, Route, Selects, Service, World};
 use crate::plan::Action;
 use crate::state::State;
+use crate::traffic::Targets;
 
 /// A write on its way.
 #[derive(Clone, Debug)]
 pub(super) enum Write {
     /// One of a plan's actions.
-    Act(Action, Precondition),
+    Act(Action, Precondition, Targets),
     /// The status, with the version that was read.
     Status(Option<Box<State>>, u64),
 }
@@ -34,16 +35,16 @@ pub(super) enum Precondition {
 
 impl Write {
     /// An action with the precondition that the shell sends along.
-    pub(super) fn of(action: &Action, caches: &Caches) -> Self {
+    pub(super) fn of(action: &Action, caches: &Caches, names: &Targets) -> Self {
         let on = match action {
             Action::CreateSet { .. } => Precondition::Absent,
             Action::ScaleSet { from, .. } => Precondition::Size(*from),
             Action::MarkSet { .. } => Precondition::Present,
             Action::DeleteSet { .. } => Precondition::Size(0),
-            Action::Bind { side, .. } | Action::Unbind { side } => {
-                Precondition::Service(caches.services.get(side).map(|service| service.version))
+            Action::Bind { service, .. } | Action::Loosen { service } | Action::DeleteService { service } => {
+                Precondition::Service(caches.services.get(service).map(|service| service.version))
             }
-            Action::Split { route, .. } => {
+            Action::Split { route, .. } | Action::DeleteRoute { route } | Action::ReleaseRoute { route } => {
                 let known = caches.routes.iter().find(|known| known.id == *route);
                 Precondition::Route(known.map_or(0, |route| route.generation))
             }
@@ -51,20 +52,20 @@ impl Write {
                 Precondition::Rollout(caches.versions.get(&Kind::Status).copied().unwrap_or(0))
             }
         };
-        Self::Act(action.clone(), on)
+        Self::Act(action.clone(), on, names.clone())
     }
 
     /// What it changes.
     pub(super) fn kind(&self) -> Kind {
         match self {
             Self::Status(..) => Kind::Status,
-            Self::Act(action, _) => match action {
+            Self::Act(action, ..) => match action {
                 Action::CreateSet { .. }
                 | Action::ScaleSet { .. }
                 | Action::MarkSet { .. }
                 | Action::DeleteSet { .. } => Kind::Sets,
-                Action::Bind { .. } | Action::Unbind { .. } => Kind::Services,
-                Action::Split { .. } => Kind::Routes,
+                Action::Bind { .. } | Action::Loosen { .. } | Action::DeleteService { .. } => Kind::Services,
+                Action::Split { .. } | Action::DeleteRoute { .. } | Action::ReleaseRoute { .. } => Kind::Routes,
                 Action::AddFinalizer | Action::RemoveFinalizer => Kind::Status,
             },
         }
@@ -76,7 +77,7 @@ impl Write {
         let rollout_is_at = |version| world.versions.get(&Kind::Status).copied().unwrap_or(0) <= version;
         let (action, on) = match self {
             Self::Status(_, version) => return rollout_is_at(*version),
-            Self::Act(action, on) => (action, *on),
+            Self::Act(action, on, _) => (action, *on),
         };
         let set = match action {
             Action::CreateSet { hash, .. }
@@ -89,11 +90,16 @@ impl Write {
             (Precondition::Absent, _) => set.is_none(),
             (Precondition::Present, _) => set.is_some(),
             (Precondition::Size(size), _) => set.is_some_and(|set| set.wanted == size),
-            (Precondition::Service(version), Action::Bind { side, .. } | Action::Unbind { side }) => {
-                world.services.get(side).map(|service| service.version) == version
-            }
-            (Precondition::Route(generation), Action::Split { route, .. }) => {
-                world.routes.iter().any(|known| known.id == *route && known.exists && known.generation == generation)
+            (
+                Precondition::Service(version),
+                Action::Bind { service, .. } | Action::Loosen { service } | Action::DeleteService { service },
+            ) => world.services.get(service).map(|service| service.version) == version,
+            (
+                Precondition::Route(generation),
+                Action::Split { route, .. } | Action::DeleteRoute { route } | Action::ReleaseRoute { route },
+            ) => {
+                let fits = |known: &Route| known.generation == generation && (known.exists || known.id.created_by_us);
+                world.routes.iter().any(|known| known.id == *route && fits(known))
             }
             (Precondition::Rollout(version), _) => rollout_is_at(version),
             _ => false,
@@ -104,13 +110,13 @@ impl Write {
     pub(super) fn land(&self, world: &mut World) -> u64 {
         match self {
             Self::Status(state, _) => world.status = state.as_deref().cloned(),
-            Self::Act(action, _) => apply(world, action),
+            Self::Act(action, _, names) => apply(world, action, names),
         }
         world.changed(self.kind())
     }
 }
 
-fn apply(world: &mut World, action: &Action) {
+fn apply(world: &mut World, action: &Action, names: &Targets) {
     match action {
         Action::CreateSet { hash, replicas, number } => {
             let set = world.sets.entry(hash.clone()).or_default();
@@ -126,14 +132,40 @@ fn apply(world: &mut World, action: &Action) {
         Action::DeleteSet { hash } => {
             world.sets.remove(hash);
         }
-        Action::Bind { side, hash } => world.select(*side, hash, hash),
-        Action::Unbind { side } => {
-            world.services.remove(side);
+        Action::Bind { service: name, hash, ports, .. } => {
+            let service =
+                world.services.remove(name).unwrap_or_else(|| Service { created_by_us: true, ..Service::of_git() });
+            let ports = if service.created_by_us { ports.clone() } else { service.ports };
+            world.write_service(
+                name,
+                Service { selects: Selects::Only(hash.clone()), label: Some(hash.clone()), ports, ..service },
+            );
+        }
+        Action::Loosen { service: name } => {
+            if let Some(service) = world.services.remove(name) {
+                world.write_service(name, Service { selects: Selects::Any, label: None, ..service });
+            }
+        }
+        Action::DeleteService { service } => {
+            world.services.remove(service);
         }
         Action::Split { route, weight, .. } => {
             let route = world.routes.iter_mut().find(|known| known.id == *route).unwrap();
-            route.weight = *weight;
+            route.set(*weight);
+            route.held = !route.id.created_by_us;
+            if route.id.created_by_us {
+                (route.exists, route.differs) = (true, false);
+                route.stable.clone_from(&names.stable_service);
+                route.canary.clone_from(&names.canary_service);
+            }
+        }
+        Action::DeleteRoute { route } => {
+            let route = world.routes.iter_mut().find(|known| known.id == *route).unwrap();
+            route.exists = false;
             route.generation += 1;
+        }
+        Action::ReleaseRoute { route } => {
+            world.routes.iter_mut().find(|known| known.id == *route).unwrap().held = false;
         }
         Action::AddFinalizer => world.finalizer = true,
         Action::RemoveFinalizer => world.finalizer = false,

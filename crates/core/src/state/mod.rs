@@ -17,7 +17,7 @@ pub use release::{Clock, Preflight, Release, Shrunk};
 use crate::analysis::metric::Metric;
 use crate::names::{Hash, Revision};
 use crate::spec::Verb;
-use crate::traffic::{Bindings, Split, Weight};
+use crate::traffic::{Bindings, Split, Targets, Weight};
 
 /// The state machine's own record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,6 +32,12 @@ pub struct State {
     pub split: Split,
     /// What each Service is bound to.
     pub bindings: Bindings,
+    /// The objects that traffic is moved by; absent in form 1, where they were the declared ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub targets: Option<Targets>,
+    /// Services that were targets and are not declared any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retired: Vec<Retired>,
     /// The last valid settle and drain: going back needs them when the declaration is broken.
     pub timing: Timing,
     /// Sets on their way out, and since when nothing has sent to them.
@@ -71,6 +77,7 @@ impl State {
         late_if(&mut self.bindings.canary.seen_since);
         self.idle.values_mut().for_each(late);
         late_if(&mut self.missing_since);
+        self.retired.iter_mut().for_each(|retired| late(&mut retired.since));
         self.foreign_edits.iter_mut().for_each(late);
         match &mut self.stage {
             Stage::Deploying | Stage::Resting => {}
@@ -85,17 +92,37 @@ impl State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Timing {
-    /// For a written split or binding to reach the proxies.
+    /// For a written split to reach the proxies.
     pub settle: Duration,
+    /// For endpoints to reach whatever sends to them, where that is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settle_endpoints: Option<Duration>,
     /// For a set without traffic before it is scaled down.
     pub drain: Duration,
+}
+
+impl Timing {
+    /// For a binding to reach whatever sends to the Service.
+    pub fn of_endpoints(&self) -> Duration {
+        self.settle_endpoints.unwrap_or(self.settle)
+    }
 }
 
 impl Default for Timing {
     /// The schema's defaults.
     fn default() -> Self {
-        Self { settle: Duration::from_secs(3), drain: Duration::from_secs(30) }
+        Self { settle: Duration::from_secs(3), settle_endpoints: None, drain: Duration::from_secs(30) }
     }
+}
+
+/// A Service that was given up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Retired {
+    /// Its name.
+    pub service: String,
+    /// Since when.
+    pub since: Timestamp,
 }
 
 /// What is under way.
@@ -163,6 +190,8 @@ pub enum Why {
     Reverted,
     /// The status was lost: what was under way is not known.
     Lost,
+    /// Other Services are declared, and the routes name those: its release begins anew with them.
+    Moved,
 }
 
 /// A template that must not run again by itself.

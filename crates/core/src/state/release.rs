@@ -64,6 +64,12 @@ pub struct Release {
     pub clock: Clock,
     /// Most canary pods seen ready since the step began.
     pub most_ready: u32,
+    /// Since when as many endpoints as the step asks for have been ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enough_since: Option<Timestamp>,
+    /// Restarts of containers as they stood when the step began, by pod and container; none for pods that are younger.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub restarts: BTreeMap<String, u32>,
 }
 
 /// The questions asked before anything moves.
@@ -115,6 +121,7 @@ impl Release {
         late(&mut self.step_since);
         late_if(&mut self.goal_since);
         late_if(&mut self.pending_since);
+        late_if(&mut self.enough_since);
         late_if(&mut self.clock.running_since);
         if let Some(shrunk) = &mut self.shrunk {
             late(&mut shrunk.since);

@@ -3,15 +3,19 @@
 //! Whoever wants to scale a set down, re-point a Service or forget a route asks [`Reach`] first.
 
 mod bindings;
+pub mod ports;
 mod reach;
 pub mod sizes;
+mod targets;
 mod weight;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use bindings::{Binding, Bindings};
+pub use ports::{ContainerPort, Port, Target};
 pub use reach::Reach;
+pub use targets::{RouteTarget, Targets};
 pub use weight::Weight;
 
 /// The split that every route is to have.

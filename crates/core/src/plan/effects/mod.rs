@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::{Action, Pass, contention};
 use crate::names::Side;
+use crate::observed::Look;
 use crate::state::Stage;
 
 /// Actions, and when to look again for those that are not due yet.
@@ -53,8 +54,13 @@ fn wants_finalizer(pass: &Pass<'_>) -> bool {
     let seen = pass.view.seen;
     let git_routes = seen.routes.iter().any(|(id, _)| !id.created_by_us);
     let moving = !matches!(pass.state.stage, Stage::Resting | Stage::Deploying);
-    let git_services = [Side::Stable, Side::Canary].iter().any(|side| {
-        seen.service_of(*side).seen().is_some_and(|service| !service.created_by_us && service.conflict.is_none())
+    let two = [Side::Stable, Side::Canary].map(|side| seen.service_of(side));
+    let services = || two.into_iter().chain(seen.other_services.iter().map(|other| &other.service));
+    let git_services = services().any(|service| match service {
+        Look::Seen(service) => !service.created_by_us && service.conflict.is_none(),
+        // Unknown is not absent: what was wanted stays wanted.
+        Look::Stale => seen.finalizer,
+        Look::Missing => false,
     });
     (git_routes && moving) || git_services
 }

@@ -14,29 +14,85 @@ use crate::traffic::Weight;
 const SECOND_PASS: Duration = Duration::from_millis(500);
 
 pub(super) fn split(pass: &Pass<'_>, effects: &mut Effects) {
-    let weight = pass.state.split.decided;
+    let at_rest = matches!(pass.state.stage, Stage::Resting | Stage::Deploying);
     for (id, route) in &pass.view.seen.routes {
-        if let Some(safety) = due(pass, id, route, effects) {
+        if at_rest && !pass.view.is_declared(id) {
+            let_go(id, route, effects);
+        } else if let Some((weight, safety)) = due(pass, id, route, at_rest, effects) {
             effects.act(Action::Split { route: id.clone(), weight, safety });
+        } else if at_rest && route.seen().is_some_and(|view| view.held && !id.created_by_us) {
+            effects.act(Action::ReleaseRoute { route: id.clone() });
         }
     }
 }
 
-/// Whether a route is to be written, and whether that takes traffic away from where it does harm.
-fn due(pass: &Pass<'_>, id: &RouteId, route: &Look<RouteView>, effects: &mut Effects) -> Option<bool> {
-    let decided = pass.state.split.decided;
-    let at_rest = matches!(pass.state.stage, Stage::Resting | Stage::Deploying);
-    let is_sound = pass.view.rollout.spec.is_ok();
+/// A route that is not declared any more gives the canary nothing; one of ours goes.
+fn let_go(id: &RouteId, route: &Look<RouteView>, effects: &mut Effects) {
     match route {
-        Look::Missing => (id.created_by_us && is_sound).then_some(false),
+        Look::Seen(_) if id.created_by_us => effects.act(Action::DeleteRoute { route: id.clone() }),
+        Look::Seen(view) if !view.is_at(Weight::ZERO) => {
+            effects.act(Action::Split { route: id.clone(), weight: Weight::ZERO, safety: false });
+        }
+        Look::Seen(view) if view.held => effects.act(Action::ReleaseRoute { route: id.clone() }),
+        Look::Seen(_) | Look::Missing | Look::Stale => {}
+    }
+}
+
+/// The share that a route is to be written with, if it is, and whether that takes traffic away from where it does harm.
+fn due(
+    pass: &Pass<'_>,
+    id: &RouteId,
+    route: &Look<RouteView>,
+    at_rest: bool,
+    effects: &mut Effects,
+) -> Option<(Weight, bool)> {
+    let decided = pass.state.split.decided;
+    let is_sound = pass.view.rollout.spec.is_ok() && pass.view.is_declared(id);
+    match route {
+        Look::Missing => (id.created_by_us && is_sound).then(|| created(pass, decided)).flatten(),
         Look::Stale => None,
+        Look::Seen(view) if view.differs && id.created_by_us && is_sound => rewritten(pass, view, decided),
         // What can be taken back from a route that cannot be kept is taken back all the same.
-        Look::Seen(view) if view.problem.is_some() => (goes_back(pass) && view.most > decided).then_some(true),
+        Look::Seen(view) if view.problem.is_some() => {
+            (goes_back(pass) && view.most > decided).then_some((decided, true))
+        }
         // At rest both Services are stable, and what Git says of the split is Git's business.
         Look::Seen(_) if at_rest && !id.created_by_us => None,
-        Look::Seen(view) if view.is_at(decided) => (view.differs && id.created_by_us && is_sound).then_some(false),
-        Look::Seen(view) => may_write(pass, view, decided, effects).then(|| view.least >= decided && goes_back(pass)),
+        Look::Seen(view) if view.is_at(decided) => None,
+        Look::Seen(view) => changed(pass, view, decided, effects),
     }
+}
+
+/// A route of ours is made once stable serves: whoever sends to its hosts meets nobody before.
+fn created(pass: &Pass<'_>, decided: Weight) -> Option<(Weight, bool)> {
+    let serves = pass.state.bindings.stable.is_in_force(&pass.state.stable.hash);
+    let weight = if decided == Weight::ZERO || may_raise(pass, decided) { decided } else { Weight::ZERO };
+    serves.then_some((weight, false))
+}
+
+/// A route of ours that is not as it is declared any more is written as a whole.
+fn rewritten(pass: &Pass<'_>, view: &RouteView, decided: Weight) -> Option<(Weight, bool)> {
+    let gives_nothing_new = view.least >= decided || !pass.view.seen.first_pass && may_raise(pass, decided);
+    Some((if gives_nothing_new { decided } else { view.least }, view.most > decided && goes_back(pass)))
+}
+
+/// A route that is not at the decided share. Where one of its rules has more than that and another less, and nothing may be
+/// given, all of them get the least.
+fn changed(pass: &Pass<'_>, view: &RouteView, decided: Weight, effects: &mut Effects) -> Option<(Weight, bool)> {
+    let lowers = view.least >= decided;
+    if !(view.most > decided && harms(pass))
+        && let Some(next) = contention::next_write(&pass.state).filter(|next| pass.view.now < *next)
+    {
+        effects.wake_at(next);
+        return None;
+    }
+    if lowers || !pass.view.seen.first_pass && may_raise(pass, decided) {
+        return Some((decided, lowers && goes_back(pass)));
+    }
+    if pass.view.seen.first_pass {
+        effects.wake_at(after(pass.view.now, SECOND_PASS));
+    }
+    (view.most > decided).then_some((view.least, goes_back(pass)))
 }
 
 /// True for a split that takes traffic from a canary that failed or is not there.
@@ -53,27 +109,15 @@ fn harms(pass: &Pass<'_>) -> bool {
     goes_back(pass) && !pass.state.bindings.canary.is_in_force(&pass.state.stable.hash)
 }
 
-fn may_write(pass: &Pass<'_>, view: &RouteView, decided: Weight, effects: &mut Effects) -> bool {
-    let lowers = view.least >= decided;
-    if !(lowers && harms(pass))
-        && let Some(next) = contention::next_write(&pass.state).filter(|next| pass.view.now < *next)
-    {
-        effects.wake_at(next);
-        return false;
-    }
-    if lowers {
-        return true;
-    }
-    if pass.view.seen.first_pass {
-        effects.wake_at(after(pass.view.now, SECOND_PASS));
-        return false;
-    }
+/// A share is given only to pods that are there, behind a binding in force, with nothing failing, and only once whoever deletes
+/// the Rollout is made to wait for it to be taken back.
+fn may_raise(pass: &Pass<'_>, decided: Weight) -> bool {
     if wants_finalizer(pass) && !pass.view.seen.finalizer {
         return false;
     }
     let canary = &pass.state.bindings.canary.decided;
     let base = pass.release().map_or(pass.view.replicas(), |release| release.base_replicas);
     let ready = pass.view.endpoints(Side::Canary, canary).unwrap_or(0);
-    let may_raise = || pass.release().is_none_or(|release| steps::may_raise(release, &pass.state.stable.hash));
-    pass.state.bindings.canary.is_in_force(canary) && ready >= decided.needs(base) && may_raise()
+    let nothing_fails = || pass.release().is_none_or(|release| steps::may_raise(release, &pass.state.stable.hash));
+    pass.state.bindings.canary.is_in_force(canary) && ready >= decided.needs(base) && nothing_fails()
 }

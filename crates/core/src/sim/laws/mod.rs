@@ -6,6 +6,7 @@
 mod release;
 mod rest;
 mod traffic;
+mod world;
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
@@ -25,6 +26,8 @@ pub(super) struct Laws {
     faults: Faults,
     /// Traffic may suffer from pods that died or from people's edits until then.
     excused_until: Timestamp,
+    /// Git has declared a port that the canary's pods do not serve.
+    canary_ports_excused: bool,
     /// Full sizes, and when each was asked for: what serves may follow a change for a while.
     sizes: Vec<(Timestamp, u32)>,
     /// Weights that somebody else wrote, by route, and when.
@@ -86,6 +89,7 @@ impl Laws {
         Self {
             faults,
             excused_until: Timestamp::UNIX_EPOCH,
+            canary_ports_excused: false,
             sizes: Vec::new(),
             edits: BTreeMap::new(),
             edited: 0,
@@ -104,6 +108,11 @@ impl Laws {
     /// Something happened to the traffic that is nobody's fault; for as long as it may take to be put right.
     pub(super) fn excuse(&mut self, now: Timestamp) {
         self.excused_until = now.checked_add(SignedDuration::from_mins(3)).unwrap();
+    }
+
+    /// What Git declares of ports is wrong of whatever is released next.
+    pub(super) fn excuse_canary_ports(&mut self) {
+        self.canary_ports_excused = true;
     }
 
     /// Somebody else wrote a route's weight.

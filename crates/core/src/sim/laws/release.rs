@@ -39,6 +39,7 @@ impl Laws {
             let counted = tally.and_then(|tally| tally.last.as_ref()).map(|last| last.at);
             let bad = passed.observed.answers.iter().filter(|answer| {
                 answer.token.metric.scope == Scope::Background
+                    && answer.token.metric.name == metric.name
                     && answer.token.attempt == before.canary.number
                     && answer.token.since == before.window_start()
                     && counted.is_none_or(|counted| answer.at > counted)
@@ -177,8 +178,13 @@ impl Laws {
             // What this process knows to be persisted; a former leader may have written in between.
             let persisted = [world.status.as_ref(), passed.before.as_ref()];
             let decided = |state: &State| match action {
-                Action::Split { weight, .. } => state.split.decided == *weight,
-                Action::Bind { side, hash } => state.bindings.of(*side).decided == *hash,
+                // Less than what was decided is what a route has in another of its rules, or at rest.
+                Action::Split { weight, .. } => *weight <= state.split.decided,
+                Action::Bind { side, service, hash, .. } => {
+                    let in_force = state.targets.as_ref().is_none_or(|targets| targets.has_service(service));
+                    let wanted = if in_force { &state.bindings.of(*side).decided } else { &state.stable.hash };
+                    wanted == hash
+                }
                 _ => true,
             };
             law(persisted.into_iter().flatten().any(decided), || {

@@ -4,7 +4,7 @@ use super::{Law, Laws, law, short};
 use crate::plan::Persist;
 use crate::report::Phase;
 use crate::sim::process::Passed;
-use crate::sim::world::World;
+use crate::sim::world::{Route, Selects, Service, World};
 use crate::spec::Rollout;
 use crate::state::Stage;
 use crate::traffic::Weight;
@@ -14,7 +14,9 @@ impl Laws {
     pub(in crate::sim) fn check_end(&self, last: &Passed, world: &World, rollout: &Rollout) -> Law {
         let report = &last.plan.report;
         if rollout.deleted_at.is_some() {
-            let at_rest = world.routes.iter().all(|route| !route.exists || route.weight == Weight::ZERO);
+            let of_git = |service: &Service| !service.created_by_us && matches!(service.selects, Selects::Only(_));
+            law(!world.services.values().any(of_git), || "I12: Git's Service still selects one revision".to_owned())?;
+            let at_rest = world.routes.iter().all(|route| !route.exists || route.is_at(Weight::ZERO));
             // A split that somebody left at rest is theirs.
             let rested =
                 world.status.as_ref().is_none_or(|state| matches!(state.stage, Stage::Resting | Stage::Deploying));
@@ -47,9 +49,26 @@ impl Laws {
                 || format!("I14: the rejected {} is stable", state.stable.hash),
             )?;
         }
+        if matches!(report.phase, Phase::Healthy | Phase::RolledBack) && !self.faults.people {
+            Self::nothing_is_left_behind(world, rollout)?;
+        }
         if report.phase == Phase::Healthy {
             law(state.stable.hash == rollout.hash, || "Healthy, but another template is declared".to_owned())?;
         }
         Ok(())
+    }
+
+    /// F5: what was moved and is not declared any more was brought to rest.
+    fn nothing_is_left_behind(world: &World, rollout: &Rollout) -> Law {
+        let undeclared = |route: &&Route| route.exists && rollout.targets.route(&route.id).is_none();
+        for route in world.routes.iter().filter(undeclared) {
+            law(!route.id.created_by_us, || format!("F5: {} is not declared any more, and stays", route.id))?;
+            law(route.is_at(Weight::ZERO), || format!("F5: {} gives the canary {} at rest", route.id, route.most()))?;
+        }
+        let left =
+            world.services.iter().find(|(name, service)| service.created_by_us && !rollout.targets.has_service(name));
+        law(left.is_none(), || format!("F5: Service {} is not declared any more, and stays", left.unwrap().0))?;
+        let held = world.routes.iter().find(|route| route.exists && route.held);
+        law(held.is_none(), || format!("F5: the rules of {} are ours at rest", held.unwrap().id))
     }
 }

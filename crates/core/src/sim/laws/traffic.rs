@@ -7,7 +7,7 @@ use crate::names::{Hash, Side};
 use crate::observed::Look;
 use crate::plan::{Action, Fact, Persist};
 use crate::sim::process::Passed;
-use crate::sim::world::{Kind, World};
+use crate::sim::world::{CANARY, Kind, STABLE, World};
 use crate::spec::Rollout;
 use crate::state::{Stage, State};
 use crate::traffic::Weight;
@@ -21,6 +21,17 @@ const MOST_WRITES_UNSEEN: usize = 45;
 /// Five seconds until the second way is taken, and time for crashes and refusals on it.
 const SECOND_WAY_WITHIN: SignedDuration = SignedDuration::from_secs(30);
 
+/// The name of `canaryService` that is in force.
+fn canary_service(world: &World) -> String {
+    let targets = world.status.as_ref().and_then(|state| state.targets.as_ref());
+    targets.map_or_else(|| CANARY.to_owned(), |targets| targets.canary_service.clone())
+}
+
+fn stable_service(world: &World) -> String {
+    let targets = world.status.as_ref().and_then(|state| state.targets.as_ref());
+    targets.map_or_else(|| STABLE.to_owned(), |targets| targets.stable_service.clone())
+}
+
 /// Until a share is written, seen, accepted and settled, with caches that lag.
 const NEXT_STEP_BACK_WITHIN: SignedDuration = SignedDuration::from_secs(20);
 
@@ -29,7 +40,10 @@ impl Laws {
     pub(super) fn giving_is_carried(&self, passed: &Passed, action: &Action, world: &World, rollout: &Rollout) -> Law {
         let (Action::Split { route, weight, .. }, Some(state)) = (action, &passed.plan.state) else { return Ok(()) };
         let Some((_, Look::Seen(view))) = passed.observed.routes.iter().find(|(id, _)| id == route) else {
-            return Ok(());
+            let stable = passed.observed.stable_endpoints.ready_of(&state.stable.hash).unwrap_or(0);
+            return law(stable > 0 || rollout.replicas == 0, || {
+                format!("I1: {route} is made before stable has a ready endpoint")
+            });
         };
         if *weight > view.least {
             let canary = &state.bindings.canary.decided;
@@ -83,7 +97,7 @@ impl Laws {
             Action::DeleteSet { hash } => {
                 law(!named(hash), || format!("I2: {hash} is deleted while a Service is bound to it"))
             }
-            Action::Bind { side: Side::Canary, hash } if *hash != state.stable.hash => {
+            Action::Bind { side: Side::Canary, hash, .. } if *hash != state.stable.hash => {
                 let bound = observed.canary_service.seen().and_then(|service| service.bound.clone());
                 let moves = bound.is_some_and(|bound| bound != *hash);
                 law(!moves || most.is_none_or(|most| most == Weight::ZERO), || {
@@ -136,13 +150,15 @@ impl Laws {
     }
 
     /// I4: with one stable pod ready, each settle brings it further.
-    fn a_rollback_goes_on(&mut self, world: &World) -> Law {
+    pub(super) fn a_rollback_goes_on(&mut self, world: &World) -> Law {
         let Some(State { stage: Stage::Leaving(_), stable, split, .. }) = &world.status else {
             self.standing = None;
             return Ok(());
         };
-        let seen =
-            world.slices.get(&Side::Stable).is_some_and(|slices| slices.label == stable.hash && slices.ready > 0);
+        let seen = world.slices.get(&stable_service(world)).is_some_and(|parts| {
+            parts.iter().all(|part| part.label.as_ref() == Some(&stable.hash))
+                && parts.iter().any(|part| part.ready > 0)
+        });
         if split.decided == Weight::ZERO || !seen || !self.is_swift() && !self.faults.lag {
             self.standing = None;
             return Ok(());
@@ -157,15 +173,21 @@ impl Laws {
     }
 
     /// I4: where a route cannot be set back, canaryService is bound to stable instead.
-    fn one_of_two_ways_is_taken(&mut self, world: &World) -> Law {
+    pub(super) fn one_of_two_ways_is_taken(&mut self, world: &World) -> Law {
         let Some(State { stage: Stage::Leaving(_), stable, split, .. }) = &world.status else {
             self.stuck_since = None;
             return Ok(());
         };
-        let sends = world.routes.iter().any(|route| route.exists && route.weight > Weight::ZERO);
-        let bound = world.services.get(&Side::Canary).is_some_and(|service| service.selector == stable.hash);
+        let sends = world.routes.iter().any(|route| route.exists && route.most() > Weight::ZERO);
+        let bound = world.selected(&canary_service(world)) == Some(&stable.hash);
         let open = world.refusal(Kind::Status).is_none() && world.refusal(Kind::Services).is_none();
-        if !sends || bound || !open || split.decided > Weight::ZERO || world.ready_of(&stable.hash) == 0 {
+        if !sends
+            || bound
+            || !open
+            || split.decided > Weight::ZERO
+            || 2 * world.ready_of(&stable.hash) < self.sizes.iter().map(|(_, size)| *size).max().unwrap_or(0)
+        {
+            // I4: with fewer than half of stable it goes in steps, for as long as they can be written.
             self.stuck_since = None;
             return Ok(());
         }
@@ -176,7 +198,7 @@ impl Laws {
     }
 
     /// I9: what somebody else wrote is put back within a second, where it gives the canary more than was decided.
-    fn edits_are_put_back_at_once(&mut self, world: &World) -> Law {
+    pub(super) fn edits_are_put_back_at_once(&mut self, world: &World) -> Law {
         let Some(state) = &world.status else {
             self.edits.clear();
             return Ok(());
@@ -187,7 +209,7 @@ impl Laws {
             .extract_if(.., |_, (at, _)| world.now.duration_since(*at) > SignedDuration::from_secs(1))
             .collect();
         for (index, (at, weight)) in over {
-            let stays = world.routes.get(index).is_some_and(|route| route.exists && route.weight == weight);
+            let stays = world.routes.get(index).is_some_and(|route| route.exists && route.rules.contains(&weight));
             let contended = state.foreign_edits.len() > 12;
             law(!stays || at_rest || contended || weight <= state.split.decided || !self.is_swift(), || {
                 format!("I9: {weight} was written at {at} instead of {}, and stays", state.split.decided)
@@ -232,49 +254,5 @@ impl Laws {
             _ => false,
         });
         law(!(passed.first && raises), || "I6: the first pass after a start raises a share".to_owned())
-    }
-
-    /// I1 and I2 where it counts: nobody is sent to pods that are not there.
-    pub(in crate::sim) fn check_world(&mut self, world: &World, rollout: &Rollout) -> Law {
-        self.edits_are_put_back_at_once(world)?;
-        self.one_of_two_ways_is_taken(world)?;
-        self.a_rollback_goes_on(world)?;
-        let replicas = self.least_size(world, rollout);
-        if self.faults.pods_fail || world.now < self.excused_until {
-            return Ok(());
-        }
-        for (index, weight) in world.proxies.weights.iter().enumerate() {
-            for (side, share) in [(Side::Canary, *weight), (Side::Stable, weight.rest())] {
-                let Some((hash, known)) = world.proxies.behind.get(&side) else { continue };
-                let deploying = matches!(&world.status, Some(State { stage: Stage::Deploying, .. }) | None);
-                if share == Weight::ZERO || deploying {
-                    continue;
-                }
-                let needed = share.needs(replicas);
-                // Proxies may not know all of the pods yet; they must know one, and enough must be there.
-                let ready = world.ready_of(hash);
-                law(ready >= needed && *known > 0 || replicas == 0, || {
-                    format!(
-                        "I2: proxies of route {index} send {share} to {side:?} = {hash} with {ready} of {needed} pods"
-                    )
-                })?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The least full size asked for lately: pods follow a change of it, and so do shares.
-    fn least_size(&mut self, world: &World, rollout: &Rollout) -> u32 {
-        if self.sizes.last().is_none_or(|(_, size)| *size != rollout.replicas) {
-            self.sizes.push((world.now, rollout.replicas));
-        }
-        // A size counts until three minutes after the next one was asked for.
-        let next = |index: usize| self.sizes.get(index + 1).map(|(at, _)| *at);
-        let is_recent =
-            |index: usize| next(index).is_none_or(|at| world.now.duration_since(at) < SignedDuration::from_mins(3));
-        let recent: Vec<_> =
-            (0..self.sizes.len()).filter(|index| is_recent(*index)).map(|index| self.sizes[index]).collect();
-        self.sizes = recent;
-        self.sizes.iter().map(|(_, size)| *size).min().unwrap_or(0)
     }
 }

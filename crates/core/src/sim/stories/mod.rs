@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::releases;
 use super::run::Run;
-use super::world::{Dice, Kind, World};
+use super::world::{Dice, Kind, World, port, serves};
 use crate::analysis::tally::tests::metric;
 use crate::names::Hash;
 use crate::report::Report;
@@ -28,6 +28,9 @@ pub(in crate::sim) fn weight(percent: u32) -> Step {
 pub(in crate::sim) fn spec(steps: Vec<Step>) -> Spec {
     Spec {
         settle: Duration::from_secs(3),
+        settle_endpoints: None,
+        crash_limit: 3,
+        bind_early: false,
         drain: Duration::from_secs(30),
         progress_deadline: Duration::from_mins(10),
         revision_history: 3,
@@ -68,6 +71,8 @@ pub(in crate::sim) fn in_force(percent: u32) -> impl Fn(&World) -> bool {
 pub(in crate::sim) fn declare(run: &mut Run, hash: &str) {
     run.rollout.hash = Hash::new(hash);
     run.rollout.generation += 1;
+    run.world.ports = vec![port(serves(&run.rollout.hash))];
+    run.world.changed(Kind::Services);
 }
 
 pub(in crate::sim) fn command(run: &mut Run, verb: Verb, hash: &str, id: &str) {

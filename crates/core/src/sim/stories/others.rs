@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::{LONG, command, declare, deployed, gated, in_force, resting_on, spec, state, weight};
-use crate::names::{Hash, Side};
+use crate::names::Hash;
 use crate::report::Phase;
 use crate::sim::run::{Happening, Run, Source};
-use crate::sim::world::{Kind, World};
+use crate::sim::world::{CANARY, Kind, STABLE, Selects, Service, World};
 use crate::spec::{Step, Verb};
 use crate::state::Stage;
 use crate::traffic::Weight;
@@ -19,7 +19,7 @@ fn a_hand_on_the_weights_is_put_back_within_the_second_pass() {
     for percent in [60, 0] {
         run.edit_route(0, Weight::clamped(percent));
         run.process.sync(&run.world, Kind::Routes);
-        let healed = |world: &World| world.routes.iter().all(|route| route.weight == Weight::clamped(20));
+        let healed = |world: &World| world.routes.iter().all(|route| route.is_at(Weight::clamped(20)));
         assert!(run.until(Duration::from_secs(1), healed), "from {percent}%");
         run.until(Duration::from_mins(2), |_| false);
     }
@@ -28,16 +28,17 @@ fn a_hand_on_the_weights_is_put_back_within_the_second_pass() {
 
 #[test]
 fn a_hand_on_a_selector_is_put_back_under_traffic() {
-    for (side, ours) in [(Side::Canary, "v1"), (Side::Stable, "v0")] {
+    for (name, ours) in [(CANARY, "v1"), (STABLE, "v0")] {
         let mut run = deployed(spec(vec![weight(40), Step::Pause(None)]));
         declare(&mut run, "v1");
         assert!(run.until(LONG, in_force(40)));
-        let theirs = if side == Side::Canary { "v0" } else { "v1" };
-        run.world.select(side, &Hash::new(theirs), &Hash::new(ours));
+        let theirs = Selects::Only(Hash::new(if name == CANARY { "v0" } else { "v1" }));
+        let service = run.world.service(name).unwrap().clone();
+        run.world.write_service(name, Service { selects: theirs, ..service });
         run.world.changed(Kind::Services);
         run.laws.excuse(run.world.now);
-        let healed = |world: &World| world.services[&side].selector == Hash::new(ours);
-        assert!(run.until(Duration::from_secs(1), healed), "{side}");
+        let healed = |world: &World| world.selected(name) == Some(&Hash::new(ours));
+        assert!(run.until(Duration::from_secs(1), healed), "{name}");
         run.until(Duration::from_mins(1), |_| false);
         assert!(in_force(40)(&run.world), "the release goes on");
     }
@@ -52,7 +53,7 @@ fn pods_for_a_share_that_somebody_wrote_stay_until_proxies_know_that_it_is_gone(
     run.process.sync(&run.world, Kind::Routes);
     let wanted = |pods: u32| move |world: &World| world.sets[&Hash::new("v1")].wanted == pods;
     assert!(run.until(Duration::from_secs(1), wanted(4)), "90% need all of them");
-    let healed = |world: &World| world.routes.iter().all(|route| route.weight == Weight::clamped(20));
+    let healed = |world: &World| world.routes.iter().all(|route| route.is_at(Weight::clamped(20)));
     assert!(run.until(Duration::from_secs(1), healed));
     assert!(!run.until(Duration::from_millis(2500), wanted(1)), "settle is 3 s");
     assert!(run.until(Duration::from_mins(1), wanted(1)));
@@ -67,7 +68,7 @@ fn scaling_in_mid_release_keeps_the_share_and_both_sets_follow() {
     let followed = |world: &World| world.sets[&Hash::new("v0")].wanted == 8 && world.sets[&Hash::new("v1")].wanted == 4;
     assert!(run.until(Duration::from_mins(1), followed));
     assert!(in_force(50)(&run.world));
-    assert!(run.world.routes.iter().all(|route| route.weight == Weight::clamped(50)), "scaling up takes nothing back");
+    assert!(run.world.routes.iter().all(|route| route.is_at(Weight::clamped(50))), "scaling up takes nothing back");
 }
 
 #[test]
@@ -118,9 +119,9 @@ fn a_tool_that_applies_git_every_ten_seconds_is_put_back_each_time_and_holds_not
     assert!(run.until(LONG, in_force(20)));
     for sync in 0..28 {
         contend(&mut run, 0, Duration::from_secs(1));
-        let reset = |world: &World| world.routes[0].weight == Weight::ZERO;
+        let reset = |world: &World| world.routes[0].is_at(Weight::ZERO);
         assert!(run.until(Duration::from_secs(1), reset));
-        let healed = |world: &World| world.routes.iter().all(|route| route.weight == Weight::clamped(20));
+        let healed = |world: &World| world.routes.iter().all(|route| route.is_at(Weight::clamped(20)));
         assert!(run.until(Duration::from_secs(1), healed), "sync {sync}");
         run.until(Duration::from_secs(10), |_| false);
     }
@@ -151,7 +152,7 @@ fn a_rollback_wins_against_whoever_rewrites_the_weights() {
     assert!(run.until(LONG, in_force(40)));
     contend(&mut run, 40, Duration::from_mins(10));
     run.source_says(Source::Bad);
-    let is_out = |world: &World| world.services[&Side::Canary].selector == Hash::new("v0");
+    let is_out = |world: &World| world.selected(CANARY) == Some(&Hash::new("v0"));
     assert!(run.until(Duration::from_secs(30), is_out), "canaryService follows where the weights cannot be kept");
     run.until(Duration::from_mins(2), |_| false);
     assert_eq!(run.report().phase, Phase::RollingBack);
@@ -166,11 +167,11 @@ fn a_route_that_cannot_be_written_has_its_canary_service_bound_to_stable() {
     assert!(run.until(LONG, in_force(40)));
     run.world.refusing.insert(Kind::Routes, "denied by policy");
     run.source_says(Source::Bad);
-    let is_out = |world: &World| world.services[&Side::Canary].selector == Hash::new("v0");
+    let is_out = |world: &World| world.selected(CANARY) == Some(&Hash::new("v0"));
     assert!(run.until(Duration::from_secs(30), is_out));
     assert!(run.report().message.contains("denied by policy"), "{}", run.report().message);
     declare(&mut run, "v2");
-    let given_away = |world: &World| world.services[&Side::Canary].selector == Hash::new("v2");
+    let given_away = |world: &World| world.selected(CANARY) == Some(&Hash::new("v2"));
     assert!(!run.until(Duration::from_mins(5), given_away), "while the route still sends there, the slot is nobody's");
     run.world.refusing.clear();
     assert!(run.until(LONG, in_force(40)), "the fix starts once traffic is on stable");
@@ -183,7 +184,7 @@ fn a_rollback_whose_intent_cannot_be_persisted_takes_the_traffic_away_all_the_sa
     assert!(run.until(LONG, in_force(40)));
     run.world.refusing.insert(Kind::Status, "denied by policy");
     run.source_says(Source::Bad);
-    let at_rest = |world: &World| world.routes.iter().all(|route| route.weight == Weight::ZERO);
+    let at_rest = |world: &World| world.routes.iter().all(|route| route.is_at(Weight::ZERO));
     assert!(run.until(Duration::from_secs(20), at_rest), "two seconds after the verdict");
     assert!(matches!(state(&run.world).stage, Stage::Releasing(_)), "and nothing of it is persisted");
     run.world.refusing.clear();

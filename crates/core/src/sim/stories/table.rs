@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::{LONG, break_pods, command, declare, deployed, gated, in_force, resting_on, spec, state, weight};
-use crate::names::{Hash, Side};
+use crate::names::Hash;
 use crate::report::Phase;
 use crate::sim::run::{Run, Source};
-use crate::sim::world::{Kind, World};
+use crate::sim::world::{CANARY, Kind, STABLE, World};
 use crate::spec::{Problem, Reason, Spec, Step, Verb};
 use crate::state::Stage;
 use crate::traffic::Weight;
@@ -30,9 +30,9 @@ fn a_good_release_is_promoted_without_moving_a_pod() {
     let pods = run.world.sets[&Hash::new("v1")].pods.len();
     assert!(run.until(LONG, |world| world.sets[&Hash::new("v0")].wanted == 0), "the old set is scaled down");
     assert_eq!((pods, run.world.sets[&Hash::new("v1")].pods.len()), (4, 4));
-    assert_eq!(run.world.services[&Side::Stable].selector, Hash::new("v1"));
-    assert_eq!(run.world.services[&Side::Canary].selector, Hash::new("v1"));
-    assert!(run.world.routes.iter().all(|route| route.weight == Weight::ZERO));
+    assert_eq!(run.world.selected(STABLE), Some(&Hash::new("v1")));
+    assert_eq!(run.world.selected(CANARY), Some(&Hash::new("v1")));
+    assert!(run.world.routes.iter().all(|route| route.is_at(Weight::ZERO)));
     assert_eq!(run.report().phase, Phase::Healthy);
 }
 
@@ -96,7 +96,7 @@ fn git_going_back_to_stable_is_not_a_failure() {
     assert!(run.until(LONG, resting_on("v0")));
     assert_eq!(run.report().phase, Phase::Healthy);
     assert!(state(&run.world).rejected.is_empty());
-    assert_eq!(run.world.services[&Side::Canary].selector, Hash::new("v0"));
+    assert_eq!(run.world.selected(CANARY), Some(&Hash::new("v0")));
 }
 
 #[test]
@@ -105,10 +105,10 @@ fn a_third_template_waits_for_the_second_to_be_out_of_traffic() {
     declare(&mut run, "v1");
     assert!(run.until(LONG, in_force(50)));
     declare(&mut run, "v2");
-    let bound_to_third = |world: &World| world.services[&Side::Canary].selector == Hash::new("v2");
+    let bound_to_third = |world: &World| world.selected(CANARY) == Some(&Hash::new("v2"));
     assert!(run.until(LONG, bound_to_third));
     assert!(
-        run.world.proxies.weights.iter().all(|weight| *weight == Weight::ZERO),
+        run.world.proxies.routes.iter().all(|route| route.rules.iter().all(|rule| *rule == Weight::ZERO)),
         "no proxy sends to the slot any more"
     );
     assert!(run.until(LONG, resting_on("v2")));
@@ -145,7 +145,7 @@ fn pods_that_never_come_up_get_no_traffic_and_end_with_the_deadline() {
     declare(&mut run, "v1");
     assert!(run.until(LONG, |world| !state(world).rejected.is_empty()));
     assert_eq!(state(&run.world).rejected[0].reason, "ProgressDeadlineExceeded");
-    assert!(run.world.routes.iter().all(|route| route.weight == Weight::ZERO && route.generation == 1));
+    assert!(run.world.routes.iter().all(|route| route.is_at(Weight::ZERO) && route.generation == 1));
 }
 
 #[test]
@@ -280,11 +280,11 @@ fn what_is_deleted_holds_a_release_and_keeps_no_rollback_back() {
             assert!(!run.until(Duration::from_mins(5), in_force(80)), "it holds");
             assert!(run.report().message.contains("route-0 does not exist"), "{}", run.report().message);
         } else {
-            run.world.services.remove(&Side::Canary);
-            run.world.slices.remove(&Side::Canary);
+            run.world.services.remove(CANARY);
+            run.world.slices.remove(CANARY);
             run.world.changed(Kind::Services);
             run.world.changed(Kind::Slices);
-            let again = |world: &World| world.services.contains_key(&Side::Canary);
+            let again = |world: &World| world.services.contains_key(CANARY);
             assert!(run.until(Duration::from_secs(1), again), "ours is made again");
         }
         run.source_says(Source::Bad);
@@ -332,8 +332,8 @@ fn a_fix_that_comes_during_a_rollback_waits_until_traffic_is_on_stable() {
     run.source_says(Source::Good);
     declare(&mut run, "v2");
     assert!(run.until(LONG, |world| world.sets.contains_key(&Hash::new("v2"))));
-    assert!(run.world.proxies.weights.iter().all(|weight| *weight == Weight::ZERO));
-    assert_eq!(run.world.services[&Side::Canary].selector, Hash::new("v0"));
+    assert!(run.world.proxies.routes.iter().all(|route| route.rules.iter().all(|rule| *rule == Weight::ZERO)));
+    assert_eq!(run.world.selected(CANARY), Some(&Hash::new("v0")));
     assert!(run.until(LONG, in_force(40)), "then it is a release as any other");
 }
 

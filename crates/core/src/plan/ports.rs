@@ -1,0 +1,120 @@
+//! Which ports each revision is reached on.
+
+use super::Pass;
+use crate::names::{Hash, Side};
+use crate::state::Stage;
+use crate::traffic::{Binding, ports};
+
+/// Keeps the ports of the revisions in use up with what is declared, as far as that is safe under traffic.
+pub(super) fn note(pass: &mut Pass<'_>) {
+    let (view, Some(declared)) = (pass.view, &pass.view.seen.ports) else { return };
+    remember(pass);
+    let template = |hash| view.set(hash).map_or(&[][..], |set| &set.ports);
+    let named = view.seen.named_ports.as_ref();
+    let canary_has_traffic = !pass.reach().is_out_of(Side::Canary);
+    let stable = &mut pass.state.stable;
+    let follow = |kept: &[_], hash| ports::follow(kept, declared, template(hash), named);
+    stable.ports = if matches!(pass.state.stage, Stage::Deploying) || stable.ports.is_empty() {
+        declared.clone()
+    } else {
+        follow(&stable.ports, &stable.hash)
+    };
+    if let Stage::Releasing(release) = &mut pass.state.stage {
+        let canary = &mut release.canary;
+        if canary_has_traffic {
+            canary.ports = follow(&canary.ports, &canary.hash);
+        } else if canary.ports != *declared {
+            canary.ports.clone_from(declared);
+            // Ports are a part of the binding: it has to be seen, and to settle, with these.
+            let binding = &mut pass.state.bindings.canary;
+            if binding.decided == canary.hash {
+                *binding = Binding::decided(canary.hash.clone());
+            }
+        }
+    }
+}
+
+/// Where nothing is known of a revision's ports (the status was lost, or is of form 1), they are those of the Service that is
+/// bound to it.
+fn remember(pass: &mut Pass<'_>) {
+    let seen = pass.view.seen;
+    let of = |hash: &Hash| {
+        let services = [Side::Stable, Side::Canary].into_iter().filter_map(|side| seen.service_of(side).seen());
+        let bound = services.into_iter().find(|service| service.bound.as_ref() == Some(hash));
+        bound.map(|service| service.ports.clone()).unwrap_or_default()
+    };
+    let canary = match &mut pass.state.stage {
+        Stage::Releasing(release) => Some(&mut release.canary),
+        Stage::Leaving(leaving) => Some(&mut leaving.canary),
+        _ => None,
+    };
+    for revision in [Some(&mut pass.state.stable), canary].into_iter().flatten().filter(|it| it.ports.is_empty()) {
+        revision.ports = of(&revision.hash);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scene::{Scene, port};
+    use crate::names::Side;
+    use crate::plan::Action;
+
+    fn binds(scene: &mut Scene) -> Vec<(Side, String, Vec<String>)> {
+        let shown = |action: Action| match action {
+            Action::Bind { side, hash, ports, .. } => {
+                let ports = ports.iter().map(|port| format!("{}->{}", port.port, port.target_port)).collect();
+                Some((side, hash.to_string(), ports))
+            }
+            _ => None,
+        };
+        scene.pass().actions.into_iter().filter_map(shown).collect()
+    }
+
+    #[test]
+    fn another_target_at_rest_is_not_given_to_pods_that_do_not_serve_it() {
+        let mut scene = Scene::resting();
+        scene.seen.ports = Some(vec![port(80, 9090)]);
+        assert_eq!(binds(&mut scene), []);
+        assert_eq!(scene.state().stable.ports, [port(80, 8080)]);
+    }
+
+    #[test]
+    fn a_canary_without_traffic_takes_the_ports_that_are_declared_now() {
+        let mut scene = Scene::preflight();
+        scene.seen.ports = Some(vec![port(80, 9090)]);
+        scene.pass();
+        assert_eq!(scene.release().canary.ports, [port(80, 9090)]);
+        assert_eq!(scene.state().stable.ports, [port(80, 8080)]);
+    }
+
+    #[test]
+    fn a_canary_with_traffic_keeps_its_ports() {
+        let mut scene = Scene::releasing();
+        scene.seen.ports = Some(vec![port(80, 9090)]);
+        assert_eq!(binds(&mut scene), []);
+        assert_eq!(scene.release().canary.ports, [port(80, 8080)]);
+    }
+
+    #[test]
+    fn a_service_that_is_made_again_has_the_ports_of_the_revision_that_it_is_bound_to() {
+        let mut scene = Scene::releasing();
+        scene.release().canary.ports = vec![port(80, 9090)];
+        scene.seen.ports = Some(vec![port(80, 9090)]);
+        scene.seen.stable_service = crate::observed::Look::Missing;
+        scene.seen.canary_service = crate::observed::Look::Missing;
+        assert_eq!(
+            binds(&mut scene),
+            [
+                (Side::Stable, "old".to_owned(), vec!["80->8080".to_owned()]),
+                (Side::Canary, "new".to_owned(), vec!["80->9090".to_owned()]),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_port_that_somebody_added_to_our_service_is_theirs() {
+        let mut scene = Scene::resting();
+        scene.service(Side::Canary).ports.push(port(99, 99));
+        assert_eq!(binds(&mut scene), []);
+    }
+}

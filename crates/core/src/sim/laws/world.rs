@@ -1,0 +1,90 @@
+//! Laws where it counts: nobody is sent to pods that are not there, or on a port that they do not serve.
+
+use jiff::SignedDuration;
+
+use super::{Law, Laws, law};
+use crate::sim::world::{Known, Part, Selects, World, serves};
+use crate::spec::Rollout;
+use crate::state::{Stage, State};
+use crate::traffic::{Target, Weight};
+
+impl Laws {
+    /// I1 and I2 by what the proxies do.
+    pub(in crate::sim) fn check_world(&mut self, world: &World, rollout: &Rollout) -> Law {
+        let replicas = self.least_size(world, rollout);
+        self.edits_are_put_back_at_once(world)?;
+        self.one_of_two_ways_is_taken(world)?;
+        self.a_rollback_goes_on(world)?;
+        let deploying = matches!(&world.status, Some(State { stage: Stage::Deploying, .. }) | None);
+        if deploying || replicas == 0 {
+            return Ok(());
+        }
+        for (index, route) in world.proxies.routes.iter().enumerate() {
+            // Nothing may be lost but what lags beyond all that it was given.
+            if self.faults.slow_proxies && *route != Known::of(&world.routes[index]) {
+                continue;
+            }
+            for weight in &route.rules {
+                for (service, share) in [(&route.canary, *weight), (&route.stable, weight.rest())] {
+                    if share > Weight::ZERO {
+                        self.somebody_answers(world, index, service, share.needs(replicas))?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Enough pods stand behind a Service as proxies know it, and each of them serves the port that they are sent to on.
+    fn somebody_answers(&self, world: &World, route: usize, service: &str, needed: u32) -> Law {
+        let Some(parts) = world.proxies.behind.get(service) else { return Ok(()) };
+        // The ports of a Service that Git declares are Git's doing.
+        let ours = world.service(service).is_some_and(|service| service.created_by_us);
+        if self.faults.slow_proxies && world.slices.get(service) != Some(parts) {
+            return Ok(());
+        }
+        let excused = world.now < self.excused_until;
+        let of = |part: &Part| format!("{:?} on {:?}", part.of, part.target);
+        if let Some(deaf) = parts.iter().find(|part| ours && part.ready > 0 && !is_served(part)) {
+            let stable = world.status.as_ref().map(|state| Selects::Only(state.stable.hash.clone()));
+            let declared_wrong = self.canary_ports_excused && stable.as_ref() != Some(&deaf.of);
+            law(excused || declared_wrong, || {
+                format!("P1: proxies of route {route} send to {service} = {}, which those pods do not serve", of(deaf))
+            })?;
+        }
+        if excused || self.faults.pods_fail {
+            return Ok(());
+        }
+        let mut revisions: Vec<_> = parts.iter().map(|part| &part.of).collect();
+        revisions.dedup();
+        // Proxies may not know all of the pods yet; they must know one, and enough must be there.
+        let ready: u32 = revisions.into_iter().map(|of| world.ready_behind(of)).sum();
+        let known: u32 = parts.iter().map(|part| part.ready).sum();
+        law(ready >= needed && known > 0, || {
+            let behind = parts.iter().map(of).collect::<Vec<_>>().join(", ");
+            format!("I2: proxies of route {route} send to {service} = {behind} with {ready} of {needed} pods")
+        })
+    }
+
+    /// The least full size asked for lately: pods follow a change of it, and so do shares.
+    fn least_size(&mut self, world: &World, rollout: &Rollout) -> u32 {
+        if self.sizes.last().is_none_or(|(_, size)| *size != rollout.replicas) {
+            self.sizes.push((world.now, rollout.replicas));
+        }
+        // A size counts until three minutes after the next one was asked for.
+        let next = |index: usize| self.sizes.get(index + 1).map(|(at, _)| *at);
+        let is_recent =
+            |index: usize| next(index).is_none_or(|at| world.now.duration_since(at) < SignedDuration::from_mins(3));
+        let recent: Vec<_> =
+            (0..self.sizes.len()).filter(|index| is_recent(*index)).map(|index| self.sizes[index]).collect();
+        self.sizes = recent;
+        self.sizes.iter().map(|(_, size)| *size).min().unwrap_or(0)
+    }
+}
+
+fn is_served(part: &Part) -> bool {
+    match (&part.of, &part.target) {
+        (Selects::Only(hash), Some(Target::Number(target))) => serves(hash) == *target,
+        _ => true,
+    }
+}

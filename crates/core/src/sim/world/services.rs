@@ -1,0 +1,143 @@
+//! Services, by name, and the endpoint slice controller.
+
+use std::collections::BTreeMap;
+
+use crate::names::Hash;
+use crate::observed::{Endpoints, ServiceView, Slice};
+use crate::traffic::{Port, Target};
+
+use super::{Kind, World};
+
+/// What a Service selects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::sim) enum Selects {
+    /// Nothing: Git has just declared it.
+    Nothing,
+    /// Pods of one revision.
+    Only(Hash),
+    /// Pods of every revision.
+    Any,
+    /// Pods of another application: somebody else's selector.
+    Others,
+}
+
+/// A Service. Selector and label differ only where somebody edited one of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::sim) struct Service {
+    pub(in crate::sim) selects: Selects,
+    pub(in crate::sim) label: Option<Hash>,
+    pub(in crate::sim) ports: Vec<Port>,
+    pub(in crate::sim) created_by_us: bool,
+    pub(in crate::sim) version: u64,
+}
+
+impl Service {
+    /// One that Git declares, as it is before anybody has bound it.
+    pub(in crate::sim) fn of_git() -> Self {
+        Self { selects: Selects::Nothing, label: None, ports: vec![port(8080)], created_by_us: false, version: 0 }
+    }
+
+    pub(in crate::sim) fn view(&self) -> ServiceView {
+        // As the shell reads it: a binding is both at once.
+        let bound = match &self.selects {
+            Selects::Only(hash) if self.label.as_ref() == Some(hash) => Some(hash.clone()),
+            _ => None,
+        };
+        let conflict = matches!(self.selects, Selects::Others).then(|| "it has a selector of its own".to_owned());
+        ServiceView { bound, created_by_us: self.created_by_us, orphaned: false, conflict, ports: self.ports.clone() }
+    }
+}
+
+/// A port 80 that leads to this one of the pods.
+pub(in crate::sim) fn port(target: u16) -> Port {
+    Port {
+        name: Some("http".to_owned()),
+        port: 80,
+        target_port: Target::Number(target),
+        protocol: "TCP".to_owned(),
+        app_protocol: None,
+    }
+}
+
+/// One slice of a Service: the label that it copied, whose pods it lists, and on which port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::sim) struct Part {
+    pub(in crate::sim) label: Option<Hash>,
+    pub(in crate::sim) of: Selects,
+    pub(in crate::sim) ready: u32,
+    pub(in crate::sim) target: Option<Target>,
+}
+
+/// The slices of a Service: two, each written by itself.
+pub(in crate::sim) type Parts = [Part; 2];
+
+/// What the slices say, as the shell reads it: an endpoint counts only on the port that the Service has now.
+pub(in crate::sim) fn endpoints(parts: Option<&Parts>, service: Option<&Service>) -> Endpoints {
+    let target = service.and_then(|service| service.ports.first()).map(|port| port.target_port.clone());
+    let slice =
+        |part: &Part| Slice { revision: part.label.clone(), ready: if part.target == target { part.ready } else { 0 } };
+    Endpoints { slices: parts.into_iter().flatten().map(slice).collect(), lacking: None }
+}
+
+impl World {
+    /// A Service of the names that the application begins with.
+    pub(in crate::sim) fn service(&self, name: &str) -> Option<&Service> {
+        self.services.get(name)
+    }
+
+    /// What a Service selects, where that is one revision.
+    pub(in crate::sim) fn selected(&self, name: &str) -> Option<&Hash> {
+        match &self.services.get(name)?.selects {
+            Selects::Only(hash) => Some(hash),
+            _ => None,
+        }
+    }
+
+    /// Writes a Service, in a new version.
+    pub(in crate::sim) fn write_service(&mut self, name: &str, service: Service) {
+        let version = self.clock + 1;
+        self.services.insert(name.to_owned(), Service { version, ..service });
+    }
+
+    /// Ready pods of what a Service selects.
+    pub(in crate::sim) fn ready_behind(&self, selects: &Selects) -> u32 {
+        match selects {
+            Selects::Only(hash) => self.ready_of(hash),
+            Selects::Any => self.sets.keys().map(|hash| self.ready_of(hash)).sum(),
+            Selects::Nothing | Selects::Others => 0,
+        }
+    }
+
+    /// The endpoint slice controller writes one of a Service's slices: label, endpoints and port from one look at Service and
+    /// pods.
+    pub(in crate::sim) fn sync_slice(&mut self, name: &str, index: usize) {
+        let Some(service) = self.services.get(name).cloned() else {
+            if self.slices.remove(name).is_some() {
+                self.changed(Kind::Slices);
+            }
+            return;
+        };
+        // It does nothing for a Service without a selector: what was there stays.
+        if service.selects == Selects::Nothing {
+            return;
+        }
+        let ready = self.ready_behind(&service.selects);
+        let share = if index == 0 { ready.div_ceil(2) } else { ready / 2 };
+        let target = service.ports.first().map(|port| port.target_port.clone());
+        let part = Part { label: service.label, of: service.selects, ready: share, target };
+        let empty = || Part { label: None, of: Selects::Nothing, ready: 0, target: None };
+        let parts = self.slices.entry(name.to_owned()).or_insert_with(|| {
+            // Both come into being together.
+            let mut parts = [part.clone(), empty()];
+            parts[1] = Part { ready: 0, ..part.clone() };
+            parts
+        });
+        if parts[index] != part {
+            parts[index] = part;
+            self.changed(Kind::Slices);
+        }
+    }
+}
+
+/// What proxies know of the pods behind each Service.
+pub(in crate::sim) type Behind = BTreeMap<String, Parts>;
