@@ -21,7 +21,7 @@ pub(super) type Planner = fn(&Rollout, Option<&State>, &Observed) -> Plan;
 /// Name, the law that it breaks, planner, and what has to go wrong around it for the mistake to matter.
 type Mutant = (&'static str, &'static str, Planner, fn(u64) -> Faults);
 
-const MUTANTS: [Mutant; 29] = [
+const MUTANTS: [Mutant; 37] = [
     ("nothing is given time to settle", "I2", missing_settle, |_| Faults::default()),
     ("a stale cache counts as absence", "a lost status", stale_is_absent, everything),
     ("endpoints of any binding count", "I1", any_slice_counts, |_| Faults { lag: true, ..Faults::default() }),
@@ -65,8 +65,30 @@ const MUTANTS: [Mutant; 29] = [
     ("a restart restarts the step", "I5", restart_restarts_the_step, |_| Faults { crashes: true, ..Faults::default() }),
     ("answers about another weight count", "I8", old_answers_count, |_| Faults { lag: true, ..Faults::default() }),
     ("a count ends the gate beside the steps", "I3", background_ends_with_its_count, |_| Faults::default()),
+    ("names follow what is declared at once", "", names_follow_at_once, moves),
+    ("ports follow what is declared at once", "P1", ports_follow_at_once, |_| Faults::default()),
+    ("a route of ours is made before pods", "I1", owned_route_first, |_| Faults::default()),
+    ("a route is forgotten where it stands", "F5", routes_are_forgotten, moves),
+    ("what was a Service of ours is left behind", "F5", services_are_left_behind, moves),
+    ("a deletion leaves Git's selectors as they are", "I12", selectors_stay, |_| Faults {
+        people: true,
+        ..Faults::default()
+    }),
+    ("the second way leads onto whatever there is", "I4", second_way_onto_anything, |_| Faults {
+        pods_fail: true,
+        ..Faults::default()
+    }),
+    ("an unknown Service lets the finalizer go", "I12", unknown_is_no_service, |_| Faults {
+        people: true,
+        lag: true,
+        ..Faults::default()
+    }),
     ("nothing is asked for at the last weight", "I8", promotion_without_a_gate, |_| Faults::default()),
 ];
+
+fn moves(_: u64) -> Faults {
+    Faults { moves: true, lag: true, ..Faults::default() }
+}
 
 fn everything(seed: u64) -> Faults {
     Faults::drawn(seed)
@@ -120,11 +142,6 @@ fn stale_is_absent(rollout: &Rollout, state: Option<&State>, observed: &Observed
     for (_, route) in &mut observed.routes {
         if *route == Look::Stale {
             *route = Look::Missing;
-        }
-    }
-    for service in [&mut observed.stable_service, &mut observed.canary_service] {
-        if *service == Look::Stale {
-            *service = Look::Missing;
         }
     }
     plan(rollout, state, &observed)
@@ -419,4 +436,78 @@ fn promotion_without_a_gate(rollout: &Rollout, state: Option<&State>, observed: 
         spec.background = None;
     }
     plan(&rollout, state, observed)
+}
+
+fn names_follow_at_once(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
+    let state = state.map(|state| State { targets: Some(rollout.targets.clone()), ..state.clone() });
+    plan(rollout, state.as_ref(), observed)
+}
+
+fn ports_follow_at_once(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
+    let mut state = state.cloned();
+    if let (Some(state), Some(ports)) = (&mut state, &observed.ports) {
+        state.stable.ports.clone_from(ports);
+    }
+    plan(rollout, state.as_ref(), observed)
+}
+
+fn owned_route_first(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
+    let missing = observed.routes.iter().filter(|(id, route)| id.created_by_us && *route == Look::Missing);
+    with(rollout, state, observed, |_| {
+        missing
+            .clone()
+            .map(|(id, _)| Action::Split { route: id.clone(), weight: Weight::ZERO, safety: false })
+            .collect()
+    })
+}
+
+fn routes_are_forgotten(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
+    let mut state = state.cloned();
+    if let Some(targets) = state.as_mut().and_then(|state| state.targets.as_mut()) {
+        targets.routes.clone_from(&rollout.targets.routes);
+    }
+    let mut observed = observed.clone();
+    observed.routes.retain(|(id, _)| rollout.targets.route(id).is_some());
+    plan(rollout, state.as_ref(), &observed)
+}
+
+fn services_are_left_behind(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
+    let mut plan = plan(rollout, state, observed);
+    if let Some(state) = &mut plan.state {
+        state.retired.clear();
+    }
+    plan
+}
+
+fn selectors_stay(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
+    let mut plan = plan(rollout, state, observed);
+    plan.actions.retain(|action| !matches!(action, Action::Loosen { .. }));
+    plan
+}
+
+fn second_way_onto_anything(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
+    let mut plan = plan(rollout, state, observed);
+    let away = observed.routes.iter().any(|(_, route)| route.seen().is_some_and(|route| route.most > Weight::ZERO));
+    if let Some(State { stage: Stage::Leaving(_), bindings, stable, .. }) = &mut plan.state
+        && away
+        && bindings.canary.decided != stable.hash
+    {
+        bindings.canary = crate::traffic::Binding::decided(stable.hash.clone());
+        let hash = stable.hash.clone();
+        plan.actions.push(bind(Side::Canary, &hash));
+        plan.persist = Persist::Now;
+    }
+    plan
+}
+
+fn unknown_is_no_service(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
+    let mut told = observed.clone();
+    let unknown = [Side::Stable, Side::Canary].iter().any(|side| *observed.service_of(*side) == Look::Stale);
+    if unknown && matches!(state.map(|state| &state.stage), Some(Stage::Resting)) {
+        (told.stable_service, told.canary_service) = (Look::Missing, Look::Missing);
+        let mut plan = plan(rollout, state, &told);
+        plan.actions.retain(|action| !matches!(action, Action::Bind { .. }));
+        return plan;
+    }
+    plan(rollout, state, observed)
 }

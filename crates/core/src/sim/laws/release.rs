@@ -124,8 +124,7 @@ impl Laws {
         let changed = passed.before.as_ref().is_some_and(|before| match &before.stage {
             Stage::Releasing(old) => old.recipe.steps != release.recipe.steps,
             _ => false,
-        }) || self.faults.people
-            || self.faults.clock_steps
+        }) || self.faults.clock_steps
             || clock_set;
         if release.step != index && !commanded && !changed {
             for ended in index..release.step {
@@ -153,8 +152,8 @@ impl Laws {
         for rejection in &state.rejected {
             self.rejected.insert(rejection.revision.hash.clone(), rejection.revision.number);
         }
-        let retried = |command: &crate::state::Acknowledged| command.executed && command.verb == Some(Verb::Retry);
-        if state.last_command.as_ref().is_some_and(retried) {
+        let retried = |command: &crate::state::Acknowledged| command.verb == Some(Verb::Retry);
+        if commanded(passed) && state.last_command.as_ref().is_some_and(retried) {
             self.rejected.retain(|hash, _| *hash != rollout.hash);
         }
         if let Stage::Releasing(release) = &state.stage {

@@ -104,6 +104,20 @@ impl Laws {
                     format!("I2: canaryService is re-pointed to {hash} under {most:?}")
                 })
             }
+            // The second way: everything onto stable, which has to be able to carry it, or the canary carries nothing.
+            Action::Bind { side: Side::Canary, .. } if matches!(state.stage, Stage::Leaving(_)) => {
+                let Stage::Leaving(leaving) = &state.stage else { return Ok(()) };
+                let stable = observed.stable_endpoints.ready_of(&state.stable.hash);
+                let canary = observed.canary_endpoints.ready_of(&leaving.canary.hash);
+                let weak = stable.is_some_and(|ready| 2 * ready < rollout.replicas);
+                let sent = most.is_some_and(|most| most > Weight::ZERO) && canary.is_some_and(|ready| ready > 0);
+                law(!(weak && sent), || format!("I4: the second way leads onto {stable:?} of {}", rollout.replicas))
+            }
+            Action::RemoveFinalizer if rollout.deleted_at.is_none() => {
+                let unknown =
+                    [Side::Stable, Side::Canary].iter().any(|side| *observed.service_of(*side) == Look::Stale);
+                law(!unknown, || "I12: the finalizer comes off while a Service is not known".to_owned())
+            }
             _ => Ok(()),
         }
     }
