@@ -63,6 +63,8 @@ pub struct Observed {
     pub answers: Vec<Answer>,
     /// The canary's containers that have something to say; only when asked for.
     pub words: Option<Vec<ContainerWords>>,
+    /// Pods that a restart is about; only when asked for.
+    pub old_pods: Option<OldPods>,
     /// What the API server says of the declared template; only when asked for.
     pub trial: Option<Trial>,
     /// Whether our finalizer is on the Rollout.
@@ -88,6 +90,24 @@ impl Observed {
             Side::Canary => &self.canary_endpoints,
         }
     }
+}
+
+/// The pods of the revisions that a restart is about, as the API server has them: a set's own status may lag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OldPods {
+    /// The instant before which a pod was created that is old.
+    pub before: Timestamp,
+    /// One entry for each revision that was asked about.
+    pub revisions: BTreeMap<Hash, OldPodsOf>,
+}
+
+/// The pods of one revision; those on their way out do not count.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OldPodsOf {
+    /// Names of those that are old, the oldest first.
+    pub old: Vec<String>,
+    /// How many are ready, old or not.
+    pub ready: u32,
 }
 
 /// What the API server says of the declared template, asked as a dry run with strict validation of its fields.

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::fact::Fact;
+use super::restart::Restart;
 use crate::analysis::Question;
 use crate::names::{Hash, Side};
 use crate::observed::RouteId;
@@ -28,6 +29,8 @@ pub struct Plan {
     pub wants_words_of: Option<Hash>,
     /// True when sets, Services and routes have to be read from the API before anything can be decided.
     pub wants_live: bool,
+    /// The pods that a restart is about, to be looked at for the next pass.
+    pub wants_old_pods: Option<Restart>,
     /// True when the API server has to be asked about the declared template before anything is made of it.
     pub wants_trial: bool,
     /// For people, once the state is persisted.
@@ -124,6 +127,18 @@ pub enum Action {
         /// Its name.
         service: String,
     },
+    /// Write down the size that the Rollout has, since nobody declares it any more.
+    KeepReplicas {
+        /// The size.
+        replicas: u32,
+    },
+    /// Have the API server evict a pod, as far as disruption budgets allow.
+    Evict {
+        /// Its revision.
+        hash: Hash,
+        /// Its name.
+        pod: String,
+    },
     /// Put our finalizer on the Rollout.
     AddFinalizer,
     /// Let the Rollout go.
@@ -150,6 +165,8 @@ impl std::fmt::Display for Action {
             Self::ReleaseRoute { route } => write!(f, "give up the ownership of {route}"),
             Self::Loosen { service } => write!(f, "take the revision off the selector of Service {service}"),
             Self::DeleteService { service } => write!(f, "delete Service {service}"),
+            Self::KeepReplicas { replicas } => write!(f, "write spec.replicas: {replicas}"),
+            Self::Evict { pod, .. } => write!(f, "evict pod {pod}"),
             Self::AddFinalizer => f.write_str("add the finalizer"),
             Self::RemoveFinalizer => f.write_str("remove the finalizer"),
         }

@@ -1,5 +1,7 @@
 //! What happened, as values: rendered once into events, log lines and whatever tells people later.
 
+use jiff::Timestamp;
+
 use crate::names::{Hash, Revision};
 use crate::observed::RouteId;
 use crate::spec::Verb;
@@ -119,6 +121,11 @@ pub enum Fact {
         /// What is declared; `None` where it is stable's template.
         declared: Option<Hash>,
     },
+    /// Every pod that was older than an instant has been replaced.
+    Restarted {
+        /// The instant.
+        before: Timestamp,
+    },
     /// Other Services are declared, and the routes name those by now.
     TargetsChanged,
     /// A canary is out of service.
@@ -157,6 +164,7 @@ impl Fact {
             Self::Left { why: Why::Failed, .. } => "RolledBack",
             Self::Left { why: Why::Lost, .. } => "Recovered",
             Self::TargetsChanged | Self::Left { why: Why::Moved, .. } => "TargetsChanged",
+            Self::Restarted { .. } => "Restarted",
             Self::LetGo => "LetGo",
         }
     }
@@ -182,6 +190,7 @@ impl Fact {
             | Self::Promoting { .. }
             | Self::Promoted { .. }
             | Self::Outdated { .. }
+            | Self::Restarted { .. }
             | Self::TargetsChanged => false,
         }
     }
@@ -240,6 +249,9 @@ impl std::fmt::Display for Fact {
                     Why::Moved => "it has left, so that the Services that are declared now can take effect",
                 };
                 write!(f, "revision {number}: {what}")
+            }
+            Self::Restarted { before } => {
+                write!(f, "no pod is older than {}", super::hold::time(*before))
             }
             Self::TargetsChanged => f.write_str(
                 "the routes name the Services that are declared now: the canary leaves, and its release begins anew",

@@ -53,6 +53,7 @@ fn from_nothing(view: View<'_>) -> State {
         retired: Vec::new(),
         tried: None,
         missing_since: None,
+        restarted_at: None,
         commands: Vec::new(),
     }
 }
@@ -106,6 +107,7 @@ fn from_remains(view: View<'_>, sets: &BTreeMap<Hash, SetView>) -> Option<State>
         retired: Vec::new(),
         tried: None,
         missing_since: None,
+        restarted_at: None,
         commands: Vec::new(),
     })
 }
@@ -151,6 +153,7 @@ pub(super) fn nothing_yet(view: View<'_>) -> Plan {
         questions: Vec::new(),
         wants_words_of: None,
         wants_live,
+        wants_old_pods: None,
         wants_trial: false,
         facts: Vec::new(),
         report,

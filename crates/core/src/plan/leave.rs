@@ -106,7 +106,13 @@ fn can_carry_all(pass: &Pass<'_>) -> bool {
 fn take_second_way(pass: &mut Pass<'_>) {
     let (view, split) = (pass.view, pass.state.split);
     let stable = pass.state.stable.hash.clone();
-    if pass.routes_are_at(split.decided) || pass.reach().is_out_of(Side::Canary) || !can_carry_all(pass) {
+    let reach = pass.reach();
+    if reach.fixed() > Weight::ZERO && can_carry_all(pass) {
+        // Such a rule sends to the canary for as long as canaryService is bound to it, whatever is written to the split.
+        pass.state.bindings.canary.decide(&stable);
+        return;
+    }
+    if pass.routes_are_at(split.decided) || reach.is_out_of(Side::Canary) || !can_carry_all(pass) {
         return;
     }
     let broken = view.routes().any(|(_, route)| route.problem.is_some());

@@ -25,6 +25,7 @@ mod present;
 mod promote;
 mod questions;
 mod redeclared;
+mod restart;
 mod safety;
 #[cfg(test)]
 mod scene;
@@ -43,6 +44,7 @@ use jiff::Timestamp;
 pub use action::{Action, Event, Persist, Plan};
 pub use fact::Fact;
 use hold::{Hold, Timed};
+pub use restart::Restart;
 use view::View;
 
 use crate::analysis::Question;
@@ -51,7 +53,7 @@ use crate::observed::Observed;
 use crate::spec::{Problem, Rollout};
 use crate::state::{Release, Stage, State, Timing};
 use crate::time::after;
-use crate::traffic::{Port, Reach, Weight};
+use crate::traffic::{Port, Reach, Weight, sizes};
 
 /// How long a parent that has not come to the present generation of a route is waited for, where another one has.
 const LAG_BORNE_AFTER: Duration = Duration::from_secs(15);
@@ -86,6 +88,7 @@ fn decide(view: View<'_>, state: Option<&State>) -> Plan {
         hold = pass.go_on();
     }
     missing::note(&mut pass, hold.as_ref());
+    restart::tend(&mut pass);
     questions::ask(&mut pass);
     let effects = effects::of(&mut pass);
     pass.finish(hold.as_ref(), effects)
@@ -110,6 +113,8 @@ struct Pass<'a> {
     wakes: Vec<Timestamp>,
     wants_words_of: Option<Hash>,
     wants_trial: bool,
+    /// Pods that are being replaced.
+    restart: Option<Restart>,
     /// A route that had been seen as decided is not any more.
     rewritten: bool,
 }
@@ -128,6 +133,7 @@ impl<'a> Pass<'a> {
             wakes: Vec::new(),
             wants_words_of: None,
             wants_trial: false,
+            restart: None,
             rewritten: false,
         }
     }
@@ -203,12 +209,19 @@ impl<'a> Pass<'a> {
         self.view.rollout.spec.as_ref().err().cloned().or_else(|| self.view.problem())
     }
 
+    /// The same of a release.
+    fn problem_of_release(&self) -> Option<Problem> {
+        let early = || self.view.problem_with_early_binding(self.view.rollout.spec.as_ref().ok()?);
+        self.problem().or_else(early)
+    }
+
     /// True when every route is on `weight` and accepted.
     ///
-    /// A route that does not exist passes nothing, which is what a rollback wants and a release does not. A parent that lags
-    /// behind another one that has accepted is waited for, but not for ever.
+    /// A route that does not exist passes nothing, which will do where both Services are about to be stable, and not in a
+    /// release. A parent that lags behind another one that has accepted is waited for, but not for ever.
     fn routes_are_at(&self, weight: Weight) -> bool {
-        let missing_will_do = weight == Weight::ZERO && matches!(self.state.stage, Stage::Leaving(_));
+        let ends = matches!(self.state.stage, Stage::Leaving(_) | Stage::Promoting(_));
+        let missing_will_do = weight == Weight::ZERO && ends;
         let lag_is_borne = self.view.now >= after(self.state.split.decided_at, LAG_BORNE_AFTER);
         self.view.routes_are_at(weight, missing_will_do, lag_is_borne)
     }
@@ -252,6 +265,17 @@ impl<'a> Pass<'a> {
             return Some(Hold::Until { what: Timed::Settling(format!("the binding to {hash}")), until });
         }
         Some(self.view.lacks_endpoints(side, hash, needed))
+    }
+
+    /// Pods that a revision in use is to have, without those that a restart adds.
+    fn size_of(&self, hash: &Hash) -> u32 {
+        match self.release() {
+            Some(release) if release.canary.hash == *hash => {
+                let asked = release.target().max(release.goal);
+                sizes::canary(self.view.replicas(), asked, self.reach().most_canary())
+            }
+            _ => self.view.replicas(),
+        }
     }
 
     /// The ports that a Service has while it is bound to this revision; empty while they are not known.

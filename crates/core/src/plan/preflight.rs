@@ -16,7 +16,7 @@ use crate::traffic::Weight;
 const PATIENCE: Duration = Duration::from_secs(15);
 
 pub(super) fn check(pass: &mut Pass<'_>) -> Next {
-    if let Some(problem) = pass.problem() {
+    if let Some(problem) = pass.problem_of_release() {
         return Next::Wait(Hold::Problem(problem));
     }
     if let Some(hold) = trial::hold(pass) {

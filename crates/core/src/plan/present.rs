@@ -24,6 +24,7 @@ impl Pass<'_> {
             questions: self.questions,
             wants_words_of: self.wants_words_of,
             wants_live: false,
+            wants_old_pods: self.restart,
             wants_trial: self.wants_trial,
             facts: self.facts,
             report,
@@ -146,7 +147,12 @@ impl Pass<'_> {
         }
         let waits = hold.map(|hold| hold.message(rollout));
         match (&self.state.stage, phase) {
-            (_, Phase::Healthy) => format!("revision {} serves with {replicas} pods", self.state.stable.number),
+            (_, Phase::Healthy) => {
+                let restarts = self.restart.as_ref().map_or_else(String::new, |restart| {
+                    format!("; pods older than {} are being replaced", hold::time(restart.before))
+                });
+                format!("revision {} serves with {replicas} pods{restarts}", self.state.stable.number)
+            }
             (_, Phase::Degraded) => format!("stable has {} of {replicas} pods ready", self.ready_stable()),
             (Stage::Resting, Phase::RolledBack) | (Stage::Leaving(_), Phase::RollingBack) => {
                 let hash = match &self.state.stage {

@@ -115,6 +115,7 @@ impl Scene {
                 commands: Vec::new(),
                 tried: None,
                 missing_since: None,
+                restarted_at: None,
                 foreign_edits: Vec::new(),
             }),
             seen: Observed {
@@ -133,6 +134,7 @@ impl Scene {
                 routes: vec![(id, Look::Seen(route))],
                 answers: Vec::new(),
                 words: None,
+                old_pods: None,
                 trial: None,
                 finalizer: false,
                 refused: Vec::new(),

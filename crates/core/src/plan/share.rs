@@ -14,10 +14,18 @@ const READY_AGAIN_FOR: Duration = Duration::from_secs(30);
 
 /// Keeps the canary's share within what its ready pods can carry.
 pub(super) fn keep_within_pods(pass: &mut Pass<'_>) {
+    if pass.reach().fixed() > Weight::ZERO && follow_dead_pods(pass) {
+        return;
+    }
     let (view, replicas) = (pass.view, pass.view.replicas());
     let Some(release) = pass.release() else { return };
     let (goal, shrunk) = (release.goal, release.shrunk);
-    if goal == Weight::ZERO || !pass.state.bindings.canary.is_in_force(&release.canary.hash) {
+    if !pass.state.bindings.canary.is_in_force(&release.canary.hash) {
+        return;
+    }
+    if goal == Weight::ZERO {
+        // What was taken away was the binding, and it is back.
+        set(pass, None);
         return;
     }
     let Some(ready) = view.endpoints(Side::Canary, &release.canary.hash) else { return };
@@ -32,6 +40,43 @@ pub(super) fn keep_within_pods(pass: &mut Pass<'_>) {
         Some(shrunk) => restore(pass, goal, shrunk),
         None => {}
     }
+}
+
+/// A rule that is not split sends to `canaryService` whatever is written: without a ready canary pod it is bound to stable,
+/// and to the canary again once its pods have been ready for a while. True while it is not the canary's for that reason.
+fn follow_dead_pods(pass: &mut Pass<'_>) -> bool {
+    let (view, stable) = (pass.view, pass.state.stable.hash.clone());
+    let Some(release) = pass.release().filter(|release| release.preflight.is_none()) else { return false };
+    let (canary, goal, base, shrunk) =
+        (release.canary.hash.clone(), release.goal, release.base_replicas, release.shrunk);
+    let binding = &pass.state.bindings.canary;
+    if binding.is_in_force(&canary) {
+        if view.endpoints(Side::Canary, &canary) != Some(0) || pass.ready_stable() == 0 {
+            return false;
+        }
+        let since = shrunk.map_or(view.now, |shrunk| shrunk.since);
+        set(pass, Some(Shrunk { since, ready_since: None }));
+        pass.tell(Fact::ShareReduced { ready: 0, share: Weight::ZERO });
+        if pass.state.split.decided != Weight::ZERO {
+            pass.decide_split(Weight::ZERO);
+        }
+        pass.decide_binding(Side::Canary, &stable);
+        return true;
+    }
+    let Some(shrunk) = shrunk.filter(|_| binding.decided == stable) else { return false };
+    if view.available(&canary) < goal.needs(base).max(1) {
+        set(pass, Some(Shrunk { ready_since: None, ..shrunk }));
+        return true;
+    }
+    let since = shrunk.ready_since.unwrap_or(view.now);
+    let back_at = after(since, READY_AGAIN_FOR);
+    set(pass, Some(Shrunk { ready_since: Some(since), ..shrunk }));
+    if view.now < back_at {
+        pass.wake_at(back_at);
+    } else if pass.reach().is_out_of(Side::Canary) && !view.seen.first_pass {
+        pass.decide_binding(Side::Canary, &canary);
+    }
+    true
 }
 
 fn shrink(pass: &mut Pass<'_>, ready: u32, base: u32, shrunk: Option<Shrunk>) {

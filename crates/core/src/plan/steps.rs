@@ -57,7 +57,7 @@ fn held(pass: &mut Pass<'_>) -> Option<Hold> {
     let hash = release.canary.hash.clone();
     if release.shrunk.is_some() {
         let ready = view.endpoints(Side::Canary, &hash).unwrap_or(0);
-        let needed = release.goal.needs(release.base_replicas);
+        let needed = release.goal.needs(release.base_replicas).max(1);
         return Some(pods::wait(pass, &hash, ready, needed));
     }
     if contention::is_contended(&pass.state) {
@@ -65,7 +65,7 @@ fn held(pass: &mut Pass<'_>) -> Option<Hold> {
             "the weights are rewritten by somebody else again and again: find who else manages these routes".to_owned();
         return Some(Hold::Problem(Problem::new(Reason::RouteContended, message)));
     }
-    if let Some(problem) = pass.problem() {
+    if let Some(problem) = pass.problem_of_release() {
         return Some(Hold::Problem(problem));
     }
     if release.goal_since.is_some() && !pass.routes_are_at(decided) {
@@ -108,20 +108,29 @@ fn bring_up(pass: &mut Pass<'_>, canary: &Hash, weight: Weight) -> Result<(), Ho
     }
     let needed = sizes::canary(view.replicas(), weight, Weight::ZERO);
     let available = view.available(canary);
+    if pass.release().is_some_and(|release| release.recipe.bind_early) {
+        bind(pass, canary)?;
+    }
     if available < needed {
         pods::note_ready(pass, available);
         return Err(pods::wait(pass, canary, available, needed));
     }
-    if pass.state.bindings.canary.decided != *canary {
-        if !pass.reach().is_out_of(Side::Canary) {
-            return Err(Hold::Route(view.route_behind(Weight::ZERO)));
-        }
-        pass.decide_binding(Side::Canary, canary);
-    }
+    bind(pass, canary)?;
     if let Some(hold) = pass.wait_for_binding(Side::Canary, canary, needed) {
         return Err(hold);
     }
     endpoints(pass, canary, weight, needed)
+}
+
+/// Decides that `canaryService` is the canary's, once no route sends to it.
+fn bind(pass: &mut Pass<'_>, canary: &Hash) -> Result<(), Hold> {
+    if pass.state.bindings.canary.decided != *canary {
+        if !pass.reach().is_out_of(Side::Canary) {
+            return Err(Hold::Route(pass.view.route_behind(Weight::ZERO)));
+        }
+        pass.decide_binding(Side::Canary, canary);
+    }
+    Ok(())
 }
 
 /// As many ready endpoints as the share needs, for as long as they take to be known where that is declared.

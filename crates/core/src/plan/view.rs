@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::hold::Hold;
 use crate::names::{Hash, Revision, Side};
 use crate::observed::{Acceptance, Look, Observed, ParentService, RouteId, RouteView, SetView};
-use crate::spec::{Problem, Reason, Rollout};
+use crate::spec::{Problem, Reason, Rollout, Spec};
 use crate::traffic::Weight;
 
 /// What a pass reads.
@@ -128,6 +128,16 @@ impl<'a> View<'a> {
         }
         let declared = self.seen.routes.iter().filter(|(id, _)| self.is_declared(id));
         declared.into_iter().find_map(|(id, route)| problem_with(id, route))
+    }
+
+    /// A rule that is not split would send to a canary before its pods are ready.
+    pub fn problem_with_early_binding(&self, spec: &Spec) -> Option<Problem> {
+        let (id, _) = self.routes().find(|(_, route)| spec.bind_early && route.fixed > Weight::ZERO)?;
+        let message = format!(
+            "{id} has a rule that sends to canaryService whatever the split is, and canaryService is bound before pods are \
+             ready (readinessGates in the template, or traffic.bindCanary: Created): take one of them out"
+        );
+        Some(Problem::new(Reason::InvalidRoute, message))
     }
 
     /// What keeps pods of a revision from coming up: their own words, or why none could be created.

@@ -45,6 +45,14 @@ impl Run {
             50..60 => self.change_source(),
             60..66 if faults.people => self.set_weight(),
             66..68 if faults.people => self.set_weight_again_and_again(),
+            20..24 if faults.people || faults.scaling => {
+                self.rollout.restart_at = Some(self.world.clock_now());
+                "somebody restarts the pods".to_owned()
+            }
+            24..26 if faults.people || faults.scaling => {
+                self.rollout.replicas_given = false;
+                "Git does not declare the size any more".to_owned()
+            }
             68..74 if faults.people => {
                 self.rollout.replicas = u32::try_from(self.world.dice.below(9)).unwrap();
                 format!("somebody scales to {}", self.rollout.replicas)

@@ -21,7 +21,7 @@ pub(super) type Planner = fn(&Rollout, Option<&State>, &Observed) -> Plan;
 /// Name, the law that it breaks, planner, and what has to go wrong around it for the mistake to matter.
 type Mutant = (&'static str, &'static str, Planner, fn(u64) -> Faults);
 
-const MUTANTS: [Mutant; 37] = [
+const MUTANTS: [Mutant; 40] = [
     ("nothing is given time to settle", "I2", missing_settle, |_| Faults::default()),
     ("a stale cache counts as absence", "a lost status", stale_is_absent, everything),
     ("endpoints of any binding count", "I1", any_slice_counts, |_| Faults { lag: true, ..Faults::default() }),
@@ -84,6 +84,15 @@ const MUTANTS: [Mutant; 37] = [
         ..Faults::default()
     }),
     ("nothing is asked for at the last weight", "I8", promotion_without_a_gate, |_| Faults::default()),
+    ("pods are made before their Service", "G1", pods_before_their_service, |_| Faults::default()),
+    ("a restart does not wait for one more pod", "V1", restart_without_surge, |_| Faults {
+        scaling: true,
+        ..Faults::default()
+    }),
+    ("rules that are not split are not seen", "I2", fixed_rules_are_not_seen, |_| Faults {
+        pods_fail: true,
+        ..Faults::default()
+    }),
 ];
 
 fn moves(_: u64) -> Faults {
@@ -510,4 +519,33 @@ fn unknown_is_no_service(rollout: &Rollout, state: Option<&State>, observed: &Ob
         return plan;
     }
     plan(rollout, state, observed)
+}
+
+fn pods_before_their_service(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
+    let mut told = observed.clone();
+    if let Some(State { stage: Stage::Releasing(release), .. }) = state
+        && let Look::Seen(service) = &mut told.canary_service
+    {
+        service.bound = Some(release.canary.hash.clone());
+    }
+    plan(rollout, state, &told)
+}
+
+fn restart_without_surge(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
+    let mut plan = plan(rollout, state, observed);
+    for (hash, pods) in observed.old_pods.iter().flat_map(|known| &known.revisions) {
+        let evict = |pod: &String| Action::Evict { hash: hash.clone(), pod: pod.clone() };
+        plan.actions.extend(pods.old.first().map(evict));
+    }
+    plan
+}
+
+fn fixed_rules_are_not_seen(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
+    let mut told = observed.clone();
+    for (_, route) in &mut told.routes {
+        if let Look::Seen(view) = route {
+            view.fixed = Weight::ZERO;
+        }
+    }
+    plan(rollout, state, &told)
 }

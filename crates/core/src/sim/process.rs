@@ -11,7 +11,7 @@ use super::writes::Write;
 use crate::analysis::{Answer, Question};
 use crate::names::Hash;
 use crate::observed::{Look, Observed, OtherService, ParentService, ServiceView, SetView};
-use crate::plan::{Action, Persist, Plan};
+use crate::plan::{Action, Persist, Plan, Restart};
 use crate::spec::Rollout;
 use crate::state::State;
 use crate::traffic::{Port, Targets};
@@ -46,6 +46,7 @@ pub(super) struct Process {
     write_later: bool,
     planner: Planner,
     wants_words_of: Option<Hash>,
+    restart: Option<Restart>,
     /// Writes that cannot be done at present, with the API server's words.
     refused: Vec<String>,
 }
@@ -90,6 +91,7 @@ impl Process {
             write_later: false,
             planner,
             wants_words_of: None,
+            restart: None,
             refused: Vec::new(),
         };
         for kind in Kind::ALL {
@@ -101,9 +103,10 @@ impl Process {
     /// A watch event, or a list: the cache of a kind becomes what is true. Says whether anything changed.
     pub(super) fn sync(&mut self, world: &World, kind: Kind) -> bool {
         let old = self.caches.clone();
+        let was_stale = self.is_stale(kind);
         self.caches.versions.insert(kind, world.clock);
         self.unsure.remove(&kind);
-        match kind {
+        let changed = match kind {
             Kind::Status => {
                 self.caches.status.clone_from(&world.status);
                 self.caches.finalizer = world.finalizer;
@@ -126,7 +129,8 @@ impl Process {
                 self.caches.routes.clone_from(&world.routes);
                 old.routes != self.caches.routes
             }
-        }
+        };
+        changed || was_stale
     }
 
     fn is_stale(&self, kind: Kind) -> bool {
@@ -173,6 +177,7 @@ impl Process {
             routes: self.caches.routes.iter().filter(is_known).map(route).collect(),
             answers: self.answers.clone(),
             words: self.wants_words_of.as_ref().map(|hash| world.words_of(hash)),
+            old_pods: self.restart.as_ref().map(|restart| world.old_pods(restart)),
             trial: None,
             finalizer: self.caches.finalizer,
             refused: self.refused.clone(),
@@ -231,6 +236,7 @@ impl Process {
         self.questions = if may_act { passed.plan.questions.clone() } else { passed.plan.questions_of(persisted) };
         self.next_wake = passed.plan.next_wake.map(|wake| world.true_time(wake));
         self.wants_words_of.clone_from(&passed.plan.wants_words_of);
+        self.restart.clone_from(&passed.plan.wants_old_pods);
         if self.write_later {
             let due = after(self.last_written, 10);
             self.next_wake = Some(self.next_wake.map_or(due, |wake| wake.min(due)));

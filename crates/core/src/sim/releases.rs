@@ -55,7 +55,7 @@ pub(super) fn spec(dice: &mut Dice) -> Spec {
         settle: Duration::from_secs(3),
         settle_endpoints: dice.chance(20).then(|| Duration::from_secs(6)),
         crash_limit: 3,
-        bind_early: false,
+        bind_early: dice.chance(10),
         drain: Duration::from_secs(dice.of(&[0, 5, 10])),
         progress_deadline: Duration::from_mins(3),
         revision_history: 2,

@@ -15,6 +15,7 @@ use super::timeline::Timeline;
 use super::world::{Kind, Known, Service, World};
 use super::writes::Write;
 use crate::analysis::{Answer, Outcome, Question, Scope, Token};
+use crate::plan::Action;
 use crate::spec::Rollout;
 use crate::traffic::Weight;
 
@@ -360,6 +361,9 @@ impl Run {
             timeline.pass(self.world.now, &passed);
         }
         self.laws.check_pass(&passed, &self.world, &rollout)?;
+        if passed.wrote.iter().any(|action| matches!(action, Action::KeepReplicas { .. })) {
+            self.rollout.replicas_given = true;
+        }
         if passed.crashed {
             self.epoch += 1;
             self.asked.clear();

@@ -39,7 +39,7 @@ impl Write {
         let on = match action {
             Action::CreateSet { .. } => Precondition::Absent,
             Action::ScaleSet { from, .. } => Precondition::Size(*from),
-            Action::MarkSet { .. } => Precondition::Present,
+            Action::MarkSet { .. } | Action::Evict { .. } => Precondition::Present,
             Action::DeleteSet { .. } => Precondition::Size(0),
             Action::Bind { service, .. } | Action::Loosen { service } | Action::DeleteService { service } => {
                 Precondition::Service(caches.services.get(service).map(|service| service.version))
@@ -48,7 +48,7 @@ impl Write {
                 let known = caches.routes.iter().find(|known| known.id == *route);
                 Precondition::Route(known.map_or(0, |route| route.generation))
             }
-            Action::AddFinalizer | Action::RemoveFinalizer => {
+            Action::AddFinalizer | Action::RemoveFinalizer | Action::KeepReplicas { .. } => {
                 Precondition::Rollout(caches.versions.get(&Kind::Status).copied().unwrap_or(0))
             }
         };
@@ -63,10 +63,11 @@ impl Write {
                 Action::CreateSet { .. }
                 | Action::ScaleSet { .. }
                 | Action::MarkSet { .. }
-                | Action::DeleteSet { .. } => Kind::Sets,
+                | Action::DeleteSet { .. }
+                | Action::Evict { .. } => Kind::Sets,
                 Action::Bind { .. } | Action::Loosen { .. } | Action::DeleteService { .. } => Kind::Services,
                 Action::Split { .. } | Action::DeleteRoute { .. } | Action::ReleaseRoute { .. } => Kind::Routes,
-                Action::AddFinalizer | Action::RemoveFinalizer => Kind::Status,
+                Action::AddFinalizer | Action::RemoveFinalizer | Action::KeepReplicas { .. } => Kind::Status,
             },
         }
     }
@@ -83,7 +84,8 @@ impl Write {
             Action::CreateSet { hash, .. }
             | Action::ScaleSet { hash, .. }
             | Action::MarkSet { hash, .. }
-            | Action::DeleteSet { hash } => world.sets.get(hash),
+            | Action::DeleteSet { hash }
+            | Action::Evict { hash, .. } => world.sets.get(hash),
             _ => None,
         };
         match (on, action) {
@@ -167,6 +169,8 @@ fn apply(world: &mut World, action: &Action, names: &Targets) {
         Action::ReleaseRoute { route } => {
             world.routes.iter_mut().find(|known| known.id == *route).unwrap().held = false;
         }
+        Action::Evict { hash, pod } => world.evict(hash, pod),
+        Action::KeepReplicas { .. } => {}
         Action::AddFinalizer => world.finalizer = true,
         Action::RemoveFinalizer => world.finalizer = false,
     }

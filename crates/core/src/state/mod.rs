@@ -57,6 +57,9 @@ pub struct State {
     /// The template that the API server last said it would take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tried: Option<Hash>,
+    /// The restart that was completed last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restarted_at: Option<Timestamp>,
     /// Since when something that the declaration names does not exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing_since: Option<Timestamp>,

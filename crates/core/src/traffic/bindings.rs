@@ -56,6 +56,8 @@ impl Binding {
     /// Decides a binding; what is in force stays so until the new one has settled.
     pub fn decide(&mut self, hash: &Hash) {
         if self.decided != *hash {
+            // Some proxies may know what is given up here: going back has to be seen and to settle as well.
+            self.in_force.take_if(|in_force| in_force == hash);
             self.decided = hash.clone();
             self.seen_since = None;
         }
@@ -69,5 +71,20 @@ impl Binding {
     /// True until what was decided last is in force: proxies may still know something else.
     pub fn is_moving(&self) -> bool {
         self.in_force.as_ref() != Some(&self.decided)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn going_back_before_a_binding_has_settled_has_to_settle_as_well() {
+        let mut binding = Binding { in_force: Some("old".into()), ..Binding::decided("old".into()) };
+        assert!(binding.is_in_force(&"old".into()));
+        binding.decide(&"new".into());
+        assert_eq!(binding.in_force, Some("old".into()), "pods of it may still be sent to");
+        binding.decide(&"old".into());
+        assert!(binding.is_moving(), "some proxies may know the new one");
     }
 }

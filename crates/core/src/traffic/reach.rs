@@ -35,7 +35,14 @@ impl<'a> Reach<'a> {
         [self.state.split.decided, self.state.split.in_force]
     }
 
-    /// True when no route sends to the Service of this side, and no proxy believes that one does.
+    /// The largest share of any rule that sends to `canaryService` whatever the split is.
+    pub fn fixed(&self) -> Weight {
+        let routes = self.seen.routes.iter().filter_map(|(_, route)| route.seen()).map(|route| route.fixed);
+        routes.max().unwrap_or(Weight::ZERO)
+    }
+
+    /// True when no split sends to the Service of this side, and no proxy believes that one does. Rules that are not split
+    /// are told of by [`Reach::fixed`]: they get whatever the Service is bound to.
     pub fn is_out_of(&self, side: Side) -> bool {
         match side {
             Side::Stable => self.least_canary() == Weight::FULL,

@@ -8,7 +8,7 @@ mod sets;
 
 use jiff::Timestamp;
 
-use super::{Action, Pass, contention};
+use super::{Action, Pass, contention, restart};
 use crate::names::Side;
 use crate::observed::Look;
 use crate::state::Stage;
@@ -37,9 +37,13 @@ pub(super) fn of(pass: &mut Pass<'_>) -> Effects {
     if wanted && !pass.view.seen.finalizer {
         effects.act(Action::AddFinalizer);
     }
+    if !pass.view.rollout.replicas_given {
+        effects.act(Action::KeepReplicas { replicas: pass.view.replicas() });
+    }
     routes::split(pass, &mut effects);
     services::bind(pass, &mut effects);
     sets::size(pass, &mut effects);
+    restart::evict(pass, &mut effects.actions);
     if !wanted && pass.view.seen.finalizer {
         effects.act(Action::RemoveFinalizer);
     }

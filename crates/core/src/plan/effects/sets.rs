@@ -8,10 +8,9 @@ use std::time::Duration;
 use super::Effects;
 use crate::names::Hash;
 use crate::observed::SetView;
-use crate::plan::{Action, Pass, settle, trial};
+use crate::plan::{Action, Pass, restart, settle, trial};
 use crate::state::Stage;
 use crate::time::after;
-use crate::traffic::sizes;
 
 /// When a set that was only found idle in this pass is looked at again. Not at once: where the status cannot be written it is
 /// found idle in every pass.
@@ -40,17 +39,16 @@ fn grow(pass: &Pass<'_>, sets: &Sets, effects: &mut Effects) {
     if pass.view.rollout.spec.is_err() && matches!(pass.state.stage, Stage::Deploying) {
         return;
     }
-    let (full, stable) = (pass.view.replicas(), &pass.state.stable);
-    let canary = pass.release().filter(|release| release.preflight.is_none()).map(|release| {
-        let size = sizes::canary(full, release.target().max(release.goal), pass.reach().most_canary());
-        (&release.canary, size)
-    });
-    for (revision, replicas) in [Some((stable, full)), canary].into_iter().flatten() {
+    let stable = &pass.state.stable;
+    let canary = pass.release().filter(|release| release.preflight.is_none()).map(|release| &release.canary);
+    for revision in [Some(stable), canary].into_iter().flatten() {
         let (hash, number) = (revision.hash.clone(), revision.number);
+        let replicas = pass.size_of(&hash).saturating_add(restart::surge(pass, &hash));
         match sets.get(&hash) {
-            None if hash == pass.view.rollout.hash && may_be_made(pass) => {
+            None if hash == pass.view.rollout.hash && may_be_made(pass) && is_selected(pass, &hash) => {
                 effects.act(Action::CreateSet { hash, replicas, number });
             }
+            Some(set) if set.wanted == 0 && !is_selected(pass, &hash) => {}
             Some(set) if !set.deleting && set.wanted != replicas => {
                 let grows = set.wanted < replicas;
                 if grows || hash == stable.hash || split_has_settled(pass, effects) {
@@ -60,6 +58,12 @@ fn grow(pass: &Pass<'_>, sets: &Sets, effects: &mut Effects) {
             _ => {}
         }
     }
+}
+
+/// Where `canaryService` is bound before the canary's pods exist, it has to be seen to be.
+fn is_selected(pass: &Pass<'_>, hash: &Hash) -> bool {
+    let early = pass.release().is_some_and(|release| release.recipe.bind_early && release.canary.hash == *hash);
+    !early || pass.view.seen.canary_service.seen().is_some_and(|service| service.bound.as_ref() == Some(hash))
 }
 
 /// A first deployment waits for the API server's word on its template, as the preflight does for a release.

@@ -135,6 +135,8 @@ impl Laws {
                 Self::nothing_in_use_is_taken_away(passed, action, rollout)?;
             }
         }
+        self.a_restart_keeps_capacity(passed, world, rollout)?;
+        Self::pods_come_after_their_service(passed)?;
         self.edits_are_put_back_once(passed)?;
         self.nobody_is_fought(passed, world)?;
         Self::deletion_makes_nothing(passed, rollout)?;

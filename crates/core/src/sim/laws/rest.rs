@@ -4,7 +4,7 @@ use super::{Law, Laws, law, short};
 use crate::plan::Persist;
 use crate::report::Phase;
 use crate::sim::process::Passed;
-use crate::sim::world::{Route, Selects, Service, World};
+use crate::sim::world::{Route, Selects, Service, Set, World};
 use crate::spec::Rollout;
 use crate::state::Stage;
 use crate::traffic::Weight;
@@ -14,9 +14,14 @@ impl Laws {
     pub(in crate::sim) fn check_end(&self, last: &Passed, world: &World, rollout: &Rollout) -> Law {
         let report = &last.plan.report;
         if rollout.deleted_at.is_some() {
-            let of_git = |service: &Service| !service.created_by_us && matches!(service.selects, Selects::Only(_));
-            law(!world.services.values().any(of_git), || "I12: Git's Service still selects one revision".to_owned())?;
-            let at_rest = world.routes.iter().all(|route| !route.exists || route.is_at(Weight::ZERO));
+            let in_force = world.status.as_ref().and_then(|state| state.targets.as_ref()).unwrap_or(&rollout.targets);
+            let of_git = |(name, service): (&String, &Service)| {
+                in_force.has_service(name) && !service.created_by_us && matches!(service.selects, Selects::Only(_))
+            };
+            law(!world.services.iter().any(of_git), || "I12: Git's Service still selects one revision".to_owned())?;
+            // Our own goes with the Rollout.
+            let is_over = |route: &Route| !route.exists || route.id.created_by_us || route.is_at(Weight::ZERO);
+            let at_rest = world.routes.iter().all(is_over);
             // A split that somebody left at rest is theirs.
             let rested =
                 world.status.as_ref().is_none_or(|state| matches!(state.stage, Stage::Resting | Stage::Deploying));
@@ -24,7 +29,9 @@ impl Laws {
                 format!("I12: it is let go: {}, routes at rest: {at_rest}", !world.finalizer)
             });
         }
-        let state = last.plan.state.as_ref().ok_or("there is no state at the end")?;
+        let Some(state) = last.plan.state.as_ref() else {
+            return law(rollout.spec.is_err(), || "there is no state at the end".to_owned());
+        };
         let waits = matches!(report.phase, Phase::Paused | Phase::Invalid | Phase::RolledBack | Phase::Healthy);
         let hopeless = report.phase == Phase::Degraded && world.never_ready.contains(&state.stable.hash);
         law(waits || hopeless, || {
@@ -51,6 +58,13 @@ impl Laws {
         }
         if matches!(report.phase, Phase::Healthy | Phase::RolledBack) && !self.faults.people {
             Self::nothing_is_left_behind(world, rollout)?;
+        }
+        if let (Phase::Healthy, Some(before)) = (report.phase, rollout.restart_at) {
+            let old = |set: &Set| set.pods.iter().any(|pod| pod.created_at < world.true_time(before));
+            let stays = world.sets.get(&state.stable.hash).is_some_and(old);
+            law(!stays || world.never_ready.contains(&state.stable.hash), || {
+                format!("V1: pods are older than {before} at rest")
+            })?;
         }
         if report.phase == Phase::Healthy {
             law(state.stable.hash == rollout.hash, || "Healthy, but another template is declared".to_owned())?;

@@ -41,7 +41,7 @@ impl Laws {
         let (Action::Split { route, weight, .. }, Some(state)) = (action, &passed.plan.state) else { return Ok(()) };
         let Some((_, Look::Seen(view))) = passed.observed.routes.iter().find(|(id, _)| id == route) else {
             let stable = passed.observed.stable_endpoints.ready_of(&state.stable.hash).unwrap_or(0);
-            return law(stable > 0 || rollout.replicas == 0, || {
+            return law(stable > 0 || self.deployed || rollout.replicas == 0, || {
                 format!("I1: {route} is made before stable has a ready endpoint")
             });
         };
@@ -120,6 +120,35 @@ impl Laws {
             }
             _ => Ok(()),
         }
+    }
+
+    /// V1: a pod is evicted only where there is one more than the revision needs, and never in the first pass.
+    pub(super) fn a_restart_keeps_capacity(&self, passed: &Passed, world: &World, rollout: &Rollout) -> Law {
+        for action in &passed.wrote {
+            let (Action::Evict { hash, pod }, Some(state)) = (action, &passed.plan.state) else { continue };
+            let left = world.ready_of(hash);
+            let share = if *hash == state.stable.hash { Weight::FULL } else { state.split.decided };
+            let needed = share.needs(rollout.replicas);
+            let excused = world.now < self.excused_until;
+            law((left >= needed || excused) && !passed.first, || {
+                format!("V1: {pod} is evicted and leaves {left} pods ready, {needed} are needed")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Where canaryService is bound early, it is bound before the first pod of the canary is made.
+    pub(super) fn pods_come_after_their_service(passed: &Passed) -> Law {
+        let Some(State { stage: Stage::Releasing(release), .. }) = &passed.plan.state else { return Ok(()) };
+        let canary = &release.canary.hash;
+        let bound = passed.observed.canary_service.seen().and_then(|service| service.bound.as_ref()) == Some(canary);
+        let made = |action: &Action| match action {
+            Action::CreateSet { hash, .. } | Action::ScaleSet { hash, from: 0, .. } => hash == canary,
+            _ => false,
+        };
+        law(!release.recipe.bind_early || bound || !passed.plan.actions.iter().any(made), || {
+            format!("G1: pods of {canary} are made before canaryService selects them")
+        })
     }
 
     /// I1: without a ready endpoint there is no share, where stable is whole.

@@ -24,6 +24,10 @@ impl Laws {
             if self.faults.slow_proxies && *route != Known::of(&world.routes[index]) {
                 continue;
             }
+            // How many pods a rule needs that is left as it is, nobody knows; it needs one.
+            if route.fixed > Weight::ZERO {
+                self.somebody_answers(world, index, &route.canary, 1)?;
+            }
             for weight in &route.rules {
                 for (service, share) in [(&route.canary, *weight), (&route.stable, weight.rest())] {
                     if share > Weight::ZERO {
@@ -43,11 +47,15 @@ impl Laws {
         if self.faults.slow_proxies && world.slices.get(service) != Some(parts) {
             return Ok(());
         }
-        let excused = world.now < self.excused_until;
+        let hopeless = |part: &Part| matches!(&part.of, Selects::Only(hash) if world.never_ready.contains(hash));
+        let excused = world.now < self.excused_until || parts.iter().any(hopeless);
         let of = |part: &Part| format!("{:?} on {:?}", part.of, part.target);
         if let Some(deaf) = parts.iter().find(|part| ours && part.ready > 0 && !is_served(part)) {
             let stable = world.status.as_ref().map(|state| Selects::Only(state.stable.hash.clone()));
-            let declared_wrong = self.canary_ports_excused && stable.as_ref() != Some(&deaf.of);
+            // A rule that is left as it is sends to the canary as soon as canaryService is bound to it, with the ports that
+            // were known by then.
+            let at_once = world.routes.iter().any(|route| route.fixed > Weight::ZERO);
+            let declared_wrong = (self.canary_ports_excused || at_once) && stable.as_ref() != Some(&deaf.of);
             law(excused || declared_wrong, || {
                 format!("P1: proxies of route {route} send to {service} = {}, which those pods do not serve", of(deaf))
             })?;

@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::names::Hash;
 use crate::observed::{RouteId, Trial};
 use crate::state::State;
-use crate::traffic::{Port, Targets};
+use crate::traffic::{Port, Targets, Weight};
 
 pub(super) use dice::Dice;
 pub(super) use routes::{Known, Proxies, Route};
@@ -57,6 +57,7 @@ pub(super) struct World {
     /// The ports of the Service that clients call.
     pub(super) ports: Vec<Port>,
     pub(super) slow_pods: bool,
+    pub(super) pods_made: u64,
     /// `minReadySeconds`.
     pub(super) min_ready: SignedDuration,
     /// How far the operator's wall clock is off, in seconds.
@@ -85,7 +86,11 @@ impl World {
             name: format!("route-{index}"),
             created_by_us: index > 0 && owned,
         };
-        let routes: Vec<_> = (0..routes).map(|index| Route::new(id(index), 1 + usize::from(dice.chance(30)))).collect();
+        let mut routes: Vec<_> =
+            (0..routes).map(|index| Route::new(id(index), 1 + usize::from(dice.chance(30)))).collect();
+        if dice.chance(20) {
+            routes[0].fixed = Weight::FULL;
+        }
         Self {
             now: Timestamp::from_second(1_700_000_000).unwrap(),
             versions: Kind::ALL.into_iter().map(|kind| (kind, 0)).collect(),
@@ -99,6 +104,7 @@ impl World {
             routes,
             ports: vec![port(serves(&Hash::new("v0")))],
             slow_pods: false,
+            pods_made: 0,
             min_ready: SignedDuration::ZERO,
             skew: 0,
             never_ready: Vec::new(),

@@ -15,6 +15,8 @@ pub(in crate::sim) struct Route {
     pub(in crate::sim) canary: String,
     /// The canary's share in each of its rules.
     pub(in crate::sim) rules: Vec<Weight>,
+    /// The canary's share in a rule that is left as it is.
+    pub(in crate::sim) fixed: Weight,
     pub(in crate::sim) generation: u64,
     pub(in crate::sim) accepted: u64,
     pub(in crate::sim) exists: bool,
@@ -38,6 +40,7 @@ impl Route {
             stable: super::STABLE.to_owned(),
             canary: super::CANARY.to_owned(),
             rules: vec![Weight::ZERO; rules],
+            fixed: Weight::ZERO,
             generation: 1,
             accepted: 1,
             ignored: false,
@@ -86,7 +89,7 @@ impl Route {
         Look::Seen(RouteView {
             least: share(self.rules.iter().copied().min()),
             most: share(self.rules.iter().copied().max()),
-            fixed: Weight::ZERO,
+            fixed: share(Some(self.fixed)),
             acceptance: match &self.refused {
                 Some(words) => Acceptance::Refused(words.clone()),
                 None if self.accepted == self.generation => Acceptance::Accepted,
@@ -113,6 +116,7 @@ pub(in crate::sim) struct Proxies {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::sim) struct Known {
     pub(in crate::sim) rules: Vec<Weight>,
+    pub(in crate::sim) fixed: Weight,
     pub(in crate::sim) stable: String,
     pub(in crate::sim) canary: String,
 }
@@ -120,6 +124,7 @@ pub(in crate::sim) struct Known {
 impl Known {
     pub(in crate::sim) fn of(route: &Route) -> Self {
         let rules = if route.exists { route.rules.clone() } else { Vec::new() };
-        Self { rules, stable: route.stable.clone(), canary: route.canary.clone() }
+        let fixed = if route.exists { route.fixed } else { Weight::ZERO };
+        Self { rules, fixed, stable: route.stable.clone(), canary: route.canary.clone() }
     }
 }

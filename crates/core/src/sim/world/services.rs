@@ -125,14 +125,11 @@ impl World {
         let share = if index == 0 { ready.div_ceil(2) } else { ready / 2 };
         let target = service.ports.first().map(|port| port.target_port.clone());
         let part = Part { label: service.label, of: service.selects, ready: share, target };
-        let empty = || Part { label: None, of: Selects::Nothing, ready: 0, target: None };
-        let parts = self.slices.entry(name.to_owned()).or_insert_with(|| {
-            // Both come into being together.
-            let mut parts = [part.clone(), empty()];
-            parts[1] = Part { ready: 0, ..part.clone() };
-            parts
-        });
-        if parts[index] != part {
+        let is_new = !self.slices.contains_key(name);
+        // Both come into being together.
+        let none_ready = Part { ready: 0, ..part.clone() };
+        let parts = self.slices.entry(name.to_owned()).or_insert_with(|| [none_ready.clone(), none_ready]);
+        if is_new || parts[index] != part {
             parts[index] = part;
             self.changed(Kind::Slices);
         }

@@ -3,7 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::names::Hash;
-use crate::observed::{ContainerWords, SetView};
+use crate::observed::{ContainerWords, OldPods, OldPodsOf, SetView};
+use crate::plan::Restart;
 
 use super::World;
 
@@ -21,6 +22,8 @@ pub(in crate::sim) struct Set {
 /// A pod: ready from an instant on, unless it is broken.
 #[derive(Clone, Debug)]
 pub(in crate::sim) struct Pod {
+    pub(in crate::sim) name: String,
+    pub(in crate::sim) created_at: Timestamp,
     pub(in crate::sim) ready_from: Timestamp,
     pub(in crate::sim) broken: bool,
 }
@@ -72,8 +75,29 @@ impl World {
         set.pods.truncate(wanted);
         while set.pods.len() < wanted {
             let delay = SignedDuration::from_millis(i64::try_from(self.dice.below(slow)).unwrap() + 200);
-            set.pods.push(Pod { ready_from: now.checked_add(delay).unwrap(), broken });
+            self.pods_made += 1;
+            let name = format!("shop-{hash}-{}", self.pods_made);
+            set.pods.push(Pod { name, created_at: now, ready_from: now.checked_add(delay).unwrap(), broken });
         }
+    }
+
+    /// Pods that were created before a restart.
+    pub(in crate::sim) fn old_pods(&self, restart: &Restart) -> OldPods {
+        let of = |hash: &Hash| {
+            let pods = self.sets.get(hash).into_iter().flat_map(|set| &set.pods);
+            let old = pods.filter(|pod| pod.created_at < self.true_time(restart.before)).map(|pod| pod.name.clone());
+            OldPodsOf { old: old.collect(), ready: self.ready_of(hash) }
+        };
+        let revisions = restart.hashes.iter().map(|hash| (hash.clone(), of(hash))).collect();
+        OldPods { before: restart.before, revisions }
+    }
+
+    /// A pod is evicted, and another one made for it.
+    pub(in crate::sim) fn evict(&mut self, hash: &Hash, name: &str) {
+        if let Some(set) = self.sets.get_mut(hash) {
+            set.pods.retain(|pod| pod.name != name);
+        }
+        self.resize(hash);
     }
 
     /// What the kubelet says of pods that never become ready: each restarts every ten seconds.
