@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use http::Request;
 use kube::Client;
-use kube::api::{DeleteParams, DynamicObject, GetParams, ListParams, Patch, PatchParams, PostParams, Resource};
+use kube::api::{
+    DeleteParams, DynamicObject, EvictParams, GetParams, ListParams, Patch, PatchParams, PostParams, Resource,
+};
 use kube::client::Body;
 use kube::core::{ApiResource, Request as Builder, Status};
 use leadsman_api::names::FIELD_MANAGER;
@@ -246,6 +248,12 @@ impl Api<'_> {
         let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         let request = self.builder.replace_subresource("status", name, &params, bytes(object)?);
         self.cluster.write("update-status", &self.kind.kind, request).await
+    }
+
+    /// Asks for a pod to be evicted: whoever guards its application's capacity is heard.
+    pub async fn evict(&self, name: &str) -> Result<Value> {
+        let request = self.builder.evict(name, &EvictParams::default());
+        self.cluster.write("evict", &self.kind.kind, request).await
     }
 
     /// Deletes exactly this object, in the background.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use leadsman_core::plan::{Action, Plan};
 use tokio::time::Instant;
 
-use super::apply::{Applying, Effect, apply, seen_version, target, tend, untended};
+use super::apply::{Applying, Effect, abandoned, apply, hand_over, seen_version, target, tend, untended};
 use super::context::Context;
 use super::failures::{Basis, STATUS};
 use super::loaded::Loaded;
@@ -59,7 +59,7 @@ pub async fn act(
     let mut again = None;
     let mut wanted: Vec<_> = plan.actions.iter().map(target).collect();
     for action in plan.actions.iter().filter(|action| part.has(action)) {
-        let (what, basis) = (target(action), basis(loaded, snapshot, action));
+        let (what, basis) = (target(action), basis(loaded, action));
         let mut applying = Applying { context, loaded, objects: &snapshot.objects, memory };
         let version = seen_version(&applying, action);
         if applying.memory.failures.hold(&what, &basis, version, Instant::now()) && !action.is_safety() {
@@ -69,6 +69,16 @@ pub async fn act(
         again = note(loaded, memory, &what, basis, applied).or(again);
     }
     if part.is_persisted() && loaded.declared.core.deleted_at.is_none() {
+        for route in abandoned(loaded, &snapshot.objects) {
+            let what = format!("hand over {route}");
+            let basis = Basis { generation: loaded.declared.core.generation, ..Basis::default() };
+            let mut applying = Applying { context, loaded, objects: &snapshot.objects, memory };
+            if !applying.memory.failures.hold(&what, &basis, None, Instant::now()) {
+                let handed = hand_over(&mut applying, &route).await.map(|()| Effect::Changed);
+                again = note(loaded, memory, &what, basis, handed).or(again);
+            }
+            wanted.push(what);
+        }
         for tending in untended(loaded, &snapshot.objects.sets) {
             let what = format!("tend {}", tending.set.name);
             let basis = Basis { generation: loaded.declared.core.generation, ..Basis::default() };
@@ -107,10 +117,6 @@ fn note(loaded: &Loaded, memory: &mut Memory, what: &str, basis: Basis, written:
 }
 
 /// What a write rests on, beside the object that it changes.
-fn basis(loaded: &Loaded, snapshot: &Snapshot, action: &Action) -> Basis {
-    let ports = match action {
-        Action::Bind { side, .. } => snapshot.objects.ports(*side).map(<[_]>::to_vec),
-        _ => None,
-    };
-    Basis { action: Some(action.clone()), generation: loaded.declared.core.generation, ports }
+fn basis(loaded: &Loaded, action: &Action) -> Basis {
+    Basis { action: Some(action.clone()), generation: loaded.declared.core.generation }
 }

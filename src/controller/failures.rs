@@ -7,7 +7,6 @@ use std::time::Duration;
 use leadsman_core::plan::Action;
 use tokio::time::Instant;
 
-use super::cache::Port;
 use crate::cluster::Error;
 use crate::runtime::backoff::Backoff;
 
@@ -25,8 +24,6 @@ pub struct Basis {
     pub action: Option<Action>,
     /// `metadata.generation` of the Rollout.
     pub generation: i64,
-    /// The ports that a Service is to have.
-    pub ports: Option<Vec<Port>>,
 }
 
 /// Writes of one Rollout that are still wanted and did not succeed.
@@ -132,14 +129,16 @@ impl Failures {
 
 #[cfg(test)]
 mod tests {
-    use leadsman_core::names::{Hash, Side};
+    use leadsman_core::names::Side;
     use leadsman_core::observed::RouteId;
     use leadsman_core::traffic::Weight;
 
     use super::*;
 
     fn basis() -> Basis {
-        Basis { action: Some(Action::Bind { side: Side::Canary, hash: Hash::new("abc") }), ..Basis::default() }
+        let service = "shop-canary".to_owned();
+        let bind = Action::Bind { side: Side::Canary, service, hash: "abc".into(), ports: Vec::new() };
+        Basis { action: Some(bind), ..Basis::default() }
     }
 
     fn lost() -> Error {
@@ -177,8 +176,7 @@ mod tests {
         }
         let others = [
             Basis { generation: 2, ..basis() },
-            Basis { ports: Some(Vec::new()), ..basis() },
-            Basis { action: Some(Action::Unbind { side: Side::Canary }), ..basis() },
+            Basis { action: Some(Action::Loosen { service: "shop-canary".to_owned() }), ..basis() },
         ];
         for other in others {
             assert!(failures.hold("a", &basis(), None, now));

@@ -4,11 +4,12 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use futures::future::join_all;
-use leadsman_api::{AnalysisTemplateSpec, Rollout, TemplateReference};
-use leadsman_core::names::Side;
+use leadsman_api::{AcceptancePolicy, AnalysisTemplateSpec, Rollout, TemplateReference};
+use leadsman_core::names::Hash;
 use leadsman_core::observed::Look;
 use leadsman_core::spec::{Problem, Reason};
 use leadsman_core::state::State;
+use leadsman_core::traffic::Targets;
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -22,7 +23,7 @@ use super::observe::{PATIENCE, Reach, Reader, read_through};
 use super::references::Reference;
 use crate::cluster::{Cluster, Error, kinds};
 use crate::declare::{Declared, declare};
-use crate::routers::{Backends, RouteKind, RouteRef};
+use crate::routers::{Backends, RouteKind, RouteRef, Settle};
 
 /// The Rollout that a pass is about.
 pub struct Loaded {
@@ -36,6 +37,10 @@ pub struct Loaded {
     pub rollout: Rollout,
     /// As the core understands it, with what the shell needs beside.
     pub declared: Declared,
+    /// The Services and routes that traffic is moved by: those that are persisted, else those that are declared.
+    pub targets: Targets,
+    /// The routes of the targets, then those that are only declared.
+    pub routes: Vec<RouteRef>,
     /// What was persisted.
     pub state: Option<State>,
 }
@@ -85,9 +90,8 @@ pub async fn read(context: &Context, key: &Key, memory: &mut Memory, live: bool)
 /// The Rollout, and whether everything that it refers to is known.
 async fn parse(context: &Context, key: &Key, copy: &Arc<RawEntry>) -> Result<(Box<Loaded>, bool), serde_json::Error> {
     let rollout: Rollout = copy.parse()?;
-    let (declared, resolved) = resolve(context, key, &rollout).await;
     let progress = rollout.status.as_ref().and_then(|status| status.progress.as_ref());
-    let state = progress.and_then(|progress| {
+    let state: Option<State> = progress.and_then(|progress| {
         let state = serde_json::from_value(progress.clone());
         state
             .inspect_err(|error| {
@@ -95,11 +99,15 @@ async fn parse(context: &Context, key: &Key, copy: &Arc<RawEntry>) -> Result<(Bo
             })
             .ok()
     });
+    let (declared, resolved) = resolve(context, key, &rollout, state.as_ref()).await;
+    let targets = in_force(state.as_ref(), &declared);
     let loaded = Loaded {
         key: key.clone(),
         uid: copy.identity().uid.clone(),
         version: copy.identity().version,
         rollout,
+        routes: routes(&targets, &declared),
+        targets,
         declared,
         state,
     };
@@ -108,7 +116,7 @@ async fn parse(context: &Context, key: &Key, copy: &Arc<RawEntry>) -> Result<(Bo
 
 /// Resolves templates by the caches; those that have not been listed yet are read, since "not in the cache" is not "absent".
 /// False when that failed.
-async fn resolve(context: &Context, key: &Key, rollout: &Rollout) -> (Declared, bool) {
+async fn resolve(context: &Context, key: &Key, rollout: &Rollout, state: Option<&State>) -> (Declared, bool) {
     let caches = &context.caches;
     let known = |reference: &TemplateReference| {
         let (store, key) = templates(caches, key, reference);
@@ -119,7 +127,7 @@ async fn resolve(context: &Context, key: &Key, rollout: &Rollout) -> (Declared, 
     };
     let mut declared = declare(rollout, &context.operator_namespace, &known);
     // Noted before the look that counts: a template that comes after it wakes the Rollout.
-    if context.references.set(key, references(key, &declared)) && !declared.refers_to.is_empty() {
+    if context.references.set(key, references(key, &declared, state)) && !declared.refers_to.is_empty() {
         declared = declare(rollout, &context.operator_namespace, &known);
     }
     let unsynced = |reference: &&TemplateReference| {
@@ -160,12 +168,43 @@ async fn resolve(context: &Context, key: &Key, rollout: &Rollout) -> (Declared, 
     (declared, resolved)
 }
 
+/// What traffic is moved by.
+fn in_force(state: Option<&State>, declared: &Declared) -> Targets {
+    state.and_then(|state| state.targets.clone()).unwrap_or_else(|| declared.core.targets.clone())
+}
+
+/// The routes of the targets, each with the rules that were moved, then those that are only declared. One that is not
+/// declared any more is put to rest, which takes no more than its name and its rules.
+fn routes(targets: &Targets, declared: &Declared) -> Vec<RouteRef> {
+    let find = |kind: RouteKind, name: &str| declared.routes.iter().find(|it| it.kind == kind && it.name == name);
+    let moved = targets.routes.iter().filter_map(|target| {
+        let kind = RouteKind::of(&target.kind)?;
+        let undeclared = || RouteRef {
+            kind,
+            name: target.name.clone(),
+            only: Vec::new(),
+            owned: target.owned,
+            spec: None,
+            acceptance: AcceptancePolicy::default(),
+            settle: Settle::default(),
+        };
+        let route = find(kind, &target.name).cloned().unwrap_or_else(undeclared);
+        Some(RouteRef { only: target.rules.clone(), ..route })
+    });
+    let is_known = |route: &&RouteRef| targets.route(&route.id()).is_some();
+    moved.chain(declared.routes.iter().filter(|route| !is_known(route)).cloned()).collect()
+}
+
 /// Everything that a Rollout refers to by name.
-fn references(key: &Key, declared: &Declared) -> BTreeSet<Reference> {
+fn references(key: &Key, declared: &Declared, state: Option<&State>) -> BTreeSet<Reference> {
     let here = |name: &str| Key::new(&key.namespace, name);
-    let services = [Some(&declared.stable_service), Some(&declared.canary_service), declared.service.as_ref()];
-    let services = services.into_iter().flatten().map(|name| Reference { kind: "Service", key: here(name) });
-    let routes = &declared.routes;
+    let targets = in_force(state, declared);
+    let of = |targets: &Targets| [targets.stable_service.clone(), targets.canary_service.clone()];
+    let retired = state.into_iter().flat_map(|state| &state.retired).map(|retired| retired.service.clone());
+    let services =
+        of(&targets).into_iter().chain(of(&declared.core.targets)).chain(retired).chain(declared.service.clone());
+    let services = services.map(|name| Reference { kind: "Service", key: here(&name) });
+    let routes = routes(&targets, declared);
     let routes = routes.iter().map(|route| Reference { kind: route.kind.kind(), key: here(&route.name) });
     let templates = declared.refers_to.iter().map(|reference| {
         if reference.cluster_scope {
@@ -222,18 +261,24 @@ impl Loaded {
     /// The two Services that routes split between.
     pub fn backends(&self) -> Backends<'_> {
         Backends {
-            stable: &self.declared.stable_service,
-            canary: &self.declared.canary_service,
+            stable: &self.targets.stable_service,
+            canary: &self.targets.canary_service,
             namespace: &self.key.namespace,
         }
     }
 
-    /// The name of a side's Service.
-    pub fn service(&self, side: Side) -> &str {
-        match side {
-            Side::Stable => &self.declared.stable_service,
-            Side::Canary => &self.declared.canary_service,
-        }
+    /// The Services that are declared and not in force yet, and those that were given up and not let go yet.
+    pub fn other_services(&self) -> BTreeSet<String> {
+        let declared = &self.declared.core.targets;
+        let retired = self.state.iter().flat_map(|state| &state.retired).map(|retired| &retired.service);
+        let named = [&declared.stable_service, &declared.canary_service].into_iter().chain(retired);
+        named.filter(|name| !self.targets.has_service(name)).cloned().collect()
+    }
+
+    /// The label selector of a revision's pods.
+    pub fn selector(&self, hash: &Hash) -> String {
+        let labels = self.declared.match_labels.iter().map(|(label, value)| format!("{label}={value}"));
+        labels.chain([format!("{}={hash}", leadsman_api::names::REVISION_LABEL)]).collect::<Vec<_>>().join(",")
     }
 
     /// The owner reference of what we create.

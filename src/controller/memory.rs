@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use leadsman_api::RolloutStatus;
 use leadsman_core::names::Hash;
+use leadsman_core::plan::Restart;
 use leadsman_core::report::Phase;
 use tokio::time::Instant;
 
@@ -40,6 +41,8 @@ pub struct Memory {
     pub unwritten_since: Option<Instant>,
     /// The set whose pods' own words the last plan wanted.
     pub wants_words_of: Option<Hash>,
+    /// The pods that the last plan wanted to know of, since they are to be replaced.
+    pub restart: Option<Restart>,
     /// The last such words.
     pub words: Option<Words>,
     /// What the API server last said of the declared template.

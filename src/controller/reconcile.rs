@@ -166,6 +166,7 @@ fn tell(context: &Context, loaded: &Loaded, memory: &mut Memory, snapshot: &Snap
     log::phase(context, loaded, memory, plan);
     context.measurer.set(&loaded.key, plan.questions.clone());
     memory.wants_words_of.clone_from(&plan.wants_words_of);
+    memory.restart.clone_from(&plan.wants_old_pods);
     memory.has_passed = true;
 }
 

@@ -19,6 +19,7 @@ use leadsman_api::{AnalysisTemplateSpec, Rollout, commit_of, names};
 use leadsman_core::names::Hash;
 use leadsman_core::spec::{self, Command, Problem, Reason};
 use leadsman_core::text::one_line;
+use leadsman_core::traffic::Port;
 use serde_json::Value;
 
 pub use leadsman_api::TemplateReference as TemplateRef;
@@ -36,15 +37,10 @@ pub struct Declared {
     pub core: spec::Rollout,
     /// The routes, in the order of the spec.
     pub routes: Vec<RouteRef>,
-    /// Name of `stableService`.
-    pub stable_service: String,
-    /// Name of `canaryService`.
-    pub canary_service: String,
     /// Name of the Service that is the routes' parent or host, where one is named.
     pub service: Option<String>,
-    /// Ports of `stableService` and `canaryService` as in a Service, with targetPort and protocol; `None`: those of
-    /// `service`.
-    pub ports: Option<Vec<Value>>,
+    /// Ports of `stableService` and `canaryService`; `None`: those of `service`.
+    pub ports: Option<Vec<Port>>,
     /// Every template that the Rollout refers to, each once, whether it exists or not.
     pub refers_to: Vec<TemplateRef>,
     /// `spec.template`, verbatim.
@@ -88,15 +84,15 @@ pub fn declare(
             hash: Hash::new(rollout.spec.template.hash()),
             commit: commit_of(metadata),
             images: rollout.spec.template.images(),
-            // Less than none is refused; until it is corrected it must not take the last pod away.
-            replicas: u32::try_from(rollout.spec.replicas).unwrap_or(1),
+            targets: traffic.targets(),
+            replicas: replicas(rollout),
+            replicas_given: rollout.spec.replicas.is_some(),
+            restart_at: rollout.spec.restart_at.max(rollout.spec.template.restarted_at()),
             paused: rollout.spec.paused,
             command: command.map(|text| Command::parse(text.trim())),
             spec: strategy::read(rollout, &traffic, &around),
         },
         routes: routes.clone(),
-        stable_service: stable_service.clone(),
-        canary_service: canary_service.clone(),
         service: service.clone(),
         ports: ports.clone(),
         refers_to: refers_to(rollout),
@@ -104,6 +100,14 @@ pub fn declare(
         match_labels: rollout.spec.selector.match_labels.clone(),
         min_ready_seconds: rollout.spec.min_ready_seconds.max(0),
     }
+}
+
+/// Pods at full size: as many as are declared, else as many as there were last.
+fn replicas(rollout: &Rollout) -> u32 {
+    let written = rollout.status.as_ref().filter(|status| status.observed_generation.is_some_and(|seen| seen >= 0));
+    let replicas = rollout.spec.replicas.or_else(|| Some(written?.replicas));
+    // Less than none is refused; until it is corrected it must not take the last pod away.
+    replicas.and_then(|replicas| u32::try_from(replicas).ok()).unwrap_or(1)
 }
 
 fn refers_to(rollout: &Rollout) -> Vec<TemplateRef> {

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use leadsman_api::{Canary, ReadyWhen, Rollout, names};
+use leadsman_api::{BindCanary, Canary, ReadyWhen, Rollout, names};
 use leadsman_core::spec::{self, Background, Problem, Spec};
 use leadsman_core::traffic::Weight;
 
@@ -26,9 +26,17 @@ pub(super) fn read(rollout: &Rollout, traffic: &Traffic, around: &Catalog<'_>) -
     let duration = |field: &str, text: &leadsman_api::Duration| {
         text.parse().map_err(|error| invalid_spec(format!("{AT}.{field}: {error}")))
     };
+    let settle_endpoints = canary.traffic.settle_endpoints.as_ref();
+    let settle_endpoints = settle_endpoints.map(|given| duration("traffic.settleEndpoints", given));
     let read = Spec {
         settle: duration("traffic.settle", &canary.traffic.settle)?,
+        settle_endpoints: settle_endpoints.transpose()?,
         drain: duration("traffic.drain", &canary.traffic.drain)?,
+        crash_limit: u32::try_from(spec.crash_limit).unwrap_or(spec::CRASH_LIMIT),
+        bind_early: canary
+            .traffic
+            .bind_canary
+            .map_or_else(|| spec.template.has_readiness_gates(), |given| given == BindCanary::Created),
         progress_deadline: Duration::from_secs(u64::try_from(spec.progress_deadline_seconds).unwrap_or(0)),
         revision_history: usize::try_from(spec.revision_history_limit).unwrap_or(0),
         ready_when: match spec.ready_when {
@@ -53,7 +61,7 @@ fn check(rollout: &Rollout) -> Result<(), Problem> {
         spec.selector.match_labels.iter().find(|(key, value)| labels.get(key.as_str()) != Some(&value.as_str()));
     let wrong = if name.len() > names::MAX_NAME {
         format!("metadata.name must be no more than {} characters", names::MAX_NAME)
-    } else if spec.replicas < 0 {
+    } else if spec.replicas.is_some_and(|replicas| replicas < 0) {
         "spec.replicas must not be negative".to_owned()
     } else if spec.selector.match_labels.is_empty() {
         "spec.selector.matchLabels must not be empty".to_owned()

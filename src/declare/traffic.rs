@@ -1,8 +1,9 @@
 //! `spec.strategy.canary.traffic`: the Services and the routes.
 
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use leadsman_api::{Rollout, Route, ServicePort, defaults};
 use leadsman_core::spec::Problem;
-use serde_json::{Value, json};
+use leadsman_core::traffic::{Port, RouteTarget, Target, Targets};
 
 use super::invalid_spec;
 use crate::routers::{RouteKind, RouteRef, Settle};
@@ -12,10 +13,26 @@ pub(super) struct Traffic {
     pub service: Option<String>,
     pub stable_service: String,
     pub canary_service: String,
-    pub ports: Option<Vec<Value>>,
+    pub ports: Option<Vec<Port>>,
     pub routes: Vec<RouteRef>,
     /// The first thing that is wrong.
     pub wrong: Option<Problem>,
+}
+
+impl Traffic {
+    pub fn targets(&self) -> Targets {
+        let target = |route: &RouteRef| RouteTarget {
+            kind: route.kind.kind().to_owned(),
+            name: route.name.clone(),
+            owned: route.owned,
+            rules: route.only.clone(),
+        };
+        Targets {
+            stable_service: self.stable_service.clone(),
+            canary_service: self.canary_service.clone(),
+            routes: self.routes.iter().map(target).collect(),
+        }
+    }
 }
 
 const AT: &str = "spec.strategy.canary.traffic";
@@ -64,28 +81,31 @@ fn route(traffic: &leadsman_api::Traffic, route: &Route) -> Option<RouteRef> {
         _ => return None,
     };
     // One that cannot be read is told of where the strategy is read.
-    let settle = traffic.settle.parse().unwrap_or_default();
+    let weights = traffic.settle.parse().unwrap_or_default();
+    let endpoints = traffic.settle_endpoints.as_ref().and_then(|given| given.parse().ok());
     Some(RouteRef {
         kind,
         name: name.clone(),
         only: only.clone(),
+        owned: spec.is_some(),
         spec: spec.clone(),
         acceptance: traffic.acceptance,
-        settle: Settle { weights: settle, endpoints: settle },
+        settle: Settle { weights, endpoints: endpoints.unwrap_or(weights) },
     })
 }
 
 /// A port as the API server completes it.
-fn port(port: &ServicePort) -> Value {
-    let mut value = json!({
-        "port": port.port,
-        "protocol": port.protocol.as_deref().unwrap_or("TCP"),
-        "targetPort": port.target_port.as_ref().map_or(json!(port.port), |target| json!(target)),
-    });
-    if let Some(members) = value.as_object_mut() {
-        let optional = [("name", &port.name), ("appProtocol", &port.app_protocol)];
-        let given = optional.into_iter().filter_map(|(key, text)| Some((key.to_owned(), json!(text.as_ref()?))));
-        members.extend(given);
+fn port(port: &ServicePort) -> Port {
+    let number = |number: i32| u16::try_from(number).unwrap_or_default();
+    Port {
+        name: port.name.clone(),
+        port: number(port.port),
+        target_port: match &port.target_port {
+            None => Target::Number(number(port.port)),
+            Some(IntOrString::Int(target)) => Target::Number(number(*target)),
+            Some(IntOrString::String(name)) => Target::Name(name.clone()),
+        },
+        protocol: port.protocol.clone().unwrap_or_else(|| "TCP".to_owned()),
+        app_protocol: port.app_protocol.clone(),
     }
-    value
 }

@@ -72,7 +72,9 @@ pub struct RouteRef {
     pub name: String,
     /// The names of the rules that are split (of a VirtualService: of the http routes); empty: all that name both Services.
     pub only: Vec<String>,
-    /// Given: we create the route with this spec and own it.
+    /// True for one that we create and own.
+    pub owned: bool,
+    /// What one that we own is to be; `None` also for one that is not declared any more.
     pub spec: Option<Value>,
     /// Whose acceptance of it counts.
     pub acceptance: AcceptancePolicy,
@@ -83,7 +85,7 @@ pub struct RouteRef {
 impl RouteRef {
     /// The route's name in plans.
     pub fn id(&self) -> RouteId {
-        RouteId { kind: self.kind.kind(), name: self.name.clone(), created_by_us: self.spec.is_some() }
+        RouteId { kind: self.kind.kind(), name: self.name.clone(), created_by_us: self.owned }
     }
 
     fn rules<'a>(&self, object: &'a Value, backends: &Backends<'_>) -> Vec<Rule<'a>> {

@@ -10,7 +10,7 @@ use super::json::{filled, quoted};
 use super::parent;
 
 /// How long the proxies are given to follow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Settle {
     /// A written weight.
     pub weights: Duration,

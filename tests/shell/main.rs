@@ -9,7 +9,6 @@
 )]
 
 mod bed;
-mod by_hand;
 mod election;
 mod faults;
 mod hurry;

@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::bed::{Bed, NAMESPACE, condition, seconds};
-use crate::by_hand::ByHand;
 
 fn podinfo() -> Application {
     Application::new(NAMESPACE, "podinfo")
@@ -230,32 +229,23 @@ async fn a_declared_spec_that_cannot_be_split_any_more_does_not_hold_up_the_way_
 #[tokio::test(start_paused = true)]
 async fn what_a_release_wrote_to_a_route_of_git_is_given_up_so_that_nobody_meets_a_conflict() {
     let bed = Bed::new();
-    let operator = bed.operator("a");
+    let _operator = bed.operator("a");
     bed.declare(&podinfo());
     bed.until_at_rest(&podinfo()).await;
     let new = podinfo().version("v2");
     bed.release(&new);
-    bed.until_at_rest(&new).await;
-    operator.kill();
-
+    bed.until_weight(&new, 25).await;
     let refused = apply_without_force(&bed, &in_git("5s")).await.unwrap_err();
     assert!(refused.contains("conflict with \"leadsman\": .spec.rules"), "{refused}");
+    bed.until_at_rest(&new).await;
+
+    let managers = |route: &Value| -> Vec<String> {
+        list(route, "/metadata/managedFields").iter().map(|it| text(it, "/manager").to_owned()).collect()
+    };
+    bed.server.until(|_| (managers(&route(&bed)) == ["git"]).then_some(())).await;
     let before = route(&bed);
-
-    let mut by_hand = ByHand::start(&bed, &new).await;
-    assert!(by_hand.route().held, "it is seen");
-    by_hand.release_route().await.unwrap();
-    let after = route(&bed);
-    assert_eq!(
-        (&after["spec"], &after["metadata"]["generation"]),
-        (&before["spec"], &before["metadata"]["generation"])
-    );
-    let managers: Vec<_> = list(&after, "/metadata/managedFields").iter().map(|it| text(it, "/manager")).collect();
-    assert_eq!(managers, ["git"]);
-    assert!(!by_hand.look_again().await.route().held, "it is seen again");
-    by_hand.release_route().await.unwrap();
-    assert_eq!(route(&bed), after, "nothing is left to give up");
-
+    seconds(600).await;
+    assert_eq!(route(&bed), before, "nothing is left to give up");
     let applied = apply_without_force(&bed, &in_git("5s")).await.unwrap();
     assert_eq!(applied.data["spec"]["rules"][0]["timeouts"]["request"], "5s");
 }
@@ -264,37 +254,41 @@ async fn what_a_release_wrote_to_a_route_of_git_is_given_up_so_that_nobody_meets
 async fn a_route_of_our_own_that_is_not_declared_any_more_is_deleted_and_others_are_left_alone() {
     let other = json!([{"httpRoute": {"name": "other"}}]);
     let as_git_s = json!([{"httpRoute": {"name": "podinfo"}}]);
-    for (routes, is_git_s, stays) in [(&other, false, false), (&other, true, true), (&as_git_s, false, true)] {
+    for (routes, is_anothers, stays) in [(&other, false, false), (&other, true, true), (&as_git_s, false, true)] {
         let bed = Bed::new();
         let operator = bed.operator("a");
         let application = podinfo().owning_its_route();
         bed.declare(&application);
         bed.until_at_rest(&application).await;
-        operator.kill();
-        if is_git_s {
+        let mut present = (*route(&bed)).clone();
+        if is_anothers {
+            operator.kill();
             edit_route(&bed, "git", |route| set(route, "/metadata/ownerReferences/0/uid", json!("another")));
         }
-        let spec = route(&bed)["spec"].clone();
-        let mut by_hand = ByHand::start(&bed, &application).await;
-        let declared_again = by_hand.delete_route(Route::HttpRoute, "podinfo").await;
-        assert!(declared_again.is_err_and(|error| error.is_moved()), "it is still declared");
-
+        let spec = present["spec"].clone();
+        for pointer in ["/metadata/resourceVersion", "/metadata/uid", "/metadata/ownerReferences", "/metadata/labels"] {
+            unset(&mut present, pointer);
+        }
+        set(&mut present, "/metadata/name", json!("other"));
+        bed.server.hand("git").create(&present).unwrap();
         bed.server
             .hand("git")
             .edit(&application.name(), |it| set(it, "/spec/strategy/canary/traffic/routes", routes.clone()));
-        let mut by_hand = ByHand::start(&bed, &application).await;
-        by_hand.delete_route(Route::HttpRoute, "podinfo").await.unwrap();
+        let _operator = bed.operator("b");
+        seconds(120).await;
         let left = bed.server.get(&kind::HTTP_ROUTE, NAMESPACE, "podinfo");
-        assert_eq!(left.is_some(), stays, "{routes} {is_git_s}");
+        assert_eq!(left.is_some(), stays, "{routes} {is_anothers}");
         if let Some(left) = left {
             assert_eq!(left["spec"], spec);
             let owners = list(&left, "/metadata/ownerReferences").len();
-            assert_eq!(
-                (owners, label(&left, "leadsman.dev/rollout").is_some()),
-                if is_git_s { (1, true) } else { (0, false) }
-            );
+            let marked = label(&left, "leadsman.dev/rollout").is_some();
+            assert_eq!((owners, marked), if is_anothers { (1, true) } else { (0, false) });
         }
-        by_hand.delete_route(Route::HttpRoute, "podinfo").await.unwrap();
+        let began = Instant::now();
+        seconds(3600).await;
+        let asked = bed.server.requests().into_iter().filter(|it| it.at >= began && it.name == "podinfo");
+        let asked: Vec<_> = asked.filter(|it| it.kind == Some(&kind::HTTP_ROUTE)).collect();
+        assert!(asked.is_empty(), "{asked:?}");
     }
 }
 

@@ -31,7 +31,10 @@ pub fn values() -> Vec<(&'static str, Value)> {
 fn value<K: CustomResourceExt>() -> (&'static str, Value) {
     let mut value = serde_json::to_value(K::crd()).unwrap_or_default();
     if let Some(versions) = value.pointer_mut("/spec/versions").and_then(Value::as_array_mut) {
-        versions.iter_mut().filter_map(|version| version.pointer_mut("/schema/openAPIV3Schema")).for_each(clean);
+        for schema in versions.iter_mut().filter_map(|version| version.pointer_mut("/schema/openAPIV3Schema")) {
+            clean(schema);
+            note_nothing_seen(schema);
+        }
     }
     (K::crd_name(), value)
 }
@@ -64,6 +67,15 @@ fn clean(schema: &mut Value) {
     }
     let properties = members.get_mut("properties").and_then(Value::as_object_mut);
     properties.into_iter().flat_map(Map::values_mut).for_each(clean);
+}
+
+/// Until something is written to the status, it says of no generation that it was seen: without that, tools that wait
+/// take an object as finished that nobody has looked at yet.
+fn note_nothing_seen(schema: &mut Value) {
+    let status = schema.pointer_mut("/properties/status").and_then(Value::as_object_mut);
+    if let Some(status) = status {
+        status.insert("default".to_owned(), serde_json::json!({"observedGeneration": -1}));
+    }
 }
 
 /// Paragraphs as one line each.

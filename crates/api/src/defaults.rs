@@ -5,8 +5,10 @@
 
 use std::time::Duration;
 
-/// `spec.replicas`.
+/// `spec.replicas` of a Rollout that has no pods yet.
 pub const REPLICAS: i32 = 1;
+/// `spec.crashLimit`.
+pub const CRASH_LIMIT: i32 = 3;
 /// `spec.progressDeadlineSeconds`.
 pub const PROGRESS_DEADLINE_SECONDS: i32 = 600;
 /// `spec.revisionHistoryLimit`.

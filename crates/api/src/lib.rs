@@ -43,4 +43,4 @@ pub use status::{
     Verdict, WaitingStatus, WeightStatus,
 };
 pub use template::PodTemplate;
-pub use traffic::{AcceptancePolicy, Route, RouteReference, ServicePort, Traffic, VirtualServiceReference};
+pub use traffic::{AcceptancePolicy, BindCanary, Route, RouteReference, ServicePort, Traffic, VirtualServiceReference};

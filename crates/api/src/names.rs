@@ -21,6 +21,8 @@ pub const COMMIT_ANNOTATION: &str = "leadsman.dev/commit";
 pub const COMMAND_ANNOTATION: &str = "leadsman.dev/command";
 /// Annotation on a ReplicaSet whose template was rejected: why. Survives a lost status.
 pub const REJECTED_ANNOTATION: &str = "leadsman.dev/rejected";
+/// Annotation on a pod template: when its pods were last to be replaced, as `kubectl rollout restart` writes it.
+pub const RESTARTED_AT_ANNOTATION: &str = "kubectl.kubernetes.io/restartedAt";
 /// Finalizer of a Rollout while an object that Git owns differs from what it is at rest.
 pub const ROUTES_FINALIZER: &str = "leadsman.dev/routes";
 /// Field manager of the operator's writes.

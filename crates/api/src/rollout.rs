@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -82,10 +83,11 @@ use crate::template::PodTemplate;
     .field_path(".progressDeadlineSeconds")
 )]
 pub struct RolloutSpec {
-    /// Pods at full size. Leave it out of Git where a HorizontalPodAutoscaler scales the Rollout.
-    #[serde(default = "default_replicas")]
+    /// Pods at full size. Leave it out of Git where a HorizontalPodAutoscaler scales the Rollout. Left out: as many as there
+    /// are, which is then written here; 1 at first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
-    pub replicas: i32,
+    pub replicas: Option<i32>,
 
     /// Which pods belong to this Rollout. Cannot be changed.
     pub selector: Selector,
@@ -105,6 +107,12 @@ pub struct RolloutSpec {
     #[schemars(range(min = 1))]
     pub progress_deadline_seconds: i32,
 
+    /// Restarts of a container that make a crash loop: where none of the canary's pods is ready and one of its containers waits
+    /// after so many restarts since the step began, the release is rolled back at once.
+    #[serde(default = "default_crash_limit")]
+    #[schemars(range(min = 1, max = 100))]
+    pub crash_limit: i32,
+
     /// Old ReplicaSets that are kept, at zero replicas.
     #[serde(default = "default_revision_history_limit")]
     #[schemars(range(min = 0, max = 100))]
@@ -113,6 +121,12 @@ pub struct RolloutSpec {
     /// Stops going forward. Never stops a rollback, and never scaling.
     #[serde(default, skip_serializing_if = "is_default")]
     pub paused: bool,
+
+    /// Pods that are older than this are replaced, one by one, each after another one has become ready in its place. What is
+    /// restarted is the revision that serves; a restart is no release. The annotation that kubectl rollout restart writes
+    /// into the template does the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart_at: Option<Timestamp>,
 
     /// When the Rollout reports Ready to tools that wait for it. Promoted: when what is declared serves. Serving: as soon
     /// as the spec is accepted and the stable revision serves, for tools that must not wait for a release to end.
@@ -123,8 +137,8 @@ pub struct RolloutSpec {
     pub strategy: Strategy,
 }
 
-fn default_replicas() -> i32 {
-    defaults::REPLICAS
+fn default_crash_limit() -> i32 {
+    defaults::CRASH_LIMIT
 }
 
 fn default_progress_deadline_seconds() -> i32 {

@@ -6,11 +6,13 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::hash::pod_template_hash;
+use crate::names::RESTARTED_AT_ANNOTATION;
 use crate::schema::{LABEL_NAME, MAX_LABEL};
 
 /// A PodTemplateSpec, kept verbatim.
@@ -58,6 +60,17 @@ impl PodTemplate {
             .flatten()
             .filter_map(|container| Some(format!("{}={}", text(container, "name")?, text(container, "image")?)))
             .collect()
+    }
+
+    /// True when pods of it are ready only once somebody outside says so.
+    pub fn has_readiness_gates(&self) -> bool {
+        self.0.pointer("/spec/readinessGates").and_then(Value::as_array).is_some_and(|gates| !gates.is_empty())
+    }
+
+    /// When somebody last asked for its pods to be replaced, as `kubectl rollout restart` notes it. `None` also where that is
+    /// no time.
+    pub fn restarted_at(&self) -> Option<Timestamp> {
+        self.annotations().get(RESTARTED_AT_ANNOTATION)?.parse().ok()
     }
 
     fn strings(&self, pointer: &str) -> BTreeMap<&str, &str> {

@@ -88,9 +88,19 @@ pub struct Traffic {
     #[serde(default)]
     pub acceptance: AcceptancePolicy,
 
-    /// How long a written split or binding is given to reach the proxies before it counts as in force.
+    /// How long a written split is given to reach the proxies before it counts as in force.
     #[serde(default = "default_settle")]
     pub settle: Duration,
+
+    /// The same of a binding, that is of the pods behind a Service. Left out: settle. Some load balancers take minutes for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settle_endpoints: Option<Duration>,
+
+    /// When canaryService is bound to a new revision. Ready: once its pods are ready. Created: before they are made, for load
+    /// balancers that open readiness gates only for pods which a Service selects. Left out: Created where the template has
+    /// readinessGates, else Ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bind_canary: Option<BindCanary>,
 
     /// How long pods without traffic are kept before they are scaled down, for requests that are still open.
     #[serde(default = "default_drain")]
@@ -107,6 +117,15 @@ pub enum AcceptancePolicy {
     Any,
     /// Nobody's.
     Ignore,
+}
+
+/// When canaryService is bound to a new revision.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BindCanary {
+    /// Once its pods are ready.
+    Ready,
+    /// Before its pods are made.
+    Created,
 }
 
 /// A port of stableService and canaryService, as in a Service.

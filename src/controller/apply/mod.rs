@@ -3,8 +3,8 @@
 //! Each is idempotent and sent with the precondition that it was decided on. Its answer is remembered until the watch
 //! delivers it; an answer that was lost is remembered as a question.
 
-mod finalizer;
-pub mod routes;
+mod rollout;
+mod routes;
 mod services;
 mod sets;
 
@@ -21,9 +21,10 @@ use super::expectations::Expectations;
 use super::loaded::Loaded;
 use super::memory::Memory;
 use super::observe::Objects;
-use crate::cluster::{Error, Result};
+use crate::cluster::{Error, Result, kinds};
 use crate::routers::RouteKind;
 
+pub use routes::{abandoned, hand_over};
 pub use sets::{tend, untended};
 
 /// What a write is about.
@@ -61,11 +62,18 @@ async fn act(applying: &mut Applying<'_>, action: &Action) -> Result<()> {
         Action::ScaleSet { hash, from, to } => sets::scale(applying, hash, *from, *to).await,
         Action::MarkSet { hash, number, rejected } => sets::mark(applying, hash, *number, rejected.as_deref()).await,
         Action::DeleteSet { hash } => sets::delete(applying, hash).await,
-        Action::Bind { side, hash } => services::bind(applying, *side, hash).await,
-        Action::Unbind { side } => services::unbind(applying, *side).await,
+        Action::Bind { service, hash, ports, .. } => {
+            services::bind(applying, &services::Binding { service, hash, ports }).await
+        }
+        Action::Loosen { service } => services::loosen(applying, service).await,
+        Action::DeleteService { service } => services::delete(applying, service).await,
         Action::Split { route, weight, .. } => routes::split(applying, route, *weight).await,
-        Action::AddFinalizer => finalizer::add(applying).await,
-        Action::RemoveFinalizer => finalizer::remove(applying).await,
+        Action::DeleteRoute { route } => routes::delete(applying, route).await,
+        Action::ReleaseRoute { route } => routes::release(applying, route).await,
+        Action::KeepReplicas { replicas } => rollout::keep_replicas(applying, *replicas).await,
+        Action::Evict { pod, .. } => evict(applying, pod).await,
+        Action::AddFinalizer => rollout::add_finalizer(applying).await,
+        Action::RemoveFinalizer => rollout::remove_finalizer(applying).await,
     }
 }
 
@@ -77,12 +85,14 @@ pub fn seen_version(applying: &Applying<'_>, action: &Action) -> Option<u64> {
         | Action::ScaleSet { hash, .. }
         | Action::MarkSet { hash, .. }
         | Action::DeleteSet { hash } => Some(objects.sets.get(hash)?.identity().version),
-        Action::Bind { side, .. } | Action::Unbind { side } => Some(objects.service(*side).seen()?.identity().version),
-        Action::Split { route, .. } => {
-            let (_, object) = loaded.declared.routes.iter().zip(&objects.routes).find(|(it, _)| it.id() == *route)?;
-            text(object.object.seen()?, "/metadata/resourceVersion")?.parse().ok()
+        Action::Bind { service, .. } | Action::Loosen { service } | Action::DeleteService { service } => {
+            Some(objects.service(service).seen()?.identity().version)
         }
-        Action::AddFinalizer | Action::RemoveFinalizer => Some(loaded.version),
+        Action::Split { route, .. } | Action::DeleteRoute { route } | Action::ReleaseRoute { route } => {
+            text(objects.route(route)?.object.seen()?, "/metadata/resourceVersion")?.parse().ok()
+        }
+        Action::KeepReplicas { .. } | Action::AddFinalizer | Action::RemoveFinalizer => Some(loaded.version),
+        Action::Evict { .. } => None,
     }
 }
 
@@ -94,12 +104,14 @@ fn answered_version(applying: &Applying<'_>, action: &Action) -> Option<u64> {
         | Action::ScaleSet { hash, .. }
         | Action::MarkSet { hash, .. }
         | Action::DeleteSet { hash } => memory.sets.confirmed_version(&objects.sets.get(hash)?.name),
-        Action::Bind { side, .. } | Action::Unbind { side } => memory.services.confirmed_version(loaded.service(*side)),
-        Action::Split { route, .. } => {
-            let kind = RouteKind::ALL.into_iter().find(|kind| kind.kind() == route.kind)?;
-            memory.routes.get(&kind)?.confirmed_version(&route.name)
+        Action::Bind { service, .. } | Action::Loosen { service } | Action::DeleteService { service } => {
+            memory.services.confirmed_version(service)
         }
-        Action::AddFinalizer | Action::RemoveFinalizer => Some(loaded.version),
+        Action::Split { route, .. } | Action::DeleteRoute { route } | Action::ReleaseRoute { route } => {
+            memory.routes.get(&RouteKind::of(route.kind)?)?.confirmed_version(&route.name)
+        }
+        Action::KeepReplicas { .. } | Action::AddFinalizer | Action::RemoveFinalizer => Some(loaded.version),
+        Action::Evict { .. } => None,
     }
 }
 
@@ -110,8 +122,14 @@ pub fn target(action: &Action) -> String {
         Action::ScaleSet { hash, .. } => format!("scale set {hash}"),
         Action::MarkSet { hash, .. } => format!("mark set {hash}"),
         Action::DeleteSet { hash } => format!("delete set {hash}"),
-        Action::Bind { side, .. } | Action::Unbind { side } => format!("bind {side:?}"),
+        Action::Bind { service, .. } => format!("bind {service}"),
+        Action::Loosen { service } => format!("loosen {service}"),
+        Action::DeleteService { service } => format!("delete Service {service}"),
         Action::Split { route: RouteId { kind, name, .. }, .. } => format!("split {kind} {name}"),
+        Action::DeleteRoute { route: RouteId { kind, name, .. } } => format!("delete {kind} {name}"),
+        Action::ReleaseRoute { route: RouteId { kind, name, .. } } => format!("release {kind} {name}"),
+        Action::KeepReplicas { .. } => "keep replicas".to_owned(),
+        Action::Evict { pod, .. } => format!("evict {pod}"),
         Action::AddFinalizer => "add finalizer".to_owned(),
         Action::RemoveFinalizer => "remove finalizer".to_owned(),
     }
@@ -128,6 +146,16 @@ fn remember<T: Slim>(expectations: &Expectations<T>, name: &str, answer: Result<
         Err(_) => {}
     }
     answer
+}
+
+/// Asks for a pod to be ended, which whoever guards its application's capacity may refuse for now. One that is gone already
+/// is no loss.
+async fn evict(applying: &Applying<'_>, pod: &str) -> Result<()> {
+    let pods = applying.context.cluster.objects(&kinds::PODS, &applying.loaded.key.namespace);
+    match pods.evict(pod).await {
+        Err(error) if !error.is_not_found() => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn unseen(what: &str) -> Error {

@@ -9,19 +9,19 @@ use tokio::time::Instant;
 
 use super::{Applying, remember, unseen};
 use crate::cluster::{Error, Result};
-use crate::controller::cache::{RawEntry, Served, Slim, label};
+use crate::controller::cache::{RawEntry, Slim, label};
 use crate::controller::key::Key;
 use crate::controller::loaded::Loaded;
-use crate::controller::observe::{RouteObject, is_ours, note_gone};
-use crate::routers::{self, DECLARED_ANNOTATION, RouteKind, RouteRef, ownership};
+use crate::controller::observe::{Objects, RouteObject, is_ours, note_gone};
+use crate::routers::{self, DECLARED_ANNOTATION, RouteRef, ownership};
 
 /// Brings a route to a split: by a patch of its weights where it is else as it should be, by a patch of all that is declared
 /// where it is ours and differs. One of ours that is missing is created, and only created.
 pub async fn split(applying: &mut Applying<'_>, id: &RouteId, weight: Weight) -> Result<()> {
-    let (route, around) = named(applying, id)?;
-    let kind = around.kind.clone().ok_or_else(|| unseen(&id.to_string()))?;
+    let RouteObject { route, kind, object } = named(applying, id)?;
+    let kind = kind.clone().ok_or_else(|| unseen(&id.to_string()))?;
     let objects = applying.context.cluster.objects(&kind, &applying.loaded.key.namespace);
-    let answer = match &around.object {
+    let answer = match object {
         Look::Missing if route.spec.is_some() => {
             let fragment = fragment(applying.loaded, route, weight)?;
             objects.create(&new(applying.loaded, fragment, &kind.api_version)).await
@@ -48,8 +48,8 @@ pub async fn split(applying: &mut Applying<'_>, id: &RouteId, weight: Weight) ->
 /// Gives up the rules of a route that Git declares: our entries are taken out of its `managedFields`, so that whoever
 /// applies it without force meets no conflict. The object is read for it, since no cache keeps these fields.
 pub async fn release(applying: &mut Applying<'_>, id: &RouteId) -> Result<()> {
-    let (route, around) = named(applying, id)?;
-    let kind = around.kind.clone().ok_or_else(|| unseen(&id.to_string()))?;
+    let RouteObject { route, kind, .. } = named(applying, id)?;
+    let kind = kind.clone().ok_or_else(|| unseen(&id.to_string()))?;
     let objects = applying.context.cluster.objects(&kind, &applying.loaded.key.namespace);
     let object = objects.get(&route.name).await?.ok_or_else(|| unseen(&id.to_string()))?;
     let answer = match ownership::release(&object) {
@@ -61,35 +61,23 @@ pub async fn release(applying: &mut Applying<'_>, id: &RouteId) -> Result<()> {
 }
 
 /// Deletes a route of ours that the Rollout does not declare any more, in the version that is read for it. One that is
-/// somebody else's by now is left alone; one that the Rollout names as Git's is handed over, with everything that it serves.
+/// somebody else's by now is left alone.
 pub async fn delete(applying: &mut Applying<'_>, id: &RouteId) -> Result<()> {
-    let kind = RouteKind::of(id.kind).ok_or_else(|| unseen(&id.to_string()))?;
-    let cache = applying.context.caches.routes(kind);
-    let served = match cache.served() {
-        Served::As(served) => served,
-        Served::Absent => return Ok(()),
-        Served::Unknown => return Err(unseen(&id.to_string())),
-    };
-    let declared = applying.loaded.declared.routes.iter().find(|route| route.kind == kind && route.name == id.name);
-    if declared.is_some_and(|route| route.spec.is_some()) {
-        return Err(Error::Outdated(format!("{id} is declared again")));
-    }
-    let is_git_s = declared.is_some();
+    let RouteObject { route, kind, .. } = named(applying, id)?;
+    let served = kind.clone().ok_or_else(|| unseen(&id.to_string()))?;
     let objects = applying.context.cluster.objects(&served, &applying.loaded.key.namespace);
     let found = objects.get(&id.name).await?;
-    let (now, expectations) = (Instant::now(), applying.memory.routes.entry(kind).or_default());
+    let (now, kind) = (Instant::now(), route.kind);
+    let expectations = applying.memory.routes.entry(kind).or_default();
     let Some(object) = found else {
-        note_gone(expectations, &cache.store, &Key::new(&applying.loaded.key.namespace, &id.name), now);
+        let store = &applying.context.caches.routes(kind).store;
+        note_gone(expectations, store, &Key::new(&applying.loaded.key.namespace, &id.name), now);
         return Ok(());
     };
     let entry = RawEntry::of(&object);
     if !is_ours(applying.loaded, &entry, &object) {
         tracing::info!(rollout = %applying.loaded.key, route = %id, "left alone: it is somebody else's by now");
         return Ok(());
-    }
-    if is_git_s {
-        let answer = objects.patch(&id.name, hand_over(applying.loaded, &object)).await;
-        return remember(expectations, &id.name, answer).map(drop);
     }
     match objects.delete(&id.name, &entry.identity().uid, &entry.identity().version_text()).await {
         Err(error) if !error.is_not_found() => remember(expectations, &id.name, Err(error)).map(drop),
@@ -100,11 +88,28 @@ pub async fn delete(applying: &mut Applying<'_>, id: &RouteId) -> Result<()> {
     }
 }
 
+/// Routes that we made and that the Rollout names as Git's by now: were they still ours, they would go with the Rollout.
+pub fn abandoned(loaded: &Loaded, objects: &Objects) -> Vec<RouteId> {
+    let is_abandoned = |route: &&RouteObject| {
+        let is_us = |object: &Value| owners(object).any(|owner| is_us(loaded, owner));
+        !route.route.owned && route.object.seen().is_some_and(is_us)
+    };
+    objects.routes.iter().filter(is_abandoned).map(|route| route.route.id()).collect()
+}
+
+/// Makes such a route Git's: what it serves stays, what marks it as ours goes.
+pub async fn hand_over(applying: &mut Applying<'_>, id: &RouteId) -> Result<()> {
+    let RouteObject { route, kind, object } = named(applying, id)?;
+    let kind = kind.clone().ok_or_else(|| unseen(&id.to_string()))?;
+    let object = object.seen().ok_or_else(|| unseen(&id.to_string()))?;
+    let objects = applying.context.cluster.objects(&kind, &applying.loaded.key.namespace);
+    let answer = objects.patch(&id.name, without_marks(applying.loaded, object)).await;
+    remember(applying.memory.routes.entry(route.kind).or_default(), &id.name, answer).map(drop)
+}
+
 /// A route that the Rollout names, and what was seen of it.
-fn named<'a>(applying: &'a Applying<'_>, id: &RouteId) -> Result<(&'a RouteRef, &'a RouteObject)> {
-    let mut routes = applying.loaded.declared.routes.iter().zip(&applying.objects.routes);
-    let found = routes.find(|(route, _)| route.id() == *id);
-    found.ok_or_else(|| Error::Outdated(format!("{id} is not named any more")))
+fn named<'a>(applying: &Applying<'a>, id: &RouteId) -> Result<&'a RouteObject> {
+    applying.objects.route(id).ok_or_else(|| Error::Outdated(format!("{id} is not named any more")))
 }
 
 fn fragment(loaded: &Loaded, route: &RouteRef, weight: Weight) -> Result<Value> {
@@ -152,8 +157,8 @@ fn change(loaded: &Loaded, route: &RouteRef, object: &Value, weight: Weight) -> 
     ]))
 }
 
-/// The JSON patch that makes a route of ours one that Git declares: what it serves stays, what marks it as ours goes.
-fn hand_over(loaded: &Loaded, object: &Value) -> Value {
+/// The JSON patch that makes a route of ours one that Git declares.
+fn without_marks(loaded: &Loaded, object: &Value) -> Value {
     let without = |pointer: &str, ours: &str| {
         let mut members = object.pointer(pointer).and_then(Value::as_object).cloned().unwrap_or_default();
         members.remove(ours);

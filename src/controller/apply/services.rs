@@ -1,51 +1,97 @@
-//! Services: bind to a revision, unbind.
+//! Services: bind to a revision, let go, delete.
 
 use std::collections::BTreeMap;
 
 use leadsman_api::names::{FIELD_MANAGER, MANAGED_BY_LABEL, REVISION_LABEL, ROLLOUT_LABEL};
-use leadsman_core::names::{Hash, Side};
+use leadsman_core::names::Hash;
 use leadsman_core::observed::Look;
+use leadsman_core::traffic::Port;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::{Applying, remember, unseen};
-use crate::cluster::{Error, Result, kinds};
-use crate::controller::cache::{Port, ServiceEntry, Slim};
+use crate::cluster::{Api, Error, Result, kinds};
+use crate::controller::cache::{ServiceEntry, Slim};
 use crate::controller::loaded::Loaded;
 use crate::controller::observe::is_created_by;
 
-/// Binds a Service to a revision: selector and labels in one write, so that the endpoint slices get both from one version.
+/// A Service, and what it is to be bound to.
+pub struct Binding<'a> {
+    /// Its name.
+    pub service: &'a str,
+    /// The revision.
+    pub hash: &'a Hash,
+    /// The ports of one that we make.
+    pub ports: &'a [Port],
+}
+
+/// Binds a Service to a revision: selector, labels and ports in one write, so that the endpoint slices get all of them from
+/// one version.
 ///
 /// One that is missing is created, and only created. One that we made is changed in the fields that we made, one that Git
 /// declares by an apply of selector and labels alone.
-pub async fn bind(applying: &mut Applying<'_>, side: Side, hash: &Hash) -> Result<()> {
-    let name = applying.loaded.service(side).to_owned();
-    let services = applying.context.cluster.objects(&kinds::SERVICES, &applying.loaded.key.namespace);
-    let answer = match applying.objects.service(side) {
+pub async fn bind(applying: &mut Applying<'_>, binding: &Binding<'_>) -> Result<()> {
+    let name = binding.service;
+    let services = services(applying);
+    let answer = match applying.objects.service(name) {
         Look::Stale => return Err(unseen(&format!("Service {name}"))),
-        Look::Missing => services.create(&new(applying, side, hash)?).await,
+        Look::Missing => services.create(&new(applying.loaded, binding)?).await,
         Look::Seen(service) if is_created_by(applying.loaded, service) => {
-            services.merge(&name, &change(applying, side, service, hash)?).await
+            services.merge(name, &change(applying.loaded, binding, service)?).await
         }
-        Look::Seen(service) => services.apply(&name, &fragment(applying.loaded, side, service, Some(hash)), true).await,
+        Look::Seen(service) => {
+            services.apply(name, &fragment(applying.loaded, name, service, Some(binding.hash)), true).await
+        }
     };
     if answer.as_ref().is_err_and(Error::is_already_exists) {
         // Not ours unless it says so: it has to be looked at before anything is done to it.
-        applying.memory.services.unknown(&name, Instant::now());
+        applying.memory.services.unknown(name, Instant::now());
         return Err(Error::Outdated(format!("somebody else has just created Service {name}")));
     }
-    remember(&applying.memory.services, &name, answer).map(drop)
+    remember(&applying.memory.services, name, answer).map(drop)
 }
 
-/// Lets go of a Service that is declared in Git: it selects the Rollout's pods of whatever revision. Without a selector its
-/// slices would list dead pods' addresses for ever. The Rollout's label stays and says where the selector came from.
-pub async fn unbind(applying: &mut Applying<'_>, side: Side) -> Result<()> {
-    let name = applying.loaded.service(side).to_owned();
-    let Look::Seen(service) = applying.objects.service(side) else { return Err(unseen(&format!("Service {name}"))) };
-    let fragment = fragment(applying.loaded, side, service, None);
-    let services = applying.context.cluster.objects(&kinds::SERVICES, &applying.loaded.key.namespace);
-    let answer = services.apply(&name, &fragment, true).await;
-    remember(&applying.memory.services, &name, answer).map(drop)
+/// Lets go of a Service: it selects the Rollout's pods of whatever revision. Without a selector its slices would list dead
+/// pods' addresses for ever. The Rollout's label stays and says where the selector came from.
+pub async fn loosen(applying: &mut Applying<'_>, name: &str) -> Result<()> {
+    let Look::Seen(service) = applying.objects.service(name) else { return Err(unseen(&format!("Service {name}"))) };
+    let services = services(applying);
+    let answer = if is_created_by(applying.loaded, service) {
+        let patch = json!({
+            "metadata": {
+                "uid": &*service.identity().uid,
+                "resourceVersion": service.identity().version_text(),
+                "labels": {REVISION_LABEL: null},
+            },
+            "spec": {"selector": {REVISION_LABEL: null}},
+        });
+        services.merge(name, &patch).await
+    } else {
+        services.apply(name, &fragment(applying.loaded, name, service, None), true).await
+    };
+    remember(&applying.memory.services, name, answer).map(drop)
+}
+
+/// Deletes a Service that we made and that the Rollout does not name any more, in the version that was seen.
+pub async fn delete(applying: &mut Applying<'_>, name: &str) -> Result<()> {
+    let service = match applying.objects.service(name) {
+        Look::Seen(service) if is_created_by(applying.loaded, service) => service,
+        Look::Missing => return Ok(()),
+        Look::Seen(_) | Look::Stale => return Err(unseen(&format!("Service {name}"))),
+    };
+    let identity = service.identity();
+    match services(applying).delete(name, &identity.uid, &identity.version_text()).await {
+        Err(error) if !error.is_not_found() => remember(&applying.memory.services, name, Err(error)).map(drop),
+        _ => {
+            applying.memory.services.deleted(name, &identity.uid, Instant::now());
+            Ok(())
+        }
+    }
+}
+
+fn services<'a>(applying: &Applying<'a>) -> Api<'a> {
+    let context = applying.context;
+    context.cluster.objects(&kinds::SERVICES, &applying.loaded.key.namespace)
 }
 
 fn selector(loaded: &Loaded, hash: Option<&Hash>) -> BTreeMap<String, String> {
@@ -65,63 +111,60 @@ fn our_labels(loaded: &Loaded, hash: &Hash) -> BTreeMap<&'static str, String> {
     labels
 }
 
-fn ports(applying: &Applying<'_>, side: Side) -> Result<Vec<Value>> {
-    let ports = applying.objects.ports(side).filter(|ports| !ports.is_empty());
-    let Some(ports) = ports else {
+fn ports(binding: &Binding<'_>) -> Result<Value> {
+    if binding.ports.is_empty() {
         return Err(Error::Unsendable(format!(
             "the ports of Service {} are not known: name a Service with ports, or give spec.strategy.canary.traffic.ports",
-            applying.loaded.service(side)
+            binding.service
         )));
-    };
-    Ok(ports.iter().map(Port::to_value).collect())
+    }
+    Ok(json!(binding.ports))
 }
 
 /// A Service of our own.
-fn new(applying: &Applying<'_>, side: Side, hash: &Hash) -> Result<Value> {
-    let loaded = &*applying.loaded;
+fn new(loaded: &Loaded, binding: &Binding<'_>) -> Result<Value> {
     Ok(json!({
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {
-            "name": loaded.service(side),
+            "name": binding.service,
             "namespace": &*loaded.key.namespace,
-            "labels": our_labels(loaded, hash),
+            "labels": our_labels(loaded, binding.hash),
             "ownerReferences": [loaded.owner_reference()],
         },
         "spec": {
             "type": "ClusterIP",
-            "selector": selector(loaded, Some(hash)),
-            "ports": ports(applying, side)?,
+            "selector": selector(loaded, Some(binding.hash)),
+            "ports": ports(binding)?,
         },
     }))
 }
 
 /// A merge patch for a Service of our own in the version that was seen: selector and ports become what they should be, our
 /// labels are put on, and everything else stays as others wrote it.
-fn change(applying: &Applying<'_>, side: Side, service: &ServiceEntry, hash: &Hash) -> Result<Value> {
-    let loaded = &*applying.loaded;
-    let wanted = selector(loaded, Some(hash));
+fn change(loaded: &Loaded, binding: &Binding<'_>, service: &ServiceEntry) -> Result<Value> {
+    let wanted = selector(loaded, Some(binding.hash));
     let foreign = service.selector.keys().filter(|label| !wanted.contains_key(*label)).cloned();
     let mut selector: Map<String, Value> = foreign.map(|label| (label, Value::Null)).collect();
     selector.extend(wanted.into_iter().map(|(label, value)| (label, json!(value))));
     let mut metadata = json!({
         "uid": &*service.identity().uid,
         "resourceVersion": service.identity().version_text(),
-        "labels": our_labels(loaded, hash),
+        "labels": our_labels(loaded, binding.hash),
     });
     if let (None, Some(metadata)) = (&service.controller, metadata.as_object_mut()) {
         metadata.insert("ownerReferences".to_owned(), loaded.owners(&service.owners));
     }
-    Ok(json!({"metadata": metadata, "spec": {"selector": selector, "ports": ports(applying, side)?}}))
+    Ok(json!({"metadata": metadata, "spec": {"selector": selector, "ports": ports(binding)?}}))
 }
 
 /// All that we apply to a Service that Git declares, in the version that was seen.
-fn fragment(loaded: &Loaded, side: Side, service: &ServiceEntry, hash: Option<&Hash>) -> Value {
+fn fragment(loaded: &Loaded, name: &str, service: &ServiceEntry, hash: Option<&Hash>) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {
-            "name": loaded.service(side),
+            "name": name,
             "namespace": &*loaded.key.namespace,
             "uid": &*service.identity().uid,
             "resourceVersion": service.identity().version_text(),

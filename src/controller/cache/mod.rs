@@ -13,7 +13,7 @@ use serde_json::Value;
 pub use caches::{Caches, RouteCache, Served};
 pub use raw::{RawEntry, TemplateEntry};
 pub use replica_set::{REVISION_NUMBER_ANNOTATION, ReplicaSetEntry};
-pub use service::{Port, ServiceEntry};
+pub use service::{ServiceEntry, port};
 pub use slice::{SliceEntry, endpoints};
 pub use store::{Cached, Store};
 
@@ -159,7 +159,7 @@ mod tests {
             object in prop_oneof![anything(), spoiled(slice()), spoiled(service()), spoiled(set())],
         ) {
             let copies = [SliceEntry::of(&object), SliceEntry::of(&slice())];
-            let seen = endpoints(&copies.iter());
+            let seen = endpoints(&copies.iter(), &[]);
             // A slice that cannot be understood may take endpoints away, and never adds more than it lists.
             let listed = object.pointer("/endpoints").and_then(Value::as_array).map_or(0, Vec::len);
             let ready = seen.ready_of(&Hash::new("abc")).unwrap_or(0);

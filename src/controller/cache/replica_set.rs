@@ -5,6 +5,7 @@ use leadsman_api::names::{REJECTED_ANNOTATION, REVISION_LABEL, ROLLOUT_LABEL};
 use leadsman_core::names::Hash;
 use leadsman_core::observed::SetView;
 use leadsman_core::text::one_line;
+use leadsman_core::traffic::ContainerPort;
 use serde_json::Value;
 
 use super::{Controller, Identity, Slim, annotation, count, label, text};
@@ -62,6 +63,7 @@ impl Slim for ReplicaSetEntry {
                 rejected: annotation(object, REJECTED_ANNOTATION).map(str::to_owned),
                 failure,
                 deleting: object.pointer("/metadata/deletionTimestamp").is_some(),
+                ports: object.pointer("/spec/template/spec").map(ports).unwrap_or_default(),
             },
             rollout: label(object, ROLLOUT_LABEL).unwrap_or_default().into(),
         }
@@ -84,6 +86,22 @@ impl Slim for ReplicaSetEntry {
             && self.controller == other.controller
             && self.owners == other.owners
     }
+}
+
+/// The ports that containers of a pod declare, with those of the init containers that run beside them.
+fn ports(pod: &Value) -> Vec<ContainerPort> {
+    let stays = |container: &&Value| text(container, "/restartPolicy") == Some("Always");
+    let containers = list(pod, "containers").chain(list(pod, "initContainers").filter(stays));
+    let read = |port: &Value| ContainerPort {
+        name: text(port, "/name").map(str::to_owned),
+        number: u16::try_from(count(port, "/containerPort")).unwrap_or_default(),
+        protocol: text(port, "/protocol").unwrap_or("TCP").to_owned(),
+    };
+    containers.flat_map(|container| list(container, "ports")).map(read).collect()
+}
+
+fn list<'a>(object: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
+    object.get(key).and_then(Value::as_array).into_iter().flatten()
 }
 
 #[cfg(test)]

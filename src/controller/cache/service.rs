@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use leadsman_api::names::{FIELD_MANAGER, MANAGED_BY_LABEL, REVISION_LABEL, ROLLOUT_LABEL};
-use serde_json::{Value, json};
+use leadsman_core::traffic::{Port, Target};
+use serde_json::Value;
 
 use super::{Controller, Identity, Slim, label, text};
 
@@ -31,65 +32,17 @@ pub struct ServiceEntry {
     pub ports: Vec<Port>,
 }
 
-/// The part of a port that is copied from one Service to another, with the API server's defaults filled in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Port {
-    /// Its name. A Service with several ports has to name each of them.
-    pub name: Option<Box<str>>,
-    /// The Service's port.
-    pub port: u16,
-    target: Target,
-    protocol: Box<str>,
-    app_protocol: Option<Box<str>>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Target {
-    Number(u16),
-    Name(Box<str>),
-}
-
-impl Port {
-    /// Reads a port as it stands in a Service.
-    pub fn of(port: &Value) -> Self {
-        let number = |pointer| port.pointer(pointer).and_then(Value::as_u64).and_then(|port| u16::try_from(port).ok());
-        let own = number("/port").unwrap_or_default();
-        let named = text(port, "/targetPort").map(|name| Target::Name(name.into()));
-        Self {
-            name: text(port, "/name").filter(|name| !name.is_empty()).map(Into::into),
-            port: own,
-            target: named.unwrap_or(Target::Number(number("/targetPort").filter(|port| *port > 0).unwrap_or(own))),
-            protocol: text(port, "/protocol").unwrap_or("TCP").into(),
-            app_protocol: text(port, "/appProtocol").map(Into::into),
-        }
-    }
-
-    /// The port as it is written: nothing of it is left to a default.
-    pub fn to_value(&self) -> Value {
-        let target = match &self.target {
-            Target::Number(number) => json!(number),
-            Target::Name(name) => json!(name),
-        };
-        let mut port = json!({"port": self.port, "targetPort": target, "protocol": self.protocol});
-        if let Some(members) = port.as_object_mut() {
-            members.extend(self.name.as_ref().map(|name| ("name".to_owned(), json!(name))));
-            members.extend(self.app_protocol.as_ref().map(|name| ("appProtocol".to_owned(), json!(name))));
-        }
-        port
-    }
-
-    /// What makes two ports of one Service the same to the API server.
-    pub fn slot(&self) -> (u16, &str) {
-        (self.port, &self.protocol)
-    }
-
-    /// Whether `live` does what is wanted of this port. Where no name is wanted any will do.
-    pub fn is_met_by(&self, live: &Self) -> bool {
-        let Self { name, port: _, target, protocol: _, app_protocol } = self;
-        self.slot() == live.slot()
-            && *target == live.target
-            && *app_protocol == live.app_protocol
-            && (name.is_none() || *name == live.name)
+/// Reads a port as it stands in a Service. What is left out is what the API server makes of it.
+pub fn port(port: &Value) -> Port {
+    let number = |pointer| port.pointer(pointer).and_then(Value::as_u64).and_then(|port| u16::try_from(port).ok());
+    let own = number("/port").unwrap_or_default();
+    let named = text(port, "/targetPort").map(|name| Target::Name(name.to_owned()));
+    Port {
+        name: text(port, "/name").filter(|name| !name.is_empty()).map(str::to_owned),
+        port: own,
+        target_port: named.unwrap_or(Target::Number(number("/targetPort").filter(|port| *port > 0).unwrap_or(own))),
+        protocol: text(port, "/protocol").unwrap_or("TCP").to_owned(),
+        app_protocol: text(port, "/appProtocol").map(str::to_owned),
     }
 }
 
@@ -108,7 +61,7 @@ impl Slim for ServiceEntry {
             publishes_not_ready: object.pointer("/spec/publishNotReadyAddresses") == Some(&Value::Bool(true)),
             controller: Controller::of(object),
             owners: super::owners_without_controller(object),
-            ports: ports.into_iter().flatten().map(Port::of).collect(),
+            ports: ports.into_iter().flatten().map(port).collect(),
         }
     }
 
@@ -136,14 +89,16 @@ impl Slim for ServiceEntry {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn a_port_that_left_out_defaults_equals_one_that_has_them() {
-        let short = Port::of(&json!({"port": 80}));
-        let long = Port::of(&json!({"port": 80, "targetPort": 80, "protocol": "TCP", "nodePort": 30000, "name": ""}));
+        let short = port(&json!({"port": 80}));
+        let long = port(&json!({"port": 80, "targetPort": 80, "protocol": "TCP", "nodePort": 30000, "name": ""}));
         assert_eq!(short, long);
-        assert_eq!(short.to_value(), json!({"port": 80, "targetPort": 80, "protocol": "TCP"}));
+        assert_eq!(json!(short), json!({"port": 80, "targetPort": 80, "protocol": "TCP"}));
     }
 
     #[test]
@@ -151,6 +106,6 @@ mod tests {
         let wire = json!({
             "name": "grpc", "port": 80, "targetPort": "api", "protocol": "TCP", "appProtocol": "kubernetes.io/h2c",
         });
-        assert_eq!(Port::of(&wire).to_value(), wire);
+        assert_eq!(json!(port(&wire)), wire);
     }
 }

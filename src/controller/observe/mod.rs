@@ -2,6 +2,8 @@
 //! newer, or what the API server says where neither is to be trusted.
 
 mod linkerd;
+mod pods;
+mod ports;
 mod reading;
 mod routes;
 mod services;
@@ -9,22 +11,24 @@ mod sets;
 mod trial;
 mod words;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use kube::core::ApiResource;
 use leadsman_api::names::{ROLLOUT_LABEL, ROUTES_FINALIZER};
-use leadsman_core::names::{Hash, Side};
-use leadsman_core::observed::{Endpoints, Look, Observed};
+use leadsman_core::names::Hash;
+use leadsman_core::observed::{Endpoints, Look, Observed, OtherService, RouteId, ServiceView};
+use leadsman_core::traffic::Targets;
 use serde_json::Value;
 
-use super::cache::{Port, ReplicaSetEntry, ServiceEntry, SliceEntry, Slim, endpoints, key_of};
+use super::cache::{ReplicaSetEntry, ServiceEntry, SliceEntry, Slim, endpoints, key_of};
 use super::context::Context;
 use super::loaded::Loaded;
 use super::memory::Memory;
 use crate::cluster::kinds;
+use crate::routers::RouteRef;
 
 pub use linkerd::Surroundings;
 pub use reading::{PATIENCE, Reach, Reader, note_gone, read_through};
@@ -47,16 +51,16 @@ pub struct Snapshot {
 pub struct Objects {
     /// Our ReplicaSets.
     pub sets: BTreeMap<Hash, Arc<ReplicaSetEntry>>,
-    /// Both Services, in the order stable, canary.
-    services: [Look<Arc<ServiceEntry>>; 2],
-    /// The ports that `side` is to have; `None` when that is not known.
-    ports: [Option<Vec<Port>>; 2],
-    /// The routes in the order of the spec.
+    /// The Services that the Rollout has, may soon have or had.
+    services: BTreeMap<String, Look<Arc<ServiceEntry>>>,
+    /// The routes.
     pub routes: Vec<RouteObject>,
 }
 
 /// A route of a snapshot.
 pub struct RouteObject {
+    /// What the Rollout says of it.
+    pub route: RouteRef,
     /// The kind in the version that is served; `None` when it is not.
     pub kind: Option<Arc<ApiResource>>,
     /// The object.
@@ -64,22 +68,14 @@ pub struct RouteObject {
 }
 
 impl Objects {
-    /// The Service of a side.
-    pub fn service(&self, side: Side) -> &Look<Arc<ServiceEntry>> {
-        let [stable, canary] = &self.services;
-        match side {
-            Side::Stable => stable,
-            Side::Canary => canary,
-        }
+    /// A Service.
+    pub fn service(&self, name: &str) -> &Look<Arc<ServiceEntry>> {
+        self.services.get(name).unwrap_or(&Look::Stale)
     }
 
-    /// The ports that the Service of a side is to have.
-    pub fn ports(&self, side: Side) -> Option<&[Port]> {
-        let [stable, canary] = &self.ports;
-        match side {
-            Side::Stable => stable.as_deref(),
-            Side::Canary => canary.as_deref(),
-        }
+    /// A route.
+    pub fn route(&self, id: &RouteId) -> Option<&RouteObject> {
+        self.routes.iter().find(|object| object.route.id() == *id)
     }
 }
 
@@ -98,35 +94,32 @@ pub fn observe<'a>(
 
 async fn look(context: &Context, loaded: &Loaded, memory: &mut Memory, reach: Reach) -> Snapshot {
     forget_others(loaded, memory);
-    for route in &loaded.declared.routes {
+    for route in &loaded.routes {
         memory.routes.entry(route.kind).or_default();
     }
     let reader = &Reader::new(&context.cluster, reach);
-    let Memory { sets, services, routes, surroundings, wants_words_of, words, .. } = &mut *memory;
-    let (services, declared) = (&*services, &loaded.declared);
+    let Memory { sets, services, routes, surroundings, wants_words_of, words, restart, .. } = &mut *memory;
+    let services = &*services;
     let routes = async {
         let (mut routes, objects) = routes::look(reader, context, loaded, routes).await;
         routes::look_around(reader, context, loaded, surroundings, &mut routes, &objects).await;
         (routes, objects)
     };
-    let (sets, stable, canary, parent, (routes, route_objects), slices, words) = tokio::join!(
+    let (sets, services, parent, (routes, route_objects), slices, words, old_pods) = tokio::join!(
         sets::look(reader, context, loaded, sets),
-        services::look(reader, context, loaded, services, &declared.stable_service),
-        services::look(reader, context, loaded, services, &declared.canary_service),
+        services::look_at_all(reader, context, loaded, services),
         services::parent(reader, context, loaded, services),
         routes,
         slices(reader, context, loaded),
         words::listen(reader, context, loaded, wants_words_of.as_ref(), words),
+        pods::list_old(reader, loaded, restart.as_ref()),
     );
-    let ports = services::wanted_ports(loaded, parent.as_ref());
-    let ports_for = |name: &str, service: &Look<Arc<ServiceEntry>>| {
-        let keep = |port: u16| services::is_named(&route_objects, name, port);
-        ports.as_ref().map(|ports| services::ports_with_those_in_use(ports, service.seen().map(|it| &**it), keep))
-    };
-    let ports = [ports_for(&declared.stable_service, &stable), ports_for(&declared.canary_service, &canary)];
-    let [stable_ports, canary_ports] = &ports;
+    let Targets { stable_service, canary_service, .. } = &loaded.targets;
+    let named_ports = ports::named(&route_objects, [stable_service, canary_service]);
+    let service = |name: &str| services.get(name).map_or(Look::Stale, |found| services::judge(loaded, name, found));
+    let endpoints = |name: &str| of_service(&slices, name, services.get(name), named_ports.as_ref());
     let everything_read = !matches!(sets, Look::Stale)
-        && ![&stable, &canary].into_iter().any(|service| matches!(service, Look::Stale))
+        && !services.values().any(|service| matches!(service, Look::Stale))
         && !routes.iter().any(|(_, route)| matches!(route, Look::Stale));
     let answers = context.measurer.answers(&loaded.key);
     let observed = Observed {
@@ -136,13 +129,17 @@ async fn look(context: &Context, loaded: &Loaded, memory: &mut Memory, reach: Re
         live: reach == Reach::Live && everything_read,
         sets: sets::views(&sets),
         service: services::judge_parent(loaded, parent.as_ref()),
-        stable_service: services::judge(loaded, &declared.stable_service, &stable, stable_ports.as_deref()),
-        canary_service: services::judge(loaded, &declared.canary_service, &canary, canary_ports.as_deref()),
-        stable_endpoints: of_service(&slices, &declared.stable_service),
-        canary_endpoints: of_service(&slices, &declared.canary_service),
+        ports: ports::declared(loaded, parent.as_ref()),
+        stable_service: service(stable_service),
+        canary_service: service(canary_service),
+        other_services: loaded.other_services().into_iter().map(|name| other(name, &service, &route_objects)).collect(),
+        stable_endpoints: endpoints(stable_service),
+        canary_endpoints: endpoints(canary_service),
+        named_ports,
         routes,
         answers,
         words,
+        old_pods,
         trial: None,
         finalizer: loaded.rollout.metadata.finalizers.iter().flatten().any(|name| name == ROUTES_FINALIZER),
         refused: memory.failures.refusals(),
@@ -151,19 +148,17 @@ async fn look(context: &Context, loaded: &Loaded, memory: &mut Memory, reach: Re
         Look::Seen(sets) => sets,
         Look::Missing | Look::Stale => BTreeMap::new(),
     };
-    let objects = Objects { sets, services: [stable, canary], ports, routes: route_objects };
+    let objects = Objects { sets, services, routes: route_objects };
     Snapshot { observed, objects, has_doubts: reader.has_doubts() }
 }
 
 /// Forgets what was expected of objects that the Rollout names no more.
 fn forget_others(loaded: &Loaded, memory: &mut Memory) {
-    let declared = &loaded.declared;
-    let service = declared.service.as_ref();
-    memory.services.retain(|name| {
-        name == declared.stable_service || name == declared.canary_service || service.is_some_and(|it| it == name)
-    });
+    let parent = loaded.declared.service.as_deref();
+    let others = loaded.other_services();
+    memory.services.retain(|name| loaded.targets.has_service(name) || parent == Some(name) || others.contains(name));
     for (kind, routes) in &mut memory.routes {
-        routes.retain(|name| declared.routes.iter().any(|route| route.kind == *kind && route.name == name));
+        routes.retain(|name| loaded.routes.iter().any(|route| route.kind == *kind && route.name == name));
     }
 }
 
@@ -188,6 +183,17 @@ async fn slices(reader: &Reader, context: &Context, loaded: &Loaded) -> Vec<Arc<
     }
 }
 
-fn of_service(slices: &[Arc<SliceEntry>], service: &str) -> Endpoints {
-    endpoints(&slices.iter().map(|slice| &**slice).filter(|slice| &*slice.service == service))
+fn of_service(
+    slices: &[Arc<SliceEntry>],
+    name: &str,
+    service: Option<&Look<Arc<ServiceEntry>>>,
+    named_ports: Option<&BTreeSet<u16>>,
+) -> Endpoints {
+    let ports = service.and_then(Look::seen).map(|service| service.ports.as_slice()).unwrap_or_default();
+    let needed = ports::needed(ports, named_ports);
+    endpoints(&slices.iter().map(|slice| &**slice).filter(|slice| &*slice.service == name), &needed)
+}
+
+fn other(name: String, service: &impl Fn(&str) -> Look<ServiceView>, routes: &[RouteObject]) -> OtherService {
+    OtherService { service: service(&name), named: ports::is_named(routes, &name), name }
 }

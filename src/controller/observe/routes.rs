@@ -19,14 +19,14 @@ use crate::controller::key::Key;
 use crate::controller::loaded::Loaded;
 use crate::routers::{RouteKind, RouteRef, view};
 
-/// All routes in the order of the spec: as the core sees them, and as they are.
+/// All routes: as the core sees them, and as they are.
 pub async fn look(
     reader: &Reader,
     context: &Context,
     loaded: &Loaded,
     expectations: &BTreeMap<RouteKind, Expectations<RawEntry>>,
 ) -> (Vec<(RouteId, Look<RouteView>)>, Vec<RouteObject>) {
-    let looks = loaded.declared.routes.iter().map(|route| one(reader, context, loaded, expectations, route));
+    let looks = loaded.routes.iter().map(|route| one(reader, context, loaded, expectations, route));
     join_all(looks).await.into_iter().unzip()
 }
 
@@ -48,6 +48,10 @@ async fn one(
         (Served::Unknown | Served::As(_), _) => (None, Look::Stale),
     };
     let (looked, object) = match copy {
+        // It was ours, is not declared any more, and belongs to somebody else by now.
+        Look::Seen(copy) if route.owned && route.spec.is_none() && !is_ours(loaded, &copy, &copy.object()) => {
+            (Look::Missing, Look::Missing)
+        }
         Look::Seen(copy) => {
             let object = copy.object();
             (Look::Seen(judge(loaded, route, &copy, &object)), Look::Seen(object))
@@ -55,15 +59,17 @@ async fn one(
         Look::Missing => (Look::Missing, Look::Missing),
         Look::Stale => (Look::Stale, Look::Stale),
     };
-    ((route.id(), looked), RouteObject { kind, object })
+    ((route.id(), looked), RouteObject { route: route.clone(), kind, object })
 }
 
 /// A route that was read, as the core sees it.
 fn judge(loaded: &Loaded, route: &RouteRef, copy: &RawEntry, object: &Value) -> RouteView {
     let mut looked = view(route, object, &loaded.backends());
-    if route.spec.is_none() {
+    if !route.owned {
         looked.held = copy.is_held;
     } else if !is_ours(loaded, copy, object) {
+        // It is not ours to write anew.
+        looked.differs = false;
         looked.problem = Some(foreign(route));
     } else {
         // What says whose it is was lost: the next write puts it back.
@@ -102,13 +108,12 @@ pub async fn look_around(
         *surroundings = Surroundings::default();
         return;
     }
-    let routes = loaded.declared.routes.iter();
-    let read: Vec<_> = routes.clone().zip(around).map(|(route, around)| (route.kind, around.object.seen())).collect();
+    let read: Vec<_> = around.iter().map(|around| (around.route.kind, around.object.seen())).collect();
     let place = (reader, &context.caches, &*loaded.key.namespace);
     let found = linkerd::look_around(place, surroundings, &read).await;
-    for ((route, (_, looked)), Found { problem, warning }) in routes.zip(views).zip(found) {
+    for ((around, (_, looked)), Found { problem, warning }) in around.iter().zip(views).zip(found) {
         let Look::Seen(view) = looked else { continue };
-        view.problem = view.problem.take().or_else(|| problem.map(|what| route.problem(&what)));
+        view.problem = view.problem.take().or_else(|| problem.map(|what| around.route.problem(&what)));
         view.warnings.extend(warning);
     }
 }

@@ -1,18 +1,19 @@
-//! The two Services of a Rollout and the one that clients call: whether they can be used, and which ports ours should have.
+//! The Services of a Rollout and the one that clients call: whether they can be used.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures::future::join_all;
 use leadsman_api::names::{REVISION_LABEL, ROLLOUT_LABEL};
 use leadsman_core::names::Hash;
 use leadsman_core::observed::{Look, ParentService, ServiceView};
 use leadsman_core::spec::{Problem, Reason};
+use leadsman_core::traffic::Targets;
 use serde_json::Value;
 
-use super::RouteObject;
 use super::reading::{Reader, read_through};
 use crate::cluster::kinds;
-use crate::controller::cache::{Port, ServiceEntry};
+use crate::controller::cache::ServiceEntry;
 use crate::controller::context::Context;
 use crate::controller::expectations::Expectations;
 use crate::controller::key::Key;
@@ -30,6 +31,22 @@ pub async fn look(
     read_through(reader, &kinds::SERVICES, (expectations, &*context.caches.services), &key).await
 }
 
+/// Looks at the two Services in force, and at those that are to be or were.
+pub async fn look_at_all(
+    reader: &Reader,
+    context: &Context,
+    loaded: &Loaded,
+    expectations: &Expectations<ServiceEntry>,
+) -> BTreeMap<String, Look<Arc<ServiceEntry>>> {
+    let Targets { stable_service, canary_service, .. } = &loaded.targets;
+    let names = [stable_service.clone(), canary_service.clone()].into_iter().chain(loaded.other_services());
+    let looks = names.map(async |name| {
+        let found = look(reader, context, loaded, expectations, &name).await;
+        (name, found)
+    });
+    join_all(looks).await.into_iter().collect()
+}
+
 /// Looks at the Service that clients call, where one is named.
 pub async fn parent(
     reader: &Reader,
@@ -41,13 +58,8 @@ pub async fn parent(
     Some(look(reader, context, loaded, expectations, name).await)
 }
 
-/// `stableService` or `canaryService` as the core sees it.
-pub fn judge(
-    loaded: &Loaded,
-    name: &str,
-    service: &Look<Arc<ServiceEntry>>,
-    ports: Option<&[Port]>,
-) -> Look<ServiceView> {
+/// A Service of the Rollout as the core sees it.
+pub fn judge(loaded: &Loaded, name: &str, service: &Look<Arc<ServiceEntry>>) -> Look<ServiceView> {
     let service = match service {
         Look::Seen(service) => service,
         Look::Missing => return Look::Missing,
@@ -58,9 +70,8 @@ pub fn judge(
         bound: bound(&loaded.key.name, service).map(Hash::new),
         created_by_us,
         conflict: conflict(loaded, service).map(|what| format!("Service {name} cannot be used: {what}")),
-        // An orphan is written once more, which gives it its owner.
-        ports_differ: created_by_us
-            && (service.controller.is_none() || ports.is_some_and(|ports| !are_met(ports, &service.ports))),
+        orphaned: created_by_us && service.controller.is_none(),
+        ports: service.ports.clone(),
     })
 }
 
@@ -151,7 +162,7 @@ pub fn judge_parent(loaded: &Loaded, parent: Option<&Look<Arc<ServiceEntry>>>) -
     let missing = |message: String| ParentService::Wrong(Problem::missing(Reason::ServiceNotFound, message));
     match parent {
         Look::Stale => ParentService::Stale,
-        Look::Missing if name == loaded.declared.stable_service && loaded.declared.ports.is_some() => {
+        Look::Missing if name == loaded.declared.core.targets.stable_service && loaded.declared.ports.is_some() => {
             ParentService::Fits
         }
         Look::Missing => missing(format!(
@@ -186,98 +197,12 @@ fn foreign_label<'a>(loaded: &Loaded, service: &'a ServiceEntry) -> Option<(&'a 
     selected.into_iter().find(|(label, value)| !has(label, value))
 }
 
-/// The ports that our Services are to have: declared, or those of the Service that clients call.
-pub fn wanted_ports(loaded: &Loaded, parent: Option<&Look<Arc<ServiceEntry>>>) -> Option<Vec<Port>> {
-    if let Some(ports) = &loaded.declared.ports {
-        return Some(ports.iter().map(Port::of).collect());
-    }
-    Some(parent?.seen()?.ports.clone())
-}
-
-/// The wanted ports, and those that a Service has beyond them while a route still names them.
-///
-/// No port that is there is renamed without need, since its endpoints are found by its name. Of several ports each gets a
-/// name of its own: without that the API server takes none of them.
-pub fn ports_with_those_in_use(
-    wanted: &[Port],
-    service: Option<&ServiceEntry>,
-    is_named: impl Fn(u16) -> bool,
-) -> Vec<Port> {
-    let present = service.map(|service| service.ports.as_slice()).unwrap_or_default();
-    let is_wanted = |port: &Port| wanted.iter().any(|wanted| wanted.slot() == port.slot());
-    let kept = present.iter().filter(|port| !is_wanted(port) && is_named(port.port)).cloned();
-    let with_its_name = |port: &Port| {
-        let live = present.iter().find(|live| live.slot() == port.slot());
-        let mut port = port.clone();
-        port.name = port.name.or_else(|| live?.name.clone());
-        port
-    };
-    let mut ports: Vec<Port> = wanted.iter().map(with_its_name).chain(kept).collect();
-    if ports.len() > 1 {
-        name_each(&mut ports);
-    }
-    ports
-}
-
-fn name_each(ports: &mut [Port]) {
-    let mut taken: BTreeSet<Box<str>> = BTreeSet::new();
-    for port in ports {
-        if port.name.as_ref().is_none_or(|name| taken.contains(name)) {
-            let (number, protocol) = port.slot();
-            // No protocol in front: meshes would go by it.
-            let name = format!("port-{number}-{}", protocol.to_lowercase());
-            port.name = Some(name.into());
-        }
-        taken.extend(port.name.clone());
-    }
-}
-
-/// Whether the ports that are there do what is wanted. What is there beside them is somebody else's.
-fn are_met(wanted: &[Port], live: &[Port]) -> bool {
-    wanted.iter().all(|wanted| live.iter().any(|live| wanted.is_met_by(live)))
-}
-
-/// Whether a route names this port of this Service. One that could not be read may.
-pub fn is_named(routes: &[RouteObject], service: &str, port: u16) -> bool {
-    routes.iter().any(|route| match &route.object {
-        Look::Seen(object) => names(object, service, port),
-        Look::Stale => true,
-        Look::Missing => false,
-    })
-}
-
-/// Looks for `{name: service, port: 80}` (Gateway API) and `{host: service, port: {number: 80}}` (Istio) at any depth. An
-/// Istio destination without a port means all of them.
-fn names(value: &Value, service: &str, port: u16) -> bool {
-    match value {
-        Value::Array(elements) => elements.iter().any(|element| names(element, service, port)),
-        Value::Object(members) => {
-            let text = |key: &str| members.get(key).and_then(Value::as_str);
-            let number = |value: &Value| value.as_u64() == Some(u64::from(port));
-            let by_name = text("name") == Some(service) && members.get("port").is_some_and(number);
-            let by_host = text("host").is_some_and(|host| host.split('.').next() == Some(service))
-                && members.get("port").and_then(|port| port.get("number")).is_none_or(number);
-            by_name || by_host || members.values().any(|member| names(member, service, port))
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
     use crate::controller::cache::Slim;
-
-    fn ports(ports: &[u16]) -> Vec<Port> {
-        ports.iter().map(|port| Port::of(&json!({"port": port, "name": format!("p{port}")}))).collect()
-    }
-
-    fn service(numbers: &[u16]) -> ServiceEntry {
-        let ports: Vec<_> = ports(numbers).iter().map(Port::to_value).collect();
-        ServiceEntry::of(&json!({"spec": {"ports": ports}}))
-    }
 
     #[test]
     fn selector_and_label_make_a_binding_together() {
@@ -305,43 +230,6 @@ mod tests {
     }
 
     #[test]
-    fn new_ports_are_added_and_gone_ones_stay_while_a_route_names_them() {
-        let kept = ports_with_those_in_use(&ports(&[80, 81]), Some(&service(&[80, 82, 83])), |port| port == 82);
-        assert_eq!(kept, ports(&[80, 81, 82]));
-    }
-
-    #[test]
-    fn wanted_ports_are_met_in_any_order_and_beside_those_of_others() {
-        assert!(are_met(&ports(&[80, 81]), &ports(&[81, 80])));
-        assert!(are_met(&ports(&[80]), &ports(&[81, 80])));
-        assert!(!are_met(&ports(&[80, 82]), &ports(&[81, 80])));
-        let unnamed = [Port::of(&json!({"port": 80}))];
-        assert!(are_met(&unnamed, &ports(&[80])) && !are_met(&ports(&[80]), &unnamed));
-        assert!(!are_met(&[Port::of(&json!({"port": 80, "targetPort": 8080}))], &unnamed));
-    }
-
-    fn names_of(ports: &[Port]) -> Vec<Option<&str>> {
-        ports.iter().map(|port| port.name.as_deref()).collect()
-    }
-
-    #[test]
-    fn each_of_several_ports_has_a_name_of_its_own_and_none_is_renamed_without_need() {
-        let one = |port: Value| [Port::of(&port)];
-        let live = |ports: &[Value]| ServiceEntry::of(&json!({"spec": {"ports": ports}}));
-        let unnamed = live(&[json!({"port": 80})]);
-        assert_eq!(names_of(&ports_with_those_in_use(&one(json!({"port": 80})), Some(&unnamed), |_| true)), [None]);
-        let both = ports_with_those_in_use(&one(json!({"port": 8080, "name": "http"})), Some(&unnamed), |_| true);
-        assert_eq!(names_of(&both), [Some("http"), Some("port-80-tcp")]);
-        let same = live(&[json!({"port": 80, "name": "http"})]);
-        let both = ports_with_those_in_use(&one(json!({"port": 8080, "name": "http"})), Some(&same), |_| true);
-        assert_eq!(names_of(&both), [Some("http"), Some("port-80-tcp")]);
-        let both = ports_with_those_in_use(&one(json!({"port": 8080})), Some(&same), |_| true);
-        assert_eq!(names_of(&both), [Some("port-8080-tcp"), Some("http")]);
-        let alone = ports_with_those_in_use(&one(json!({"port": 80})), Some(&same), |_| false);
-        assert_eq!(names_of(&alone), [Some("http")], "the name that it was given while it was not alone");
-    }
-
-    #[test]
     fn a_service_belongs_to_whose_revision_it_selects() {
         let ours = [("app".to_owned(), "shop".to_owned())].into();
         let of = |labels: Value, selector: Value| {
@@ -358,20 +246,5 @@ mod tests {
         assert_eq!(of(json!({ROLLOUT_LABEL: "cart"}), json!({"app": "shop"})), "WhatItWasLeftWith");
         assert_eq!(of(json!({ROLLOUT_LABEL: "shop"}), json!({"app": "shop"})), "WhatItWasLeftWith");
         assert_eq!(of(json!({}), json!({"app": "shop"})), "SomethingElse");
-    }
-
-    #[test]
-    fn ports_are_found_in_the_backends_of_either_kind_of_route() {
-        let http = json!({"spec": {"rules": [{"backendRefs": [{"name": "shop-stable", "port": 80}]}]}});
-        assert!(names(&http, "shop-stable", 80));
-        assert!(!names(&http, "shop-stable", 81));
-        assert!(!names(&http, "shop", 80));
-        let istio = json!({"spec": {"http": [{"route": [
-            {"destination": {"host": "shop-stable.prod.svc.cluster.local", "port": {"number": 80}}},
-            {"destination": {"host": "shop-canary"}},
-        ]}]}});
-        assert!(names(&istio, "shop-stable", 80));
-        assert!(!names(&istio, "shop-stable", 81));
-        assert!(names(&istio, "shop-canary", 81));
     }
 }

@@ -27,7 +27,11 @@ fn the_rollout_in_the_readme_is_sound_and_fits_its_route() {
     assert!(spec.background.is_some());
 
     route["metadata"]["generation"] = json!(1);
-    let backends = Backends { stable: &declared.stable_service, canary: &declared.canary_service, namespace: "shop" };
+    let backends = Backends {
+        stable: &declared.core.targets.stable_service,
+        canary: &declared.core.targets.canary_service,
+        namespace: "shop",
+    };
     let seen = view(&declared.routes[0], &route, &backends);
     assert_eq!(seen.problem, None);
     assert!(seen.is_at(Weight::ZERO), "at rest");

@@ -37,11 +37,14 @@ fn services_are_named_after_the_parent_unless_they_have_names() {
     let declared = world().declare();
     assert_eq!(declared.service.as_deref(), Some("podinfo"));
     assert_eq!(
-        (declared.stable_service.as_str(), declared.canary_service.as_str()),
+        (declared.core.targets.stable_service.as_str(), declared.core.targets.canary_service.as_str()),
         ("podinfo-stable", "podinfo-canary")
     );
     let declared = world().with("/spec/strategy/canary/traffic/stableService", &json!("podinfo")).declare();
-    assert_eq!((declared.stable_service.as_str(), declared.canary_service.as_str()), ("podinfo", "podinfo-canary"));
+    assert_eq!(
+        (declared.core.targets.stable_service.as_str(), declared.core.targets.canary_service.as_str()),
+        ("podinfo", "podinfo-canary")
+    );
     assert!(declared.core.spec.is_ok());
 }
 

@@ -9,7 +9,7 @@ fn problem(world: &World) -> Problem {
     let declared = world.declare();
     assert_eq!(declared.core.name, "podinfo");
     assert_eq!(u64::from(declared.core.replicas), world.rollout["spec"]["replicas"].as_u64().unwrap_or(1));
-    assert!(!declared.stable_service.is_empty() && !declared.canary_service.is_empty());
+    assert!(!declared.core.targets.stable_service.is_empty() && !declared.core.targets.canary_service.is_empty());
     declared.core.spec.expect_err("is refused")
 }
 
@@ -223,5 +223,5 @@ fn a_rollout_without_anything_is_refused_and_read_all_the_same() {
     let world = World { rollout: bare, ..world() };
     let declared = world.declare();
     assert!(declared.core.spec.is_err());
-    assert_eq!((declared.stable_service.as_str(), declared.routes.len()), ("podinfo-stable", 0));
+    assert_eq!((declared.core.targets.stable_service.as_str(), declared.routes.len()), ("podinfo-stable", 0));
 }

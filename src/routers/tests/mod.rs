@@ -24,6 +24,7 @@ fn route(kind: RouteKind) -> RouteRef {
         kind,
         name: "podinfo".to_owned(),
         only: Vec::new(),
+        owned: false,
         spec: None,
         acceptance: AcceptancePolicy::Any,
         settle: Settle { weights: Duration::from_secs(3), endpoints: Duration::from_secs(3) },

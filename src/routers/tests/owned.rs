@@ -7,7 +7,7 @@ use super::super::{DECLARED_ANNOTATION, RouteKind, RouteRef, declared, patch, vi
 use super::{BACKENDS, patched, route};
 
 fn owned(kind: RouteKind, spec: Value) -> RouteRef {
-    RouteRef { spec: Some(spec), ..route(kind) }
+    RouteRef { owned: true, spec: Some(spec), ..route(kind) }
 }
 
 fn http_spec() -> Value {

@@ -116,7 +116,7 @@ fn without_weights(object: &Value) -> Value {
 }
 
 fn route(kind: RouteKind, spec: Option<Value>) -> RouteRef {
-    RouteRef { spec, ..super::route(kind) }
+    RouteRef { owned: spec.is_some(), spec, ..super::route(kind) }
 }
 
 /// A rule with third backends, in whatever order, and the weights that stand in it: of stable, the canary and the others.

@@ -53,7 +53,8 @@ fn from_nothing(view: View<'_>) -> State {
         retired: Vec::new(),
         tried: None,
         missing_since: None,
-        restarted_at: None,
+        // Pods that are made now are younger.
+        restarted_at: rollout.restart_at.filter(|at| *at <= view.now),
         commands: Vec::new(),
     }
 }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::sets::is_ready;
 use crate::kind;
-use crate::object::{Name, Selector, text};
+use crate::object::{Name, Selector, list, text};
 use crate::server::ApiServer;
 
 /// Computes the slice of a Service.
@@ -27,6 +27,7 @@ pub(super) fn sync(server: &ApiServer, name: &Name) {
             })
         })
         .collect();
+    let ports = ports(&service, pods.first().map(|pod| &**pod));
     let mut labels = service.pointer("/metadata/labels").cloned().unwrap_or_else(|| json!({}));
     crate::object::set(&mut labels, "/kubernetes.io~1service-name", json!(name.name));
     let slice_name = Name::new(&kind::SLICE, &name.namespace, &format!("{}-1", name.name));
@@ -34,6 +35,7 @@ pub(super) fn sync(server: &ApiServer, name: &Name) {
     let changed = hand.edit(&slice_name, |slice| {
         crate::object::set(slice, "/metadata/labels", labels.clone());
         crate::object::set(slice, "/endpoints", json!(endpoints));
+        crate::object::set(slice, "/ports", json!(ports));
     });
     if !changed {
         let uid = text(&service, "/metadata/uid");
@@ -46,9 +48,29 @@ pub(super) fn sync(server: &ApiServer, name: &Name) {
             },
             "addressType": "IPv4",
             "endpoints": endpoints,
+            "ports": ports,
         }));
         debug_assert!(created.is_ok());
     }
+}
+
+/// The ports of a Service as its pods serve them. All of its pods are of one template, or the first speaks for the others.
+fn ports(service: &Value, pod: Option<&Value>) -> Vec<Value> {
+    let containers = pod.map(|pod| list(pod, "/spec/containers")).unwrap_or_default();
+    let called = |name: &str| {
+        let mut declared = containers.iter().flat_map(|container| list(container, "/ports"));
+        declared.find(|port| text(port, "/name") == name)?.get("containerPort").cloned()
+    };
+    let number = |port: &Value| match port.get("targetPort") {
+        Some(Value::String(name)) => called(name),
+        Some(number) => Some(number.clone()),
+        None => port.get("port").cloned(),
+    };
+    let served = |port: &Value| {
+        let protocol = port.get("protocol").cloned().unwrap_or_else(|| json!("TCP"));
+        Some(json!({"name": text(port, "/name"), "port": number(port)?, "protocol": protocol}))
+    };
+    list(service, "/spec/ports").iter().filter_map(served).collect()
 }
 
 /// The names of the Services that select a pod.

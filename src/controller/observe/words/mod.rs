@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::api::ListParams;
-use leadsman_api::names::REVISION_LABEL;
 use leadsman_core::names::Hash;
 use leadsman_core::observed::ContainerWords;
 use leadsman_core::text::one_line;
@@ -111,9 +110,7 @@ fn set(context: &Context, loaded: &Loaded, hash: &Hash) -> Option<Set> {
 }
 
 fn params(loaded: &Loaded, hash: &Hash) -> ListParams {
-    let labels = loaded.declared.match_labels.iter().map(|(label, value)| format!("{label}={value}"));
-    let labels: Vec<_> = labels.chain([format!("{REVISION_LABEL}={hash}")]).collect();
-    ListParams::default().labels(&labels.join(",")).limit(MOST_PODS)
+    ListParams::default().labels(&loaded.selector(hash)).limit(MOST_PODS)
 }
 
 /// A reason and what is added to it, on one line.

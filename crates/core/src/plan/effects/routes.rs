@@ -51,7 +51,7 @@ fn due(
     match route {
         Look::Missing => (id.created_by_us && is_sound).then(|| created(pass, decided)).flatten(),
         Look::Stale => None,
-        Look::Seen(view) if view.differs && id.created_by_us && is_sound => rewritten(pass, view, decided),
+        Look::Seen(view) if view.differs && id.created_by_us && is_sound => Some(rewritten(pass, view, decided)),
         // What can be taken back from a route that cannot be kept is taken back all the same.
         Look::Seen(view) if view.problem.is_some() => {
             (goes_back(pass) && view.most > decided).then_some((decided, true))
@@ -71,9 +71,9 @@ fn created(pass: &Pass<'_>, decided: Weight) -> Option<(Weight, bool)> {
 }
 
 /// A route of ours that is not as it is declared any more is written as a whole.
-fn rewritten(pass: &Pass<'_>, view: &RouteView, decided: Weight) -> Option<(Weight, bool)> {
+fn rewritten(pass: &Pass<'_>, view: &RouteView, decided: Weight) -> (Weight, bool) {
     let gives_nothing_new = view.least >= decided || !pass.view.seen.first_pass && may_raise(pass, decided);
-    Some((if gives_nothing_new { decided } else { view.least }, view.most > decided && goes_back(pass)))
+    (if gives_nothing_new { decided } else { view.least }, view.most > decided && goes_back(pass))
 }
 
 /// A route that is not at the decided share. Where one of its rules has more than that and another less, and nothing may be

@@ -1,4 +1,4 @@
-//! The finalizer on the Rollout.
+//! The Rollout itself: its finalizer, and the size that Git gave up.
 
 use leadsman_api::names::ROUTES_FINALIZER;
 use serde_json::json;
@@ -6,8 +6,8 @@ use serde_json::json;
 use super::{Applying, remember};
 use crate::cluster::{Result, kinds};
 
-/// Puts it on.
-pub async fn add(applying: &mut Applying<'_>) -> Result<()> {
+/// Puts the finalizer on.
+pub async fn add_finalizer(applying: &mut Applying<'_>) -> Result<()> {
     let finalizers = applying.loaded.rollout.metadata.finalizers.as_deref().unwrap_or_default();
     if finalizers.iter().any(|name| name == ROUTES_FINALIZER) {
         return Ok(());
@@ -20,8 +20,8 @@ pub async fn add(applying: &mut Applying<'_>) -> Result<()> {
     write(applying, add).await
 }
 
-/// Takes it off. A Rollout that is gone already has been let go.
-pub async fn remove(applying: &mut Applying<'_>) -> Result<()> {
+/// Takes the finalizer off. A Rollout that is gone already has been let go.
+pub async fn remove_finalizer(applying: &mut Applying<'_>) -> Result<()> {
     let finalizers = applying.loaded.rollout.metadata.finalizers.as_deref().unwrap_or_default();
     let Some(index) = finalizers.iter().position(|name| name == ROUTES_FINALIZER) else { return Ok(()) };
     let removed = write(applying, json!({"op": "remove", "path": format!("/metadata/finalizers/{index}")})).await;
@@ -31,7 +31,12 @@ pub async fn remove(applying: &mut Applying<'_>) -> Result<()> {
     }
 }
 
-/// The version that was read guards the list's indices.
+/// Writes down the size that there is, which nobody declares any more: whoever scales the Rollout finds it there.
+pub async fn keep_replicas(applying: &mut Applying<'_>, replicas: u32) -> Result<()> {
+    write(applying, json!({"op": "add", "path": "/spec/replicas", "value": replicas})).await
+}
+
+/// The version that was read guards what was decided on it.
 async fn write(applying: &mut Applying<'_>, operation: serde_json::Value) -> Result<()> {
     let version = applying.loaded.version.to_string();
     let operations = json!([{"op": "test", "path": "/metadata/resourceVersion", "value": version}, operation]);
