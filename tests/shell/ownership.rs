@@ -35,7 +35,7 @@ fn declared_in_git(side: &str) -> Value {
 }
 
 fn port(name: &str, port: u16) -> Value {
-    json!({"name": name, "port": port, "targetPort": port, "protocol": "TCP"})
+    json!({"name": name, "port": port, "targetPort": 8080, "protocol": "TCP"})
 }
 
 /// Requests of the operator that wrote to an object since an instant.

@@ -59,6 +59,11 @@ impl Port {
         (self.port, &self.protocol)
     }
 
+    /// A name that no other port of the Service has by itself.
+    fn own_name(&self) -> String {
+        format!("port-{}-{}", self.port, self.protocol.to_lowercase())
+    }
+
     /// True when the template says that its pods serve this port.
     fn is_served_by(&self, template: &[ContainerPort]) -> bool {
         template.iter().filter(|served| served.protocol == self.protocol).any(|served| match &self.target_port {
@@ -77,7 +82,9 @@ pub fn covers(live: &[Port], wanted: &[Port]) -> bool {
 ///
 /// A slot that its pods serve stays as it is until the Service is bound to another revision: a changed name, protocol or
 /// target under traffic leaves proxies without endpoints. Only a target that the template itself says it serves is followed
-/// at once. New slots are added, gone ones stay for as long as a route names them (`named`; `None`: any may be).
+/// at once. New slots are added, gone ones stay for as long as a route names them (`named`; `None`: any may be). Where the
+/// API server would refuse a new slot for the sake of a kept one's name, it waits for the next binding, unless a route
+/// already names it: then what is in its way gets another name.
 pub fn follow(
     kept: &[Port],
     declared: &[Port],
@@ -101,6 +108,12 @@ pub fn follow(
             || port.name.is_some() && ports.iter().all(|known| known.name.is_some() && known.name != port.name);
         if fits {
             ports.push(port.clone());
+        } else if named.is_some_and(|named| named.contains(&port.port)) {
+            let name = port.name.clone().unwrap_or_else(|| port.own_name());
+            for kept in ports.iter_mut().filter(|kept| kept.name.as_ref().is_none_or(|known| *known == name)) {
+                kept.name = Some(kept.own_name());
+            }
+            ports.push(Port { name: Some(name), ..port.clone() });
         }
     }
     ports
@@ -165,6 +178,17 @@ mod tests {
         let named = [port("http", 80, 8080)];
         assert_eq!(follow(&named, &[port("http", 81, 8080)], &[], Some(&[80].into())), named, "a name is taken");
         assert_eq!(follow(&named, &[port("http", 81, 8080)], &[], Some(&[81].into())), [port("http", 81, 8080)]);
+    }
+
+    #[test]
+    fn a_new_port_that_a_route_already_names_does_not_wait_for_a_name() {
+        let both = BTreeSet::from([80, 8080]);
+        let renamed = [port("port-80-tcp", 80, 8080), port("http", 8080, 8080)];
+        for kept in ["", "http"] {
+            assert_eq!(follow(&[port(kept, 80, 8080)], &[port("http", 8080, 8080)], &[], Some(&both)), renamed, "{kept}");
+        }
+        let unnamed = follow(&[port("http", 80, 8080)], &[port("", 8080, 8080)], &[], Some(&both));
+        assert_eq!(unnamed, [port("http", 80, 8080), port("port-8080-tcp", 8080, 8080)]);
     }
 
     #[test]
