@@ -15,8 +15,11 @@ pub const RULES: &[Rule] = &[
     ("leadsman.dev", "analysistemplates", &["get", "list", "watch"]),
     ("leadsman.dev", "clusteranalysistemplates", &["get", "list", "watch"]),
     ("apps", "replicasets", &["get", "list", "watch", "create", "patch", "delete"]),
-    ("", "services", &["get", "list", "watch", "create", "patch"]),
+    // A Service of ours that the Rollout names no longer is deleted.
+    ("", "services", &["get", "list", "watch", "create", "patch", "delete"]),
     ("", "pods", &["list"]),
+    // A restart replaces pods one by one, as whoever guards their number allows.
+    ("", "pods/eviction", &["create"]),
     // What keeps pods from starting stands nowhere else.
     ("", "events", &["list"]),
     ("", "secrets", &["get"]),

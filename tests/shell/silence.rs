@@ -168,7 +168,11 @@ async fn a_port_that_git_moves_together_with_the_route_is_there_before_the_next_
         let stable = server.get(&kind::SERVICE, NAMESPACE, "podinfo-stable").unwrap();
         list(&stable, "/spec/ports").iter().map(|it| (number(it, "/port"), text(it, "/name").to_owned())).collect()
     };
-    assert_eq!(of_stable(&bed.server), [(80, String::new())], "no route needs another one, and it would need a new name");
+    assert_eq!(
+        of_stable(&bed.server),
+        [(80, String::new())],
+        "no route needs another one, and it would need a new name"
+    );
     let route = Name::new(&kind::HTTP_ROUTE, NAMESPACE, "podinfo");
     bed.server.hand("git").edit(&route, |it| set(it, "/spec/rules/0/backendRefs/0/port", json!(8080)));
     let both = [(80, "port-80-tcp".to_owned()), (8080, "http".to_owned())];

@@ -121,7 +121,7 @@ fn autoscaler(namespace: &str, least: u32) -> Value {
 
 fn scaled_to(replicas: i32) -> impl Fn(&Rollout) -> bool {
     move |seen| {
-        seen.spec.replicas == replicas
+        seen.spec.replicas == Some(replicas)
             && phase(seen) == Some(Phase::Healthy)
             && seen.status.as_ref().is_some_and(|it| it.stable.as_ref().is_some_and(|it| it.ready_replicas == replicas))
     }
@@ -222,7 +222,7 @@ async fn release(namespace: &Namespace) -> Result<()> {
     until_ready(namespace, &rollout.hash(), 4).await?;
     git.until_synced(2).await?;
     let seen = namespace.until("to keep its share", Duration::from_secs(5), |it| weight_in_force(it) == 50).await?;
-    ensure!(seen.spec.replicas == 4, "Flux took the size back: {}", seen.spec.replicas);
+    ensure!(seen.spec.replicas == Some(4), "Flux took the size back: {:?}", seen.spec.replicas);
     until_selected(namespace).await?;
     command(namespace, "promote", &next).await?;
     namespace.until_promoted(&next).await?;

@@ -149,7 +149,7 @@ mod tests {
         let new = [port("http", 80, 9090)];
         assert_eq!(follow(&[port("http", 80, 8080)], &new, &[served(8080), served(9090)], None), new);
         let by_name = Port { target_port: Target::Name("web".to_owned()), ..port("http", 80, 0) };
-        assert_eq!(follow(&[port("http", 80, 8080)], &[by_name.clone()], &[served(8080)], None), [by_name]);
+        assert_eq!(follow(&[port("http", 80, 8080)], std::slice::from_ref(&by_name), &[served(8080)], None), [by_name]);
     }
 
     #[test]
@@ -185,7 +185,11 @@ mod tests {
         let both = BTreeSet::from([80, 8080]);
         let renamed = [port("port-80-tcp", 80, 8080), port("http", 8080, 8080)];
         for kept in ["", "http"] {
-            assert_eq!(follow(&[port(kept, 80, 8080)], &[port("http", 8080, 8080)], &[], Some(&both)), renamed, "{kept}");
+            assert_eq!(
+                follow(&[port(kept, 80, 8080)], &[port("http", 8080, 8080)], &[], Some(&both)),
+                renamed,
+                "{kept}"
+            );
         }
         let unnamed = follow(&[port("http", 80, 8080)], &[port("", 8080, 8080)], &[], Some(&both));
         assert_eq!(unnamed, [port("http", 80, 8080), port("port-8080-tcp", 8080, 8080)]);

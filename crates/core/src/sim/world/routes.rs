@@ -7,6 +7,7 @@ use crate::traffic::{RouteTarget, Targets, Weight};
 use super::services::Behind;
 
 /// A route: what is written, and which generation its implementation has accepted.
+#[allow(clippy::struct_excessive_bools, reason = "each says one thing of its own about the object")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::sim) struct Route {
     pub(in crate::sim) id: RouteId,
@@ -79,13 +80,13 @@ impl Route {
         if !self.exists {
             return Look::Missing;
         }
-        let named = self.stable == names.stable_service && self.canary == names.canary_service;
+        let is_found = self.stable == names.stable_service && self.canary == names.canary_service;
         // One of ours is written anew with the Services in force.
-        let problem = (self.broken || !named && !self.id.created_by_us).then(|| {
+        let problem = (self.broken || !is_found && !self.id.created_by_us).then(|| {
             let what = format!("{}: no rule names both {} and {}", self.id, names.stable_service, names.canary_service);
             Problem::new(Reason::InvalidRoute, what)
         });
-        let share = |weight: Option<Weight>| weight.filter(|_| named).unwrap_or(Weight::ZERO);
+        let share = |weight: Option<Weight>| weight.filter(|_| is_found).unwrap_or(Weight::ZERO);
         Look::Seen(RouteView {
             least: share(self.rules.iter().copied().min()),
             most: share(self.rules.iter().copied().max()),
@@ -96,7 +97,7 @@ impl Route {
                 None => Acceptance::Pending("the mesh".to_owned()),
             },
             problem,
-            differs: self.differs || !named && self.id.created_by_us,
+            differs: self.differs || !is_found && self.id.created_by_us,
             warnings: Vec::new(),
             held: self.held,
         })
