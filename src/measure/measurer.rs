@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use leadsman_core::analysis::{Answer, Outcome, Question, Token};
+use leadsman_core::analysis::{Answer, Outcome, Part, Question, Token};
 use tokio::task::AbortHandle;
 
 use super::limits::HostLimits;
@@ -271,22 +271,26 @@ impl Inner {
         Some(entry.question.clone())
     }
 
-    async fn ask(&self, question: &Question) -> Outcome {
+    async fn ask(&self, question: &Question) -> Vec<Outcome> {
         let timeout = question.source.timeout.min(MOST_TIMEOUT);
-        let late = |_| Failure::passing(format!("{}: no answer within {timeout:?}", self.source.host(question))).into();
+        let late = |_| {
+            let words = format!("{}: no answer within {timeout:?}", self.source.host(question));
+            vec![Failure::passing(words).into(); question.queries.len()]
+        };
         tokio::time::timeout(timeout + GRACE, self.source.ask(question)).await.unwrap_or_else(late)
     }
 
     /// Keeps an answer that is still asked for, and says whether the token wants to be asked again already.
-    fn deliver(&self, key: &Key, run: u64, question: Question, outcome: Outcome) -> Option<bool> {
+    fn deliver(&self, key: &Key, run: u64, question: Question, outcomes: Vec<Outcome>) -> Option<bool> {
         let mut by_rollout = self.by_rollout();
         let pending = by_rollout.get_mut(key)?;
         pending.of(&question.token, run)?;
         // Strictly later than the last one, whatever the clock does: answers are counted and dropped by their time.
         let after_last = pending.last_at.saturating_add(SignedDuration::from_nanos(1)).unwrap_or(Timestamp::MAX);
         pending.last_at = (self.clock)().max(after_last);
-        let Question { token, query, .. } = question;
-        pending.answers.push(Answer { token: token.clone(), at: pending.last_at, query, outcome });
+        let Question { token, queries, .. } = question;
+        let parts = queries.into_iter().zip(outcomes).map(|(query, outcome)| Part { query, outcome }).collect();
+        pending.answers.push(Answer { token: token.clone(), at: pending.last_at, parts });
         let has_room = pending.has_room();
         let entry = pending.of(&token, run)?;
         let more = has_room && entry.wants_to_be_asked();

@@ -35,8 +35,9 @@ pub trait Provider: Send + Sync + 'static {
     /// Where a question goes: questions to one host wait for each other.
     fn host(&self, question: &Question) -> String;
 
-    /// Asks now. May be dropped at any time, when the answer is not wanted any more or takes too long.
-    fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Outcome>;
+    /// Asks now, all queries for one instant; an outcome for each. May be dropped at any time, when the answer is not wanted
+    /// any more or takes too long.
+    fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Vec<Outcome>>;
 }
 
 /// Why there is no usable answer.

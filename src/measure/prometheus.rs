@@ -6,8 +6,9 @@
 use std::error::Error as _;
 
 use futures::FutureExt;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, join_all};
 use jiff::Timestamp;
+use leadsman_core::analysis::metric::Prometheus as Source;
 use leadsman_core::analysis::{Outcome, Question};
 use leadsman_core::text::one_line;
 use prometheus_http_query::{Client, Error};
@@ -37,6 +38,15 @@ pub struct Prometheus {
     addresses: Addresses,
     credentials: Credentials,
     large: Semaphore,
+}
+
+/// One query, and where and how it is sent.
+pub(super) struct Asked<'a> {
+    pub(super) query: &'a str,
+    /// The instant that it is about.
+    pub(super) at: Timestamp,
+    pub(super) address: &'a str,
+    pub(super) access: Access,
 }
 
 /// A body, and for a large one the permission to hold it.
@@ -81,36 +91,39 @@ impl Prometheus {
         .clone()
     }
 
-    async fn query(&self, question: &Question) -> Result<Outcome, Failure> {
+    /// One query of a question, for an instant.
+    async fn query(&self, question: &Question, query: &str, at: Timestamp) -> Result<Outcome, Failure> {
         let address = self.address(question).ok_or_else(|| {
             Failure::lasting(
                 "no address to ask: give the metric provider.prometheus.address, or start the operator with \
                  --prometheus-address",
             )
         })?;
-        self.send(question, address, self.addresses.access(address)?).await
+        let asked = Asked { query, at, address, access: self.addresses.access(address)? };
+        self.send(&question.source, &asked).await
     }
 
     /// Sends a query to an address that may be asked in this way.
-    pub(super) async fn send(&self, question: &Question, address: &str, access: Access) -> Result<Outcome, Failure> {
+    pub(super) async fn send(&self, source: &Source, asked: &Asked<'_>) -> Result<Outcome, Failure> {
+        let &Asked { query, at, address, access } = asked;
         let failed = |error: &Error| Failure {
             query_is_wrong: is_refused(error),
             message: format!("{} gave no answer: {}", host(address), error_words(error)),
         };
         let client = Client::from(self.client(access), address.trim_end_matches('/'))
             .map_err(|error| Failure::lasting(format!("{address:?} is not an address: {}", error_words(&error))))?;
-        let timeout = i64::try_from(question.source.timeout.min(MOST_TIMEOUT).as_millis()).unwrap_or(i64::MAX);
-        let now = Timestamp::now().as_millisecond();
+        let timeout = i64::try_from(source.timeout.min(MOST_TIMEOUT).as_millis()).unwrap_or(i64::MAX);
+        let at = at.as_millisecond();
         let mut request = client
-            .query(&question.query)
-            .query("time", format!("{}.{:03}", now.div_euclid(1000), now.rem_euclid(1000)))
+            .query(query)
+            .query("time", format!("{}.{:03}", at.div_euclid(1000), at.rem_euclid(1000)))
             .timeout(timeout);
-        for (name, value) in &question.source.headers {
+        for (name, value) in &source.headers {
             let wrong = || Failure::lasting(format!("header {name} cannot be sent"));
             let value = HeaderValue::from_str(value).map_err(|_| wrong())?;
             request = request.header(HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?, value);
         }
-        if let Some(auth) = &question.source.auth {
+        if let Some(auth) = &source.auth {
             request = request.header(AUTHORIZATION, self.credentials.header(auth).await?);
         }
         let response = request.post_raw().await.map_err(|error| failed(&error))?;
@@ -170,8 +183,10 @@ impl Provider for Prometheus {
         self.address(question).map(host).unwrap_or_default()
     }
 
-    fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Outcome> {
-        self.query(question).map(|answer| answer.unwrap_or_else(Outcome::from)).boxed()
+    fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Vec<Outcome>> {
+        let now = Timestamp::now();
+        let one = move |query: &'a String| self.query(question, query, now).map(|it| it.unwrap_or_else(Outcome::from));
+        join_all(question.queries.iter().map(one)).boxed()
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use futures::FutureExt;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, join_all};
 use leadsman::args::Args;
 use leadsman::measure::Provider;
 use leadsman::runtime::clock::Clock;
@@ -46,8 +46,8 @@ impl Provider for Answers {
         question.source.address.clone().unwrap_or_default()
     }
 
-    fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Outcome> {
-        self.0.ask(&question.query).boxed()
+    fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Vec<Outcome>> {
+        join_all(question.queries.iter().map(|query| self.0.ask(query))).boxed()
     }
 }
 

@@ -52,7 +52,11 @@ async fn under_way(namespace: &Namespace) -> Result<()> {
     let analysis = "/spec/strategy/canary/analysis";
     let unknown = rollout.version("v2").set(analysis, json!({"templates": [{"templateName": "nope"}]}));
     namespace.declare(&unknown).await?;
-    let seen = until_invalid(namespace, "InvalidAnalysis", &["AnalysisTemplate", "nope"]).await?;
+    // What is declared beside a Rollout may come a moment later: it is waited for before it is called wrong.
+    let names_it = |seen: &Rollout| is_current(seen) && message(seen).contains("AnalysisTemplate nope does not exist");
+    let seen = namespace.until("to wait for its template", Duration::from_secs(30), names_it).await?;
+    ensure!(phase(&seen) == Some(Phase::Progressing), "{:?}", seen.status);
+    ensure!(condition(&seen, "Stalled").is_none(), "{:?}", seen.status);
     ensure!(stable_hash(&seen) == Some(&rollout.hash()), "stable stays: {:?}", seen.status);
     ensure!(condition(&seen, "Available").is_some_and(|it| it.0 == "True"), "stable serves: {:?}", seen.status);
     namespace.apply(&template(&namespace.name, "nope", &[success_rate()])).await?;

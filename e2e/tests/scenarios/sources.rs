@@ -8,7 +8,8 @@ use kube::api::{Api, Patch, PatchParams};
 use leadsman_api::{Phase, Rollout};
 use leadsman_e2e::metrics::{asked_at, metric, success_rate, with};
 use leadsman_e2e::routes::APP;
-use leadsman_e2e::status::{message, phase, weight_in_force};
+use leadsman_e2e::status::{condition, message, phase, weight_in_force};
+use leadsman_e2e::timeline::weights;
 use leadsman_e2e::wait::{stays, wait_for};
 use leadsman_e2e::{Load, Namespace, RolloutBuilder, RouteKind, pause, set_weight};
 use libtest_mimic::Trial;
@@ -16,6 +17,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::harness::scenario;
+use crate::people::command;
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -88,7 +90,7 @@ async fn silent(namespace: &Namespace) -> Result<()> {
         }
     });
     let metric = with(asked_at(success_rate(), &address), "/provider/prometheus/timeout", json!("2s"));
-    without_evidence(namespace, metric).await?;
+    without_evidence(namespace, metric, "NoAnswer").await?;
     silence.abort();
     Ok(())
 }
@@ -96,11 +98,12 @@ async fn silent(namespace: &Namespace) -> Result<()> {
 /// A query that is sound and matches nothing.
 async fn empty(namespace: &Namespace) -> Result<()> {
     let query = r#"sum(rate(requests_of_nobody_total{revision="{{canary.hash}}"}[{{window}}]))"#;
-    without_evidence(namespace, metric("success-rate", query, "value >= 0.95")).await
+    without_evidence(namespace, metric("success-rate", query, "value >= 0.95"), "StableWithoutData").await
 }
 
-/// The release starts with a warning, stays at its first weight, and is rolled back when its deadline passes.
-async fn without_evidence(namespace: &Namespace, metric: Value) -> Result<()> {
+/// The release does not start of itself. Started by a command, it stays at its first weight, and is rolled back when its
+/// deadline passes.
+async fn without_evidence(namespace: &Namespace, metric: Value, reason: &str) -> Result<()> {
     let kind = RouteKind::HttpRouteService;
     let rollout = RolloutBuilder::new(&namespace.name, kind).deadline(15).background(&[metric]).steps(&[
         set_weight(20),
@@ -112,6 +115,17 @@ async fn without_evidence(namespace: &Namespace, metric: Value) -> Result<()> {
     let mut load = Load::through(namespace, kind, 60.0).await?;
     let next = rollout.version("v2");
     namespace.declare(&next).await?;
+    let stopped = namespace
+        .until("not to start", Duration::from_mins(1), |seen| {
+            condition(seen, "Paused").is_some_and(|it| (it.0, it.1) == ("True", reason))
+        })
+        .await?;
+    for words in ["success-rate", "leadsman.dev/command=promote/"] {
+        ensure!(message(&stopped).contains(words), "{words}: {}", message(&stopped));
+    }
+    let moved = weights(&namespace.requests()?, &kind.route_name());
+    ensure!(moved.iter().all(|it| it.to == 0.0), "nothing is moved without an answer: {moved:?}");
+    command(namespace, "promote", &next).await?;
     let held = namespace
         .until("to hold at 20%", Duration::from_mins(1), |seen| {
             weight_in_force(seen) == 20 && message(seen).contains("holding: success-rate")
@@ -122,7 +136,7 @@ async fn without_evidence(namespace: &Namespace, metric: Value) -> Result<()> {
     ensure!(message(&rolled_back).contains("NoEvidence"), "{}", message(&rolled_back));
     let account = namespace.close(&mut load, &[]).await?;
     ensure!(account.versions.contains_key("v2"), "{:?}", account.versions);
-    let most = leadsman_e2e::timeline::weights(&namespace.requests()?, &kind.route_name());
+    let most = weights(&namespace.requests()?, &kind.route_name());
     ensure!(most.iter().all(|it| it.to <= 20.0), "went forward without evidence: {most:?}");
     Ok(())
 }

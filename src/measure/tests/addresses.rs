@@ -1,10 +1,12 @@
 //! Who is asked, and whose words are told.
 
+use jiff::Timestamp;
 use leadsman_core::analysis::Outcome;
 use serde_json::json;
 
 use super::super::Provider;
 use super::super::addresses::{Access, AddressPattern, Addresses};
+use super::super::prometheus::Asked;
 use super::http::{allowing, error, one};
 use super::question;
 use super::server::{Reply, json, server};
@@ -144,16 +146,16 @@ async fn a_name_that_leads_to_a_special_address_is_refused_when_the_connection_i
     let server = server(one("1")).await;
     let address = server.address.replace("127.0.0.1", "localhost");
     for allowed in [&[][..], &["*"], &["10.0.0.0/8"]] {
-        let (query_is_wrong, message) = error(allowing(None, allowed).ask(&question("m", &address)).await);
+        let (query_is_wrong, message) = error(allowing(None, allowed).ask(&question("m", &address)).await.remove(0));
         assert!(query_is_wrong && message.contains("localhost leads to"), "{message}");
         assert!(message.contains("--metric-address-allow"), "{message}");
     }
     assert!(server.requests.lock().unwrap().is_empty());
     for allowed in [&["localhost"][..], &[&address], &["127.0.0.0/8", "::1"]] {
-        let outcome = allowing(None, allowed).ask(&question("m", &address)).await;
+        let outcome = allowing(None, allowed).ask(&question("m", &address)).await.remove(0);
         assert!(matches!(outcome, Outcome::Samples(_)), "{allowed:?}: {outcome:?}");
     }
-    let default = allowing(Some(&address), &[]).ask(&question("m", &address)).await;
+    let default = allowing(Some(&address), &[]).ask(&question("m", &address)).await.remove(0);
     assert!(matches!(default, Outcome::Samples(_)), "{default:?}");
 }
 
@@ -162,7 +164,7 @@ async fn a_default_by_name_opens_no_other_port_of_its_host() {
     let server = server(one("1")).await;
     let address = server.address.replace("127.0.0.1", "localhost");
     let (query_is_wrong, message) =
-        error(allowing(Some("http://localhost:1"), &[]).ask(&question("m", &address)).await);
+        error(allowing(Some("http://localhost:1"), &[]).ask(&question("m", &address)).await.remove(0));
     assert!(query_is_wrong && message.contains("localhost leads to"), "{message}");
     assert!(server.requests.lock().unwrap().is_empty());
 }
@@ -180,12 +182,13 @@ async fn what_an_unlisted_address_says_is_judged_and_not_quoted() {
     ] {
         let server = server(reply).await;
         let (prometheus, question) = (allowing(None, &[]), question("m", &server.address));
-        let foreign = prometheus.send(&question, &server.address, Access::Foreign).await.unwrap_err();
+        let asked = |access| Asked { query: "up", at: Timestamp::UNIX_EPOCH, address: &server.address, access };
+        let foreign = prometheus.send(&question.source, &asked(Access::Foreign)).await.unwrap_err();
         assert_eq!(foreign.query_is_wrong, wrong, "{foreign:?}");
         let message = foreign.message;
         assert!(message.contains(code) && message.contains("--metric-address-allow"), "{message}");
         assert!(!message.contains(secret), "{message}");
-        let listed = prometheus.send(&question, &server.address, Access::Vouched).await.unwrap_err();
+        let listed = prometheus.send(&question.source, &asked(Access::Vouched)).await.unwrap_err();
         assert_eq!((listed.query_is_wrong, listed.message.contains(secret)), (wrong, true));
     }
 }

@@ -28,7 +28,7 @@ pub(super) fn allowing(default_address: Option<&str>, allowed: &[&str]) -> Prome
 async fn ask(server: &Server, change: impl FnOnce(&mut Question)) -> Outcome {
     let mut question = question("m", &server.address);
     change(&mut question);
-    prometheus(None).ask(&question).await
+    prometheus(None).ask(&question).await.remove(0)
 }
 
 pub(super) fn one(value: &str) -> Reply {
@@ -43,12 +43,26 @@ pub(super) fn error(outcome: Outcome) -> (bool, String) {
 }
 
 #[tokio::test]
+async fn several_queries_of_one_question_are_about_one_instant_and_each_has_its_answer() {
+    let server = server(one("0.5")).await;
+    let mut asked = question("m", &server.address);
+    asked.queries = vec!["bad".to_owned(), "total".to_owned()];
+    let outcomes = prometheus(None).ask(&asked).await;
+    assert_eq!(outcomes, [Outcome::Samples(vec![0.5]), Outcome::Samples(vec![0.5])]);
+    let requests = server.requests.lock().unwrap().clone();
+    let mut queries: Vec<_> = requests.iter().map(|request| request.form["query"].as_str()).collect();
+    queries.sort_unstable();
+    assert_eq!(queries, ["bad", "total"]);
+    assert_eq!(requests[0].form["time"], requests[1].form["time"]);
+}
+
+#[tokio::test]
 async fn a_query_is_posted_with_its_time_timeout_and_headers() {
     let server = server(one("0.5")).await;
     let query = "sum(rate(x{a=\"b&c=d\"}[30s]))";
     let before = Timestamp::now().as_second();
     let outcome = ask(&server, |question| {
-        question.query = query.to_owned();
+        question.queries = vec![query.to_owned()];
         question.source.headers = vec![("X-Scope-OrgID".to_owned(), "team-a".to_owned())];
     })
     .await;
@@ -77,8 +91,8 @@ async fn without_an_address_the_operator_s_is_asked_and_without_that_nobody() {
     let server = server(one("1")).await;
     let mut question = question("m", "");
     question.source.address = None;
-    assert_eq!(prometheus(Some(&server.address)).ask(&question).await, Outcome::Samples(vec![1.0]));
-    let (query_is_wrong, message) = error(prometheus(None).ask(&question).await);
+    assert_eq!(prometheus(Some(&server.address)).ask(&question).await.remove(0), Outcome::Samples(vec![1.0]));
+    let (query_is_wrong, message) = error(prometheus(None).ask(&question).await.remove(0));
     assert!(query_is_wrong && message.contains("--prometheus-address"), "{message}");
 }
 
@@ -116,7 +130,7 @@ async fn errors_are_told_in_the_source_s_words() {
 async fn nobody_there_is_an_error_that_names_the_place_and_no_password() {
     let unused = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let question = question("m", &format!("http://user:secret@{unused}/path"));
-    let (query_is_wrong, message) = error(prometheus(None).ask(&question).await);
+    let (query_is_wrong, message) = error(prometheus(None).ask(&question).await.remove(0));
     assert!(!query_is_wrong, "{message}");
     assert!(message.starts_with(&format!("http://{unused} gave no answer: ")), "{message}");
     assert!(message.contains("refused") && !message.contains("secret"), "{message}");
@@ -135,16 +149,16 @@ async fn an_answer_that_never_ends_is_not_read_to_its_end() {
 #[tokio::test]
 async fn whatever_is_wrong_is_told_as_one_short_line() {
     let odd = "a\nlevel=error \u{1b}[2J".to_owned() + &"x".repeat(10_000);
-    let (_, message) = error(prometheus(None).ask(&question("m", &odd)).await);
+    let (_, message) = error(prometheus(None).ask(&question("m", &odd)).await.remove(0));
     assert!(message.chars().count() <= 1001 && !message.contains(['\n', '\u{1b}']), "{message}");
     let mut question = question("m", "http://127.0.0.1:1");
     question.source.headers = vec![(odd, String::new())];
-    let (query_is_wrong, message) = error(prometheus(None).ask(&question).await);
+    let (query_is_wrong, message) = error(prometheus(None).ask(&question).await.remove(0));
     assert!(query_is_wrong && message.chars().count() <= 1001 && !message.contains(['\n', '\u{1b}']), "{message}");
 }
 
 #[tokio::test]
 async fn what_is_no_address_is_said() {
-    let (query_is_wrong, message) = error(prometheus(None).ask(&question("m", "prometheus")).await);
+    let (query_is_wrong, message) = error(prometheus(None).ask(&question("m", "prometheus")).await.remove(0));
     assert!(query_is_wrong && message.contains("\"prometheus\" is not an address"), "{message}");
 }

@@ -29,11 +29,11 @@ impl Provider for Slow {
         question.source.address.clone().unwrap_or_default()
     }
 
-    fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Outcome> {
-        let what = format!("{} {}", question.token.metric.name, question.query);
+    fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Vec<Outcome>> {
+        let what = format!("{} {}", question.token.metric.name, question.queries[0]);
         self.asked.lock().unwrap().push((self.began.elapsed().as_millis(), what));
-        let takes = Duration::from_millis(question.query.parse().unwrap());
-        tokio::time::sleep(takes).map(|()| Outcome::Samples(vec![1.0])).boxed()
+        let takes = Duration::from_millis(question.queries[0].parse().unwrap());
+        tokio::time::sleep(takes).map(|()| vec![Outcome::Samples(vec![1.0])]).boxed()
     }
 }
 
@@ -84,7 +84,7 @@ fn at(millis: i64) -> Timestamp {
 
 /// A question due after so many milliseconds, that takes so many.
 fn ask(name: &str, due: i64, takes: u64) -> Question {
-    Question { due: at(due), query: takes.to_string(), ..question(name, "http://a") }
+    Question { due: at(due), queries: vec![takes.to_string()], ..question(name, "http://a") }
 }
 
 fn seen(events: &[(u128, &str)]) -> Vec<(u128, String)> {
@@ -100,8 +100,8 @@ async fn a_question_is_asked_when_it_is_due_and_its_rollout_woken_when_it_is_ans
     assert_eq!(*bed.woken.lock().unwrap(), seen(&[(100, "shop/podinfo"), (25_050, "shop/podinfo")]));
     let answers = bed.answers();
     assert_eq!(answers.len(), 2);
-    assert_eq!((answers[0].at, answers[0].query.as_str()), (at(100), "100"));
-    assert_eq!(answers[0].outcome, Outcome::Samples(vec![1.0]));
+    assert_eq!((answers[0].at, answers[0].parts[0].query.as_str()), (at(100), "100"));
+    assert_eq!(answers[0].parts[0].outcome, Outcome::Samples(vec![1.0]));
 }
 
 #[tokio::test(start_paused = true)]
@@ -176,7 +176,7 @@ async fn a_question_that_is_not_answered_in_time_is_an_error() {
     bed.measurer.set(&key(), vec![ask("a", 0, 60_000)]);
     bed.until(11_000).await;
     let expected = Outcome::Error { query_is_wrong: false, message: "http://a: no answer within 10s".to_owned() };
-    assert_eq!(bed.answers()[0].outcome, expected);
+    assert_eq!(bed.answers()[0].parts[0].outcome, expected);
 }
 
 /// Hanging questions to host a, of one Rollout.
@@ -192,7 +192,7 @@ async fn no_question_waits_for_its_answer_for_longer_than_half_a_minute() {
     patient.source.timeout = Duration::from_hours(1);
     bed.measurer.set(&key(), vec![patient]);
     bed.until(31_000).await;
-    let Outcome::Error { message, .. } = &bed.answers()[0].outcome else { panic!("{:?}", bed.answers()) };
+    let Outcome::Error { message, .. } = &bed.answers()[0].parts[0].outcome else { panic!("{:?}", bed.answers()) };
     assert_eq!(message, "http://a: no answer within 30s");
 }
 

@@ -27,5 +27,5 @@ fn question(name: &str, address: &str) -> Question {
         headers: Vec::new(),
         auth: None,
     };
-    Question { token: token(name), due: Timestamp::UNIX_EPOCH, query: "up".to_owned(), source }
+    Question { token: token(name), due: Timestamp::UNIX_EPOCH, queries: vec!["up".to_owned()], source }
 }

@@ -59,8 +59,8 @@ pub struct Question {
     pub token: Token,
     /// Not to be asked before this instant.
     pub due: Timestamp,
-    /// The query with every variable filled in.
-    pub query: String,
+    /// The queries with every variable filled in, one or several: all are asked for one instant.
+    pub queries: Vec<String>,
     /// Where and how to ask it.
     pub source: metric::Prometheus,
 }
@@ -72,6 +72,21 @@ pub struct Answer {
     pub token: Token,
     /// When it was answered.
     pub at: Timestamp,
+    /// What was answered to each of the question's queries, in their order.
+    pub parts: Vec<Part>,
+}
+
+impl Answer {
+    /// The part that a judgement by conditions rests on: the first that has no usable answer, else the first.
+    pub fn decisive(&self) -> Option<&Part> {
+        let failed = self.parts.iter().find(|part| matches!(part.outcome, Outcome::Error { .. }));
+        failed.or_else(|| self.parts.first())
+    }
+}
+
+/// What was answered to one query.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part {
     /// The query as sent.
     pub query: String,
     /// The answer.

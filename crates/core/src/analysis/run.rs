@@ -107,7 +107,7 @@ impl Run<'_> {
             Scope::Background | Scope::Step => between(self.since, due.max(now)).min(metric.window),
         };
         let query = query::complete(&metric.source.query, self.subject.as_str(), self.stable.as_str(), window);
-        Question { token, due, query, source: metric.source.clone() }
+        Question { token, due, queries: vec![query], source: metric.source.clone() }
     }
 
     /// The gravest thing that any metric asks for.

@@ -67,7 +67,8 @@ pub enum Enough {
 impl Tally {
     /// Counts one answer.
     pub fn count(&mut self, metric: &Metric, answer: &Answer) {
-        let judgement = judge(metric, &answer.outcome);
+        let Some(part) = answer.decisive() else { return };
+        let judgement = judge(metric, &part.outcome);
         let verdict = match (judgement.verdict, metric.on_no_data) {
             (Verdict::NoData, OnNoData::Succeed) => Verdict::Success,
             (Verdict::NoData, OnNoData::Fail) => Verdict::Failure,
@@ -86,7 +87,7 @@ impl Tally {
         }
         self.measurements = self.successes.saturating_add(self.failures).saturating_add(self.inconclusive);
         let judgement = Judgement { verdict, ..judgement };
-        self.last = Some(Last { at: answer.at, since: answer.token.since, judgement, query: answer.query.clone() });
+        self.last = Some(Last { at: answer.at, since: answer.token.since, judgement, query: part.query.clone() });
     }
 
     /// What follows at a weight in force since `since`.
@@ -128,7 +129,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::analysis::condition::Condition;
     use crate::analysis::metric::Prometheus;
-    use crate::analysis::{MetricId, Outcome, Scope, Token};
+    use crate::analysis::{MetricId, Outcome, Part, Scope, Token};
 
     pub(crate) fn metric(name: &str) -> Metric {
         Metric {
@@ -159,7 +160,7 @@ pub(crate) mod tests {
     fn answer(outcome: Outcome) -> Answer {
         let metric = MetricId { scope: Scope::Background, name: "m".to_owned() };
         let token = Token { attempt: 1, metric, since: Timestamp::UNIX_EPOCH, step_since: None };
-        Answer { token, at: Timestamp::UNIX_EPOCH, query: String::new(), outcome }
+        Answer { token, at: Timestamp::UNIX_EPOCH, parts: vec![Part { query: String::new(), outcome }] }
     }
 
     fn tally(metric: &Metric, outcomes: &[Outcome]) -> Tally {

@@ -59,6 +59,9 @@ pub(super) fn rest(pass: &mut Pass<'_>) -> Next {
     if let Some(hold) = targets::bring_to_rest(pass) {
         return Next::Wait(hold);
     }
+    if pass.is_short_of_stable() {
+        pods::ask_at_rest(pass, &stable);
+    }
     if view.rollout.hash == stable {
         adopt_commit(pass);
         return pass.problem().map_or(Next::Rest, |problem| Next::Wait(Hold::Problem(problem)));

@@ -49,7 +49,7 @@ pub(super) fn fold(pass: &mut Pass<'_>) {
     let Stage::Leaving(leaving) = &pass.state.stage else { return };
     let Some(run) = run(leaving, &pass.state.stable.hash) else { return };
     let mut answers = pass.view.seen.answers.iter();
-    let judged = answers.find_map(|answer| Some((run.metric(&answer.token)?, &answer.outcome)));
+    let judged = answers.find_map(|answer| Some((run.metric(&answer.token)?, &answer.decisive()?.outcome)));
     let Some((name, judgement)) = judged.map(|(metric, outcome)| (metric.name.clone(), judge(metric, outcome))) else {
         return;
     };

@@ -32,7 +32,8 @@ pub(super) fn is_over(pass: &mut Pass<'_>, hold: Option<&Hold>) -> bool {
         release.clock = Clock::default();
         return true;
     }
-    let waited = hold.message(pass.view.rollout);
+    let refused = pass.view.seen.refused.iter().map(|refused| format!("; {refused}"));
+    let waited: String = [hold.message(pass.view.rollout)].into_iter().chain(refused).collect();
     let reason = if matches!(hold, Hold::Data(_)) { "NoEvidence" } else { "ProgressDeadlineExceeded" };
     leave::reject(pass, reason, format!("no progress within {} s: {waited}", deadline.as_secs()), None);
     true

@@ -33,7 +33,7 @@ pub(super) enum Hold {
     /// A person has to change something.
     Problem(Problem),
     /// A rollback has no stable pod to send traffic to.
-    NoStablePods,
+    NoStablePods { words: Option<String> },
 }
 
 impl Hold {
@@ -49,7 +49,7 @@ impl Hold {
             | Self::SpecPaused
             | Self::Stable { .. }
             | Self::Trial(_)
-            | Self::NoStablePods => false,
+            | Self::NoStablePods { .. } => false,
         }
     }
 
@@ -69,14 +69,16 @@ impl Hold {
             Self::Trial(_) => "ApiServer",
             Self::SpecPaused => "SpecPaused",
             Self::Problem(problem) => problem.reason.as_str(),
-            Self::NoStablePods => "StablePods",
+            Self::NoStablePods { .. } => "StablePods",
         }
     }
 
     /// What the pods say, where it waits for pods.
     pub(super) fn words(&self) -> Option<&str> {
         match self {
-            Self::Pods { words, .. } | Self::Endpoints { lacking: words, .. } => words.as_deref(),
+            Self::Pods { words, .. } | Self::Endpoints { lacking: words, .. } | Self::NoStablePods { words } => {
+                words.as_deref()
+            }
             _ => None,
         }
     }
@@ -92,12 +94,10 @@ impl Hold {
         match self {
             Self::Unseen(what) => format!("waiting to see {what}"),
             Self::Pods { available, needed, words } => {
-                let words = words.as_ref().map_or_else(String::new, |words| format!(": {words}"));
-                format!("waiting for pods, {available} of {needed} available{words}")
+                format!("waiting for pods, {available} of {needed} available{}", added(words.as_ref()))
             }
             Self::Endpoints { side, ready, needed, lacking } => {
-                let lacking = lacking.as_ref().map_or_else(String::new, |lacking| format!(": {lacking}"));
-                format!("waiting for ready endpoints of {side}, {ready} of {needed}{lacking}")
+                format!("waiting for ready endpoints of {side}, {ready} of {needed}{}", added(lacking.as_ref()))
             }
             Self::Route(what) => format!("waiting for {what}"),
             Self::Until { what: Timed::Pause, until } => format!("pausing, until {}", time(*until)),
@@ -117,9 +117,16 @@ impl Hold {
             Self::Trial(words) => format!("waiting for the API server to say whether it takes spec.template: {words}"),
             Self::SpecPaused => "spec.paused is true: set it to false to go on".to_owned(),
             Self::Problem(problem) => problem.message.clone(),
-            Self::NoStablePods => "rolling back, but stable has no ready pod to send traffic to".to_owned(),
+            Self::NoStablePods { words } => {
+                format!("rolling back, but stable has no ready pod to send traffic to{}", added(words.as_ref()))
+            }
         }
     }
+}
+
+/// Others' words, where there are any, behind our own.
+pub(super) fn added(words: Option<&String>) -> String {
+    words.map_or_else(String::new, |words| format!(": {words}"))
 }
 
 /// What ends by itself.

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::hold::Hold;
-use super::{Fact, Next, Pass};
+use super::{Fact, Next, Pass, pods};
 use crate::names::Side;
 use crate::state::{Leaving, Rejection, Stage, Why};
 use crate::time::after;
@@ -49,7 +49,8 @@ pub(super) fn leave(pass: &mut Pass<'_>) -> Next {
     let decided = pass.state.split.decided;
     if decided != Weight::ZERO {
         return Next::Wait(if pass.ready_stable() == 0 {
-            Hold::NoStablePods
+            pods::ask(pass, &stable);
+            Hold::NoStablePods { words: pass.view.what_keeps(&stable) }
         } else {
             Hold::Route(format!("stable to take more than {}", decided.rest()))
         });

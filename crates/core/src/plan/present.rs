@@ -124,6 +124,11 @@ impl Pass<'_> {
         available >= sizes::half_of_stable(replicas) && (available > 0 || replicas == 0)
     }
 
+    /// True at rest when stable has lost the capacity that it needs.
+    pub(super) fn is_short_of_stable(&self) -> bool {
+        matches!(self.state.stage, Stage::Resting) && self.view.sets().is_some() && !self.is_available()
+    }
+
     fn phase(&self, hold: Option<&Hold>) -> Phase {
         let declared = &self.view.rollout.hash;
         match (&self.state.stage, hold) {
@@ -132,7 +137,7 @@ impl Pass<'_> {
             (_, Some(Hold::Problem(_))) if missing::is_on_its_way(self) => Phase::Progressing,
             (_, Some(Hold::Problem(problem))) if problem.reason != Reason::RouteContended => Phase::Invalid,
             (_, Some(Hold::Person { .. } | Hold::Stable { .. } | Hold::SpecPaused)) => Phase::Paused,
-            (Stage::Resting, _) if self.view.sets().is_some() && !self.is_available() => Phase::Degraded,
+            (Stage::Resting, _) if self.is_short_of_stable() => Phase::Degraded,
             (Stage::Resting, _) if self.is_rejected(declared) => Phase::RolledBack,
             (Stage::Resting, None) if *declared == self.state.stable.hash => Phase::Healthy,
             _ => Phase::Progressing,
@@ -153,7 +158,10 @@ impl Pass<'_> {
                 });
                 format!("revision {} serves with {replicas} pods{restarts}", self.state.stable.number)
             }
-            (_, Phase::Degraded) => format!("stable has {} of {replicas} pods ready", self.ready_stable()),
+            (_, Phase::Degraded) => {
+                let why = hold::added(self.view.what_keeps(&self.state.stable.hash).as_ref());
+                format!("stable has {} of {replicas} pods ready{why}", self.ready_stable())
+            }
             (Stage::Resting, Phase::RolledBack) | (Stage::Leaving(_), Phase::RollingBack) => {
                 let hash = match &self.state.stage {
                     Stage::Leaving(leaving) => &leaving.canary.hash,

@@ -5,6 +5,10 @@ use crate::analysis::tally::Last;
 use crate::analysis::{Answer, Outcome, Question, Scope, Token};
 use crate::names::Hash;
 use crate::state::{Release, Stage, State};
+use crate::text::one_line;
+
+/// Longest quotation of a query or of a source's words about it, in characters.
+const MOST_WORDS: usize = 1000;
 
 /// Counts the answers that still belong to what is being asked, each once.
 pub(super) fn fold(pass: &mut Pass<'_>) {
@@ -42,14 +46,16 @@ fn count(release: &mut Release, stable: &Hash, answer: &Answer) -> bool {
 
 /// A query that its source refuses, or whose answer the condition cannot judge, will not get better by itself.
 fn note_wrong_query(release: &mut Release, metric: &str, answer: &Answer, because: Option<&str>) {
-    let Some(preflight) = &mut release.preflight else { return };
-    let wrong = match &answer.outcome {
+    let (Some(preflight), Some(part)) = (&mut release.preflight, answer.decisive()) else { return };
+    let wrong = match &part.outcome {
         Outcome::Error { query_is_wrong, .. } => *query_is_wrong,
         Outcome::Samples(samples) => because.is_some() && samples.iter().any(|sample| !sample.is_nan()),
         Outcome::Empty => false,
     };
-    preflight.wrong_query =
-        wrong.then(|| format!("metric {metric}: {} (query as sent: {})", because.unwrap_or_default(), answer.query));
+    preflight.wrong_query = wrong.then(|| {
+        let because = one_line(because.unwrap_or_default(), MOST_WORDS);
+        format!("metric {metric}: {because} (query as sent: {})", one_line(&part.query, MOST_WORDS))
+    });
 }
 
 /// The questions of the pass's last state.

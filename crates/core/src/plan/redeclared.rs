@@ -46,6 +46,7 @@ fn adopt_recipe(pass: &mut Pass<'_>) {
         release.step = step;
         release.step_since = now;
         release.measured.clear();
+        release.restarts.clear();
         pass.tell(Fact::StepsChanged { step, of });
     }
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::hold::Hold;
 use crate::names::{Hash, Revision, Side};
-use crate::observed::{Acceptance, Look, Observed, ParentService, RouteId, RouteView, SetView};
+use crate::observed::{Acceptance, ContainerWords, Look, Observed, ParentService, RouteId, RouteView, SetView};
 use crate::spec::{Problem, Reason, Rollout, Spec};
 use crate::traffic::Weight;
 
@@ -141,10 +141,16 @@ impl<'a> View<'a> {
     }
 
     /// What keeps pods of a revision from coming up: their own words, or why none could be created.
-    pub fn words(&self, hash: &Hash) -> Option<String> {
-        let first = self.seen.words.iter().flatten().next();
-        let words = first.map(|container| format!("{}/{}: {}", container.pod, container.container, container.words));
-        words.or_else(|| self.set(hash)?.failure.clone())
+    pub fn what_keeps(&self, hash: &Hash) -> Option<String> {
+        let first = self.words(hash).next().map(|ContainerWords { pod, container, words, .. }| {
+            if container.is_empty() { format!("{pod}: {words}") } else { format!("{pod}/{container}: {words}") }
+        });
+        first.or_else(|| self.set(hash)?.failure.clone())
+    }
+
+    /// What the pods of a revision say of themselves, the most telling first; nothing unless the last pass asked for it.
+    pub fn words<'s>(&'s self, hash: &'s Hash) -> impl Iterator<Item = &'s ContainerWords> {
+        self.seen.words.iter().flatten().filter(move |words| words.revision == *hash)
     }
 }
 

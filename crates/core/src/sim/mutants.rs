@@ -267,9 +267,9 @@ fn rejections_are_forgotten(rollout: &Rollout, state: Option<&State>, observed: 
 
 fn no_data_is_success(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
     let mut observed = observed.clone();
-    for answer in &mut observed.answers {
-        if !matches!(answer.outcome, Outcome::Samples(_)) {
-            answer.outcome = Outcome::Samples(vec![1.0]);
+    for part in observed.answers.iter_mut().flat_map(|answer| &mut answer.parts) {
+        if !matches!(part.outcome, Outcome::Samples(_)) {
+            part.outcome = Outcome::Samples(vec![1.0]);
         }
     }
     plan(rollout, state, &observed)
@@ -277,9 +277,9 @@ fn no_data_is_success(rollout: &Rollout, state: Option<&State>, observed: &Obser
 
 fn failure_is_ignored(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
     let mut observed = observed.clone();
-    for answer in &mut observed.answers {
-        if answer.outcome == Outcome::Samples(vec![0.2]) {
-            answer.outcome = Outcome::Empty;
+    for part in observed.answers.iter_mut().flat_map(|answer| &mut answer.parts) {
+        if part.outcome == Outcome::Samples(vec![0.2]) {
+            part.outcome = Outcome::Empty;
         }
     }
     plan(rollout, state, &observed)

@@ -14,7 +14,7 @@ use super::releases;
 use super::timeline::Timeline;
 use super::world::{Kind, Known, Service, World};
 use super::writes::Write;
-use crate::analysis::{Answer, Outcome, Question, Scope, Token};
+use crate::analysis::{Answer, Outcome, Part, Question, Scope, Token};
 use crate::plan::Action;
 use crate::spec::Rollout;
 use crate::traffic::Weight;
@@ -421,7 +421,8 @@ impl Run {
         // Strictly later than the last one, whatever the clock does, as the shell's desk has it.
         let last = self.process.answers.last().map_or(Timestamp::MIN, |last| last.at);
         let at = self.world.clock_now().max(last.checked_add(jiff::SignedDuration::from_nanos(1)).unwrap());
-        let answer = Answer { token: question.token.clone(), at, query: question.query.clone(), outcome };
+        let part = |query: &String| Part { query: query.clone(), outcome: outcome.clone() };
+        let answer = Answer { token: question.token.clone(), at, parts: question.queries.iter().map(part).collect() };
         self.note(|| format!("answer to {}: {source:?}", question.token.metric.name));
         self.process.answers.push(answer);
     }

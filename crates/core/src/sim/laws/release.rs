@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 
 use super::{Law, Laws, law, short};
 use crate::analysis::metric::OnNoData;
-use crate::analysis::{Outcome, Scope};
+use crate::analysis::{Answer, Outcome, Part, Scope};
 
 use crate::observed::Look;
 use crate::plan::Action;
@@ -43,7 +43,7 @@ impl Laws {
                     && answer.token.attempt == before.canary.number
                     && answer.token.since == before.window_start()
                     && counted.is_none_or(|counted| answer.at > counted)
-                    && answer.outcome == Outcome::Samples(vec![0.2])
+                    && says(answer, 0.2)
             });
             let failures = tally.map_or(0, |tally| tally.failures) + u32::try_from(bad.count()).unwrap();
             let still =
@@ -80,7 +80,7 @@ impl Laws {
 
     /// I8: nothing is raised and nothing promoted without a success of every metric since the present weight came into force.
     pub(super) fn going_forward_needs_evidence(&mut self, passed: &Passed) -> Law {
-        let good = |answer: &&crate::analysis::Answer| answer.outcome == Outcome::Samples(vec![0.999]);
+        let good = |answer: &&Answer| says(answer, 0.999);
         for answer in passed.observed.answers.iter().filter(good) {
             let metric = answer.token.metric.clone();
             self.good.insert((answer.token.attempt, metric.name, answer.token.since));
@@ -210,4 +210,9 @@ fn commanded(passed: &Passed) -> bool {
     let executed = |state: &State| state.last_command.clone().filter(|command| command.executed);
     let after = passed.plan.state.as_ref().and_then(executed);
     after.is_some() && after != passed.before.as_ref().and_then(executed)
+}
+
+/// True when an answer is this value and nothing else.
+fn says(answer: &Answer, value: f64) -> bool {
+    matches!(&answer.parts[..], [Part { outcome, .. }] if *outcome == Outcome::Samples(vec![value]))
 }
