@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 
 use super::hold::Hold;
 use super::{Fact, Next, Pass, pods, targets, trial};
+use crate::analysis::metric::Metric;
 use crate::names::Side;
 use crate::observed::Look;
 use crate::spec::Spec;
 use crate::state::{Clock, Preflight, Release, Stage};
 use crate::traffic::Weight;
+
+/// Warnings that are told of one release.
+const MOST_DOUBTS: usize = 10;
 
 /// First deployment: full size, both Services, no steps.
 pub(super) fn deploy(pass: &mut Pass<'_>) -> Next {
@@ -132,4 +136,45 @@ fn begin_release(pass: &mut Pass<'_>, recipe: Spec) {
         enough_since: None,
         restarts: BTreeMap::new(),
     }));
+    tell_doubts(pass);
+}
+
+/// What stops no release, and somebody should hear of before it moves anything.
+fn tell_doubts(pass: &mut Pass<'_>) {
+    let metrics = pass.release().map(Release::metrics).unwrap_or_default();
+    let of_metrics = metrics.iter().flat_map(Metric::warnings);
+    let of_routes =
+        pass.view.routes().flat_map(|(id, route)| route.warnings.iter().map(move |it| format!("{id}: {it}")));
+    let doubts: Vec<String> = of_routes.chain(of_metrics).take(MOST_DOUBTS).collect();
+    for what in doubts {
+        pass.tell(Fact::Doubtful { what });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::condition::Condition;
+    use crate::analysis::tally::tests::metric;
+    use crate::plan::scene::Scene;
+    use crate::spec::Background;
+
+    #[test]
+    fn doubts_about_routes_and_metrics_are_told_once_as_a_release_begins() {
+        let mut scene = Scene::resting();
+        scene.rollout.hash = "new".into();
+        scene.route().warnings.push("rules[0] mirrors to shop-canary".to_owned());
+        let success = Condition::new("len(result) == 0", &std::collections::BTreeMap::new()).ok();
+        let metrics = vec![crate::analysis::metric::Metric { success, ..metric("errors") }];
+        scene.rollout.spec.as_mut().unwrap().background = Some(Background { starting_step: 0, metrics });
+        let doubts = |scene: &mut Scene| -> Vec<String> {
+            let facts = scene.pass().facts;
+            facts.iter().filter(|it| matches!(it, Fact::Doubtful { .. })).map(ToString::to_string).collect()
+        };
+        let told = doubts(&mut scene);
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert_eq!(told[0], "HTTPRoute shop: rules[0] mirrors to shop-canary");
+        assert!(told[1].contains("onNoData"), "{told:?}");
+        assert!(doubts(&mut scene).is_empty());
+    }
 }

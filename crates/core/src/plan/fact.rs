@@ -34,6 +34,11 @@ pub enum Fact {
         /// What serves.
         stable: Revision,
     },
+    /// Something is sound, and most likely not what somebody meant.
+    Doubtful {
+        /// What, and what to do.
+        what: String,
+    },
     /// The steps were edited in mid-release.
     StepsChanged {
         /// Index of the step at which it goes on.
@@ -147,6 +152,7 @@ impl Fact {
             Self::Command { outcome: Err(_), .. } => "CommandRefused",
             Self::Deployed { .. } => "Deployed",
             Self::ReleaseStarted { .. } => "ReleaseStarted",
+            Self::Doubtful { .. } => "Doubtful",
             Self::StepsChanged { .. } => "StepsChanged",
             Self::WeightDecided { .. } => "WeightDecided",
             Self::StepCompleted { .. } => "StepCompleted",
@@ -174,7 +180,8 @@ impl Fact {
         match self {
             Self::Command { outcome, .. } => outcome.is_err(),
             Self::Left { why, .. } => *why == Why::Failed,
-            Self::Inconclusive { .. }
+            Self::Doubtful { .. }
+            | Self::Inconclusive { .. }
             | Self::ShareReduced { .. }
             | Self::WeightsPutBack { .. }
             | Self::RollingBack { .. }
@@ -218,7 +225,7 @@ impl std::fmt::Display for Fact {
             Self::StepsChanged { step, of } => write!(f, "the steps changed: going on at step {} of {of}", step + 1),
             Self::WeightDecided { from, to } => write!(f, "canary goes from {from} to {to}"),
             Self::StepCompleted { step, of, weight } => write!(f, "step {}/{of} done, canary at {weight}", step + 1),
-            Self::Inconclusive { what } => f.write_str(what),
+            Self::Doubtful { what } | Self::Inconclusive { what } => f.write_str(what),
             Self::ShareReduced { ready, share } => {
                 write!(f, "{ready} canary pods are ready: share reduced to {share}")
             }
