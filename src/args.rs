@@ -22,6 +22,11 @@ pub struct Args {
     #[arg(long, env = "LEADSMAN_METRIC_ADDRESS_ALLOW", value_name = "PATTERN", value_delimiter = ',')]
     pub metric_address_allow: Vec<AddressPattern>,
 
+    /// Make no routes and change no spec of one: a Rollout that declares the spec of a route is refused, and only weights of
+    /// routes that others made are written
+    #[arg(long, env = "LEADSMAN_NO_OWNED_ROUTES")]
+    pub no_owned_routes: bool,
+
     /// Watch this namespace only, instead of all
     #[arg(long, env = "LEADSMAN_NAMESPACE")]
     pub namespace: Option<String>,

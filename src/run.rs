@@ -111,6 +111,7 @@ impl Operator {
             queue,
             metrics,
             operator_namespace: namespace.clone(),
+            owned_routes: !args.no_owned_routes,
             clock,
         };
         Self { context: Arc::new(context), leadership, namespace, identity }

@@ -40,14 +40,19 @@ pub struct Cluster {
 impl Cluster {
     /// The cluster; made, or brought up to date, by the first call in a process.
     pub async fn get() -> Result<&'static Self> {
-        CLUSTER.get_or_try_init(Self::make).await
+        CLUSTER.get_or_try_init(|| Self::make(Bed::up)).await
     }
 
-    async fn make() -> Result<Self> {
+    /// The same where nothing of Git is shown.
+    pub async fn get_without_flux() -> Result<&'static Self> {
+        CLUSTER.get_or_try_init(|| Self::make(Bed::up_without_flux)).await
+    }
+
+    async fn make(up: fn() -> Result<Bed>) -> Result<Self> {
         // Where another part of the process has installed it already, that is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let (bed, image) = blocking(|| {
-            let bed = Bed::up()?;
+        let (bed, image) = blocking(move || {
+            let bed = up()?;
             let image = match std::env::var(IMAGE_VARIABLE) {
                 Ok(image) if !image.is_empty() => image,
                 _ => bed.load_operator_image(&build_operator()?)?,

@@ -31,6 +31,8 @@ pub struct Context {
     pub events: Events,
     /// The operator's own namespace.
     pub operator_namespace: String,
+    /// Whether Rollouts may declare routes of their own.
+    pub owned_routes: bool,
     /// The wall clock.
     pub clock: Clock,
 }

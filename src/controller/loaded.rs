@@ -99,7 +99,10 @@ async fn parse(context: &Context, key: &Key, copy: &Arc<RawEntry>) -> Result<(Bo
             })
             .ok()
     });
-    let (declared, resolved) = resolve(context, key, &rollout, state.as_ref()).await;
+    let (mut declared, resolved) = resolve(context, key, &rollout, state.as_ref()).await;
+    if let Some(problem) = owned_routes_are_off(context, &declared) {
+        declared.core.spec = Err(problem);
+    }
     let targets = in_force(state.as_ref(), &declared);
     let loaded = Loaded {
         key: key.clone(),
@@ -112,6 +115,17 @@ async fn parse(context: &Context, key: &Key, copy: &Arc<RawEntry>) -> Result<(Bo
         state,
     };
     Ok((Box::new(loaded), resolved))
+}
+
+/// What is said of a route that the Rollout declares, where the operator was started to make none.
+fn owned_routes_are_off(context: &Context, declared: &Declared) -> Option<Problem> {
+    let route = declared.routes.iter().find(|route| route.owned && !context.owned_routes)?;
+    let message = format!(
+        "{} has a spec, and this operator makes no routes (--no-owned-routes): create the route beside the Rollout, and take \
+         spec out of it in spec.strategy.canary.traffic.routes",
+        route.id()
+    );
+    Some(Problem::new(Reason::InvalidRoute, message))
 }
 
 /// Resolves templates by the caches; those that have not been listed yet are read, since "not in the cache" is not "absent".

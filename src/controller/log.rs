@@ -47,11 +47,10 @@ pub fn phase(context: &Context, loaded: &Loaded, memory: &mut Memory, plan: &Pla
 /// Verdicts and rollbacks, counted once they are persisted.
 pub fn persisted(context: &Context, loaded: &Loaded, plan: &Plan) {
     let (before, after) = (loaded.state.as_ref(), plan.state.as_ref());
-    for verdict in [Verdict::Success, Verdict::Failure, Verdict::Inconclusive, Verdict::NoData, Verdict::ProviderError]
-    {
+    for verdict in Verdict::ALL {
         let new = count(after, verdict).saturating_sub(count(before, verdict));
         if new > 0 {
-            context.metrics.verdicts(word(verdict), new);
+            context.metrics.verdicts(verdict.as_str(), new);
         }
     }
     let failing = |state: Option<&State>| match state.map(|state| &state.stage) {
@@ -61,16 +60,6 @@ pub fn persisted(context: &Context, loaded: &Loaded, plan: &Plan) {
     if failing(after).is_some() && failing(after) != failing(before) {
         let reason = after.and_then(|state| state.rejected.first()).map_or("Unknown", |rejection| &*rejection.reason);
         context.metrics.rolled_back(reason);
-    }
-}
-
-fn word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Success => "Success",
-        Verdict::Failure => "Failure",
-        Verdict::Inconclusive => "Inconclusive",
-        Verdict::NoData => "NoData",
-        Verdict::ProviderError => "ProviderError",
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use leadsman_api::{Metric, OnNoData, OnProviderError, defaults};
+use leadsman_api::{Metric, defaults};
 use leadsman_core::analysis::condition::Condition;
 use leadsman_core::analysis::{metric, query};
 use leadsman_core::spec::Problem;
@@ -62,8 +62,8 @@ impl Reading<'_> {
                 "consecutiveErrorLimit",
                 wire.consecutive_error_limit.unwrap_or(defaults::CONSECUTIVE_ERROR_LIMIT),
             )?,
-            on_no_data: on_no_data(wire.on_no_data),
-            on_provider_error: on_provider_error(wire.on_provider_error),
+            on_no_data: wire.on_no_data.unwrap_or_default(),
+            on_provider_error: wire.on_provider_error.unwrap_or_default(),
             window: self.duration("window", wire.window.as_ref(), defaults::WINDOW, second)?,
             min_window: self.duration("minWindow", wire.min_window.as_ref(), defaults::MIN_WINDOW, Duration::ZERO)?,
             success: success.map(|source| self.condition("successCondition", source)).transpose()?,
@@ -114,21 +114,5 @@ impl Reading<'_> {
 
     fn number(&self, field: &str, value: i32) -> Result<u32, Problem> {
         u32::try_from(value).map_err(|_| self.wrong(field, format!("is {value}: it must not be negative")))
-    }
-}
-
-fn on_no_data(wire: Option<OnNoData>) -> metric::OnNoData {
-    match wire.unwrap_or_default() {
-        OnNoData::Hold => metric::OnNoData::Hold,
-        OnNoData::Succeed => metric::OnNoData::Succeed,
-        OnNoData::Fail => metric::OnNoData::Fail,
-    }
-}
-
-fn on_provider_error(wire: Option<OnProviderError>) -> metric::OnProviderError {
-    match wire.unwrap_or_default() {
-        OnProviderError::Hold => metric::OnProviderError::Hold,
-        OnProviderError::Fail => metric::OnProviderError::Fail,
-        OnProviderError::Pause => metric::OnProviderError::Pause,
     }
 }

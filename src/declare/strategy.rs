@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use leadsman_api::{BindCanary, Canary, ReadyWhen, Rollout, names};
+use leadsman_api::{BindCanary, Canary, Rollout, names};
 use leadsman_core::spec::{self, Background, Problem, Spec};
 use leadsman_core::traffic::Weight;
 
@@ -39,10 +39,7 @@ pub(super) fn read(rollout: &Rollout, traffic: &Traffic, around: &Catalog<'_>) -
             .map_or_else(|| spec.template.has_readiness_gates(), |given| given == BindCanary::Created),
         progress_deadline: Duration::from_secs(u64::try_from(spec.progress_deadline_seconds).unwrap_or(0)),
         revision_history: usize::try_from(spec.revision_history_limit).unwrap_or(0),
-        ready_when: match spec.ready_when {
-            ReadyWhen::Promoted => spec::ReadyWhen::Promoted,
-            ReadyWhen::Serving => spec::ReadyWhen::Serving,
-        },
+        ready_when: spec.ready_when,
         steps: steps(canary, around)?,
         background: background(canary, around)?,
     };

@@ -14,6 +14,7 @@ mod faults;
 mod hurry;
 mod killed;
 mod malformed;
+mod moves;
 mod ownership;
 mod panics;
 mod release;

@@ -20,7 +20,7 @@ pub struct Demo {
 impl Demo {
     /// Brings up what is missing, then hands over to the program that shows it.
     pub fn run(self) -> Result<()> {
-        let bed = Bed::up()?;
+        let bed = Bed::up_without_flux()?;
         // The harness would do both as well, but only once it is built itself.
         eprintln!("building the operator");
         let image = bed.load_operator_image(&build_operator()?)?;

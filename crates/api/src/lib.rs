@@ -32,15 +32,18 @@ pub use analysis::{
 pub use canary::{Canary, Pause, Step};
 pub use duration::{Duration, InvalidDuration};
 pub use hash::pod_template_hash;
+pub use leadsman_core::analysis::metric::{OnNoData, OnProviderError};
+pub use leadsman_core::analysis::verdict::Verdict;
+pub use leadsman_core::report::Phase;
+pub use leadsman_core::spec::ReadyWhen;
 pub use metric::{
-    Authentication, Basic, BasicSecretReference, Bearer, Header, Metric, OnNoData, OnProviderError, Prometheus,
-    Provider, SecretKeyReference,
+    Authentication, Basic, BasicSecretReference, Bearer, Header, Metric, Prometheus, Provider, SecretKeyReference,
 };
 pub use names::commit_of;
-pub use rollout::{ReadyWhen, Rollout, RolloutSpec, Selector, Strategy};
+pub use rollout::{Rollout, RolloutSpec, Selector, Strategy};
 pub use status::{
-    CommandOutcome, LastCommand, MetricStatus, Phase, RejectedRevision, RevisionStatus, RolloutStatus, StepStatus,
-    Verdict, WaitingStatus, WeightStatus,
+    CommandOutcome, LastCommand, MetricStatus, RejectedRevision, RevisionStatus, RolloutStatus, StepStatus,
+    WaitingStatus, WeightStatus,
 };
 pub use template::PodTemplate;
 pub use traffic::{AcceptancePolicy, BindCanary, Route, RouteReference, ServicePort, Traffic, VirtualServiceReference};

@@ -3,6 +3,7 @@
 //! Left-out fields mean what [`crate::defaults`] says.
 
 use kube::KubeSchema;
+use leadsman_core::analysis::metric::{OnNoData, OnProviderError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -96,30 +97,6 @@ pub struct Metric {
 
     /// What is asked.
     pub provider: Provider,
-}
-
-/// What follows when a measurement has no data.
-#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum OnNoData {
-    /// Wait for data until the progress deadline, then roll back.
-    #[default]
-    Hold,
-    /// As if the measurement had succeeded.
-    Succeed,
-    /// As if the measurement had failed.
-    Fail,
-}
-
-/// What follows when the provider's errors exceed their limit.
-#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum OnProviderError {
-    /// Wait for the provider until the progress deadline, then roll back.
-    #[default]
-    Hold,
-    /// Roll back.
-    Fail,
-    /// Wait for a person.
-    Pause,
 }
 
 /// What is asked: exactly one provider.

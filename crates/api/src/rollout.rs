@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use kube::{CustomResource, KubeSchema};
-use schemars::JsonSchema;
+use leadsman_core::spec::ReadyWhen;
 use serde::{Deserialize, Serialize};
 
 use crate::canary::Canary;
@@ -166,16 +166,6 @@ fn match_labels(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         "maxProperties": 16,
         "additionalProperties": { "type": "string", "maxLength": MAX_LABEL },
     })
-}
-
-/// When the condition Ready is true.
-#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ReadyWhen {
-    /// What is declared serves.
-    #[default]
-    Promoted,
-    /// The spec is accepted and stable serves.
-    Serving,
 }
 
 /// How a new revision takes over: exactly one strategy.

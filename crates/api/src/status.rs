@@ -5,8 +5,11 @@
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use leadsman_core::analysis::verdict::Verdict;
+use leadsman_core::report::Phase;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::schema::opaque;
@@ -20,7 +23,7 @@ pub struct RolloutStatus {
     pub observed_generation: Option<i64>,
 
     /// Healthy, Progressing, Paused, RollingBack, RolledBack, Degraded or Invalid.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "known")]
     #[schemars(with = "String")]
     pub phase: Option<Phase>,
 
@@ -77,28 +80,6 @@ pub struct RolloutStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
-}
-
-/// Where a Rollout stands, in a word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Phase {
-    /// What is declared serves.
-    Healthy,
-    /// A release goes forward.
-    Progressing,
-    /// A release waits for a person.
-    Paused,
-    /// A canary is being taken out of service.
-    RollingBack,
-    /// What is declared was rejected; stable serves.
-    RolledBack,
-    /// Stable lacks capacity.
-    Degraded,
-    /// The declaration cannot be followed.
-    Invalid,
-    /// A word of another version.
-    #[serde(other)]
-    Unknown,
 }
 
 /// What a Rollout waits for.
@@ -200,8 +181,9 @@ pub struct MetricStatus {
     pub metric: String,
 
     /// Success, Failure, Inconclusive, NoData or ProviderError.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "known")]
     #[schemars(with = "String")]
-    pub verdict: Verdict,
+    pub verdict: Option<Verdict>,
 
     /// The value or values that were measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -214,24 +196,6 @@ pub struct MetricStatus {
     /// Those that failed.
     #[serde(default)]
     pub failed: i32,
-}
-
-/// What a measurement says about the release.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Verdict {
-    /// It is well.
-    Success,
-    /// It is not well.
-    Failure,
-    /// Neither condition holds.
-    Inconclusive,
-    /// There was nothing to judge.
-    NoData,
-    /// There was no usable answer.
-    ProviderError,
-    /// A word of another version.
-    #[serde(other)]
-    Unknown,
 }
 
 /// A revision that was rolled back.
@@ -298,6 +262,16 @@ pub enum CommandOutcome {
     Unknown,
 }
 
+/// A word that is known; none where another version of the operator wrote one that is not.
+fn known<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned,
+{
+    let word = Option::<Value>::deserialize(deserializer)?;
+    Ok(word.and_then(|word| serde_json::from_value(word).ok()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -311,8 +285,8 @@ mod tests {
             "somethingNew": {"a": 1},
         }))
         .unwrap();
-        assert_eq!(status.phase, Some(Phase::Unknown));
-        assert_eq!(status.analysis.first().unwrap().verdict, Verdict::Unknown);
+        assert_eq!(status.phase, None);
+        assert_eq!(status.analysis.first().unwrap().verdict, None);
     }
 
     #[test]

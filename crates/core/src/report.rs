@@ -1,6 +1,7 @@
 //! What the status says, for people and for tools; derived from state and observation, never an input to a decision.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::analysis::verdict::Verdict;
 use crate::names::Revision;
@@ -44,17 +45,23 @@ pub struct Waiting {
     pub words: Option<String>,
 }
 
-/// `status.phase`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(missing_docs, reason = "the names are the words that users read")]
+/// Where a Rollout stands, in a word: `status.phase`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Phase {
+    /// What is declared serves.
     Healthy,
+    /// A release goes forward.
     #[default]
     Progressing,
+    /// A release waits for a person.
     Paused,
+    /// A canary is being taken out of service.
     RollingBack,
+    /// What is declared was rejected; stable serves.
     RolledBack,
+    /// Stable lacks capacity.
     Degraded,
+    /// The declaration cannot be followed.
     Invalid,
 }
 

@@ -82,7 +82,8 @@ fn default_crash_limit() -> u32 {
     CRASH_LIMIT
 }
 
-/// What `Ready` means to the tools that wait for it.
+/// When the condition Ready is true.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReadyWhen {
     /// What is declared serves.

@@ -27,6 +27,8 @@ use crate::{
 pub struct Bed {
     pub(crate) paths: Paths,
     pub(crate) binaries: Binaries,
+    /// Whether Flux is a part of it.
+    pub(crate) flux: bool,
 }
 
 impl Bed {
@@ -36,7 +38,8 @@ impl Bed {
         if !paths.kubeconfig().exists() {
             bail!("there is no cluster: cargo xtask cluster up");
         }
-        Ok(Self { binaries: Binaries::located(&paths)?, paths })
+        let flux = Self::has_flux(&paths);
+        Ok(Self { binaries: Binaries::located(&paths)?, paths, flux })
     }
 
     /// Looks at every component.

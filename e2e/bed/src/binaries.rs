@@ -117,15 +117,17 @@ impl Binaries {
         })
     }
 
-    /// Makes what is missing.
-    pub(crate) fn make(paths: &Paths, progress: &Progress) -> Result<Self> {
+    /// Makes what is missing; Flux, which takes longer than all of the others but two, only where it is wanted.
+    pub(crate) fn make(paths: &Paths, progress: &Progress, flux: bool) -> Result<Self> {
         let binaries = Self::located(paths)?;
         fs::create_dir_all(paths.built())?;
         HYPERKUBE.make(&binaries.hyperkube, progress)?;
         ISTIOD.make(&binaries.istiod, progress)?;
         PROMETHEUS.make(&binaries.prometheus, progress)?;
-        KUSTOMIZE_CONTROLLER.make(&binaries.kustomize_controller, progress)?;
-        SOURCE_CONTROLLER.make(&binaries.source_controller, progress)?;
+        if flux {
+            KUSTOMIZE_CONTROLLER.make(&binaries.kustomize_controller, progress)?;
+            SOURCE_CONTROLLER.make(&binaries.source_controller, progress)?;
+        }
         GIT_SERVER.make(&binaries.git_server, progress)?;
         APP.make(&binaries.app, progress)?;
         PAUSE.make(&binaries.pause, progress)?;
@@ -139,22 +141,28 @@ impl Binaries {
         Ok(binaries)
     }
 
-    /// Names that change when one of the programs does.
+    /// Names that change when one of the programs does that the cluster always has.
     pub(crate) fn names(&self) -> String {
-        [
+        Self::named(&[
             &self.hyperkube,
             &self.istiod,
             &self.prometheus,
-            &self.kustomize_controller,
-            &self.source_controller,
             &self.git_server,
             &self.app,
             &self.pause,
             &self.envoy,
             &self.crds,
-        ]
-        .map(|path| path.file_name().unwrap_or_default().to_string_lossy().into_owned())
-        .join("\n")
+        ])
+    }
+
+    /// The same of Flux.
+    pub(crate) fn names_of_flux(&self) -> String {
+        Self::named(&[&self.kustomize_controller, &self.source_controller])
+    }
+
+    fn named(paths: &[&PathBuf]) -> String {
+        let name = |path: &&PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        paths.iter().map(name).collect::<Vec<_>>().join("\n")
     }
 }
 

@@ -6,7 +6,6 @@ use serde_json::Value;
 use crate::{
     bed::Bed,
     components::{COMPONENTS, running_of},
-    lifecycle::DEPLOYMENTS,
     network::{DNS_IP, dns_answers},
     node::NODES,
 };
@@ -82,7 +81,7 @@ fn objects(bed: &Bed) -> Result<Vec<Check>> {
             detail: format!("{ready} of {wanted} ready"),
         });
     }
-    for (namespace, name) in DEPLOYMENTS {
+    for (namespace, name) in bed.deployments() {
         let name = format!("{namespace}/{name}");
         if !checks.iter().any(|check| check.name == name) {
             checks.push(Check { name, ok: false, detail: "not installed".to_owned() });

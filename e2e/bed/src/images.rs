@@ -30,20 +30,24 @@ pub(crate) struct Packed {
     tarball: PathBuf,
 }
 
-/// The images that the cluster is made with. The first is what every pod needs.
-pub(crate) fn own(binaries: &Binaries) -> Result<Vec<Image>> {
+/// The images that the cluster is made with, with or without Flux. The first is what every pod needs.
+pub(crate) fn own(binaries: &Binaries, flux: bool) -> Result<Vec<Image>> {
     let mut envoy = Image::of_program("localhost/envoy:bed", &binaries.envoy, "1337:1337")?;
     envoy.files.push(("/etc/envoy/bootstrap.yaml".to_owned(), Content::Text(ENVOY_BOOTSTRAP.to_owned())));
-    Ok(vec![
+    let mut images = vec![
         Image::of_program("localhost/pause:bed", &binaries.pause, "65535:65535")?,
         Image::of_program("localhost/istiod:bed", &binaries.istiod, "1337:1337")?,
         envoy,
         Image::of_program("localhost/prometheus:bed", &binaries.prometheus, "65534:65534")?,
         Image::of_program("localhost/app:bed", &binaries.app, "65534:65534")?,
-        Image::of_program("localhost/source-controller:bed", &binaries.source_controller, "65534:65534")?,
-        Image::of_program("localhost/kustomize-controller:bed", &binaries.kustomize_controller, "65534:65534")?,
         git(binaries)?,
-    ])
+    ];
+    if flux {
+        let controller = |name, program: &Path| Image::of_program(name, program, "65534:65534");
+        images.push(controller("localhost/source-controller:bed", &binaries.source_controller)?);
+        images.push(controller("localhost/kustomize-controller:bed", &binaries.kustomize_controller)?);
+    }
+    Ok(images)
 }
 
 /// The machine's own git behind a server.

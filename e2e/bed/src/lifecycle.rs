@@ -28,18 +28,29 @@ impl Bed {
     /// Makes the cluster, or finds it up and as it should be. What an interrupted run left is removed first. Where only
     /// images have changed, they are brought up to date in place.
     pub fn up() -> Result<Self> {
+        Self::up_with(true)
+    }
+
+    /// The same without Flux, which the demo does not show: on a clean machine it would take minutes to build. A cluster that
+    /// has it already keeps it.
+    pub fn up_without_flux() -> Result<Self> {
+        Self::up_with(false)
+    }
+
+    fn up_with(flux: bool) -> Result<Self> {
         let progress = Progress::new();
         packages::check_machine()?;
         let paths = Paths::from_environment()?;
         let _lock = locked(&paths, &progress)?;
-        let located = Self { binaries: Binaries::located(&paths)?, paths };
+        let located = Self { binaries: Binaries::located(&paths)?, paths, flux };
         let current = fs::read_to_string(located.paths.fingerprint()).unwrap_or_default();
-        if current == located.fingerprint()? && located.health()?.ok() {
+        let is_current = |wanted: &str| wanted.lines().all(|line| current.lines().any(|it| it == line));
+        if is_current(&located.fingerprint()?) && located.health()?.ok() {
             progress.say("the cluster is up");
             return Ok(located);
         }
         packages::install(&progress)?;
-        let bed = Self { binaries: Binaries::make(&located.paths, &progress)?, ..located };
+        let bed = Self { binaries: Binaries::make(&located.paths, &progress, flux)?, ..located };
         let packed = progress.stage("images packed", || bed.pack_own())?;
         let wanted = bed.fingerprint()?;
         if current.lines().next() == wanted.lines().next() && bed.control_plane_runs()? {
@@ -60,8 +71,18 @@ impl Bed {
         let progress = Progress::new();
         let paths = Paths::from_environment()?;
         let _lock = locked(&paths, &progress)?;
-        let bed = Self { binaries: Binaries::located(&paths)?, paths };
+        let bed = Self { binaries: Binaries::located(&paths)?, paths, flux: true };
         progress.stage("the cluster is down", || bed.remove())
+    }
+
+    /// Whether the cluster that is there was made with Flux.
+    pub(crate) fn has_flux(paths: &Paths) -> bool {
+        fs::read_to_string(paths.fingerprint()).is_ok_and(|current| current.lines().count() > 2)
+    }
+
+    /// What is installed in it, with its namespace.
+    pub(crate) fn deployments(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        DEPLOYMENTS.into_iter().filter(|(namespace, _)| self.flux || *namespace != FLUX_NAMESPACE)
     }
 
     /// Ends everything on the spare node, at once, as a power cut would. [`Bed::up`] starts it again.
@@ -93,7 +114,7 @@ impl Bed {
 
     fn pack_own(&self) -> Result<Vec<Packed>> {
         let key = self.binaries.names();
-        images::own(&self.binaries)?.iter().map(|image| images::pack(image, &key, &self.paths)).collect()
+        images::own(&self.binaries, self.flux)?.iter().map(|image| images::pack(image, &key, &self.paths)).collect()
     }
 
     fn import(&self, packed: &[Packed], node: &Node) -> Result<()> {
@@ -174,11 +195,11 @@ impl Bed {
 
     /// Mesh, Prometheus, Git server and Flux.
     fn install(&self, packed: &[Packed], progress: &Progress) -> Result<()> {
-        let manifests = manifests(packed)?;
+        let manifests = self.manifests(packed)?;
         progress.stage("manifests applied", || {
             wait(Duration::from_secs(20), "the manifests", || self.apply(&manifests).map(|()| true))
         })?;
-        for (namespace, name) in DEPLOYMENTS {
+        for (namespace, name) in self.deployments() {
             progress.stage(name, || {
                 let deployment = format!("deployment/{name}");
                 self.kubectl(["-n", namespace, "rollout", "status", &deployment, "--timeout=120s"]).map(drop)
@@ -190,35 +211,55 @@ impl Bed {
         })
     }
 
-    /// What the cluster is made from: a line for node and manifests, and one for the images of what runs in it.
+    /// What the cluster is made from: a line for node and manifests, one for the images of what runs in it, and one for Flux.
     fn fingerprint(&self) -> Result<String> {
-        let mut fixed = config::templates() + &manifests(&[])? + &self.binaries.crds.display().to_string();
+        let mut fixed = config::templates() + &always(&[])? + &self.binaries.crds.display().to_string();
         for name in COMPONENTS {
             fixed.push_str(&components::command(name, &self.binaries)?.join(" "));
         }
         let images = self.binaries.names() + images::ENVOY_BOOTSTRAP;
         let hash = |text: String| short_hex(&Sha256::digest(text));
-        Ok(format!("{}\n{}\n", hash(fixed), hash(images)))
+        let mut lines = vec![hash(fixed), hash(images)];
+        if self.flux {
+            lines.push(hash(manifests(&[FLUX], &[])? + &self.binaries.names_of_flux()));
+        }
+        Ok(lines.join("\n") + "\n")
+    }
+
+    fn manifests(&self, packed: &[Packed]) -> Result<String> {
+        let mut all = always(packed)?;
+        if self.flux {
+            all = all + "\n---\n" + &manifests(&[FLUX], packed)?;
+        }
+        Ok(all)
     }
 }
 
+/// What every cluster has.
+fn always(packed: &[Packed]) -> Result<String> {
+    // No names: every namespace.
+    let prometheus = prometheus("monitoring", "", digest(packed, "prometheus"))?;
+    Ok(manifests(&MANIFESTS, packed)? + "\n---\n" + &prometheus)
+}
+
 /// In the order in which they are applied, after the DNS server's.
-const MANIFESTS: [&str; 6] = [
+const MANIFESTS: [&str; 5] = [
     include_str!("../../cluster/manifests/namespaces.yaml"),
     include_str!("../../cluster/manifests/istiod.yaml"),
     include_str!("../../cluster/manifests/gateway.yaml"),
     include_str!("../../cluster/manifests/istio-metrics.yaml"),
     include_str!("../../cluster/manifests/git.yaml"),
-    include_str!("../../cluster/manifests/flux.yaml"),
 ];
+const FLUX: &str = include_str!("../../cluster/manifests/flux.yaml");
+const FLUX_NAMESPACE: &str = "flux-system";
 /// What they install, with its namespace.
-pub(crate) const DEPLOYMENTS: [(&str, &str); 6] = [
+const DEPLOYMENTS: [(&str, &str); 6] = [
     ("istio-system", "istiod"),
     ("gw", "ingress"),
     ("monitoring", "prometheus"),
     ("git", "git"),
-    ("flux-system", "source-controller"),
-    ("flux-system", "kustomize-controller"),
+    (FLUX_NAMESPACE, "source-controller"),
+    (FLUX_NAMESPACE, "kustomize-controller"),
 ];
 const DNS: &str = include_str!("../../cluster/manifests/dns.yaml");
 
@@ -226,23 +267,22 @@ fn dns_manifest() -> Result<String> {
     filled(DNS, &[("NODE_IP", NODE_IP), ("DNS_IP", DNS_IP)])
 }
 
-/// All of them as one stream. An image's digest in its pods' annotations replaces them when the image changes.
-fn manifests(packed: &[Packed]) -> Result<String> {
-    let digest = |short: &str| {
-        let name = format!("localhost/{short}:bed");
-        packed.iter().find(|image| image.name == name).map_or("", |image| image.digest.as_str())
-    };
+/// Several as one stream. An image's digest in its pods' annotations replaces them when the image changes.
+fn manifests(manifests: &[&str], packed: &[Packed]) -> Result<String> {
     let values = [
-        ("ISTIOD_DIGEST", digest("istiod")),
-        ("ENVOY_DIGEST", digest("envoy")),
-        ("GIT_DIGEST", digest("git")),
-        ("SOURCE_CONTROLLER_DIGEST", digest("source-controller")),
-        ("KUSTOMIZE_CONTROLLER_DIGEST", digest("kustomize-controller")),
+        ("ISTIOD_DIGEST", digest(packed, "istiod")),
+        ("ENVOY_DIGEST", digest(packed, "envoy")),
+        ("GIT_DIGEST", digest(packed, "git")),
+        ("SOURCE_CONTROLLER_DIGEST", digest(packed, "source-controller")),
+        ("KUSTOMIZE_CONTROLLER_DIGEST", digest(packed, "kustomize-controller")),
     ];
-    let mut all = MANIFESTS.iter().map(|manifest| filled(manifest, &values)).collect::<Result<Vec<_>>>()?;
-    // No names: every namespace.
-    all.push(prometheus("monitoring", "", digest("prometheus"))?);
-    Ok(all.join("\n---\n"))
+    Ok(manifests.iter().map(|manifest| filled(manifest, &values)).collect::<Result<Vec<_>>>()?.join("\n---\n"))
+}
+
+/// The digest of an image of the cluster's own, where it has been packed.
+fn digest<'a>(packed: &'a [Packed], short: &str) -> &'a str {
+    let name = format!("localhost/{short}:bed");
+    packed.iter().find(|image| image.name == name).map_or("", |image| image.digest.as_str())
 }
 
 /// Held while the cluster is being started or stopped.
@@ -262,11 +302,11 @@ fn locked(paths: &Paths, progress: &Progress) -> Result<File> {
 
 #[cfg(test)]
 mod tests {
-    use super::{dns_manifest, manifests};
+    use super::{FLUX, always, dns_manifest, manifests};
 
     #[test]
     fn every_manifest_is_filled_in() {
-        let all = manifests(&[]).unwrap() + &dns_manifest().unwrap();
+        let all = always(&[]).unwrap() + &manifests(&[FLUX], &[]).unwrap() + &dns_manifest().unwrap();
         assert!(!all.contains("${"));
         for kind in ["kind: Gateway", "kind: EnvoyFilter", "kind: Deployment", "kind: EndpointSlice"] {
             assert!(all.contains(kind), "{kind}");

@@ -27,7 +27,8 @@ pub struct App {
     pub error_rate: f64,
     /// Mean latency.
     pub latency_ms: f64,
-    /// Further behaviour: `READY_AFTER_S`, `UNREADY_AFTER_S`, `CRASH_AFTER_S`, `DRAIN_S`.
+    /// Further behaviour: `READY_AFTER_S`, `UNREADY_AFTER_S`, `CRASH_AFTER_S`, `CRASH_TIMES` (counted in a
+    /// volume at `/state`), `DRAIN_S`, `PORT`.
     pub env: Vec<(String, String)>,
 }
 

@@ -43,6 +43,21 @@ func (s *service) work() (failed bool) {
 	return rand.Float64() < s.errorRate
 }
 
+// crashAtFirst ends the process with an error the first so many times, as one does that waits for its database. The volume
+// at /state counts.
+func crashAtFirst(times int) {
+	const file = "/state/crashes"
+	crashes, _ := os.ReadFile(file)
+	if len(crashes) >= times {
+		return
+	}
+	if err := os.WriteFile(file, append(crashes, 'x'), 0o600); err != nil {
+		fmt.Fprintln(os.Stderr, "app:", err)
+	}
+	fmt.Fprintln(os.Stderr, "fatal: the database does not answer")
+	os.Exit(1)
+}
+
 func serve() error {
 	started := time.Now()
 	s := &service{
@@ -56,6 +71,7 @@ func serve() error {
 			os.Exit(42)
 		})
 	}
+	crashAtFirst(int(number("CRASH_TIMES", 0)))
 	readyAfter, unreadyAfter := number("READY_AFTER_S", 0), number("UNREADY_AFTER_S", 0)
 
 	mux := http.NewServeMux()
@@ -82,7 +98,7 @@ func serve() error {
 			fmt.Fprintln(os.Stderr, "app: grpc:", err)
 		}
 	}()
-	httpServer := &http.Server{Addr: ":8080", Handler: mux}
+	httpServer := &http.Server{Addr: fmt.Sprintf(":%d", int(number("PORT", 8080))), Handler: mux}
 	drained := make(chan struct{})
 	go func() {
 		s.drain(httpServer, grpcServer)

@@ -49,7 +49,7 @@ const LIMIT: Duration = Duration::from_mins(2);
 /// Runs it. True when both releases ended as they should and no request was lost. The picture goes to `picture`, or to
 /// `target/demo/rollout.svg`.
 pub async fn run(picture: Option<PathBuf>) -> Result<bool> {
-    let cluster = Cluster::get().await?;
+    let cluster = Cluster::get_without_flux().await?;
     remove_earlier(cluster).await?;
     let picture = picture.unwrap_or_else(|| {
         let target = cluster.output.parent().unwrap_or(&cluster.output);

@@ -87,7 +87,7 @@ impl Now<'_> {
         };
         let (desired, in_force) = self.weights();
         let verdict = self.status.analysis.first().map(|metric| {
-            let colour = if metric.verdict == Verdict::Success { GREEN } else { RED };
+            let colour = if metric.verdict == Some(Verdict::Success) { GREEN } else { RED };
             let value = metric.value.as_deref().unwrap_or("no value");
             format!("   {} {colour}{value}{PLAIN} {DIM}({})", metric.metric, of(metric.measurements, "measurement"))
         });

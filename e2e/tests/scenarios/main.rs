@@ -6,6 +6,7 @@
 
 mod api;
 mod bad;
+mod boots;
 mod contended;
 mod deleted;
 mod drain;
@@ -18,9 +19,11 @@ mod input;
 mod killed;
 mod lost;
 mod people;
+mod ports;
 mod refused;
 mod sources;
 mod table;
+mod tenants;
 mod third;
 mod weak;
 
@@ -34,7 +37,12 @@ const SIDE_BY_SIDE: usize = 6;
 
 /// What takes minutes and shows for another kind of route, or on the cluster, what others show by default: run by
 /// `cargo xtask test --full`, or by name with `--include-ignored`.
-const FULL_ONLY: [&str; 6] = [
+const FULL_ONLY: [&str; 11] = [
+    "killed-in-every-phase-virtualservice",
+    "api-server-slow",
+    "good-httproute-service",
+    "third-version-httproute-service",
+    "third-version-virtualservice",
     "killed-in-every-phase-httproute-service",
     "leader-killed-at-every-effect-virtualservice",
     "rollback-while-a-node-drains-most-of-stable",
@@ -61,6 +69,9 @@ fn main() -> ExitCode {
         refused::trials(),
         api::trials(),
         sources::trials(),
+        boots::trials(),
+        ports::trials(),
+        tenants::trials(),
         good::trials(),
         third::trials(),
         people::trials(),

@@ -6,12 +6,11 @@ mod conditions;
 
 use jiff::Timestamp;
 use leadsman_api::{
-    CommandOutcome, LastCommand, MetricStatus, Phase, RejectedRevision, RevisionStatus, RolloutStatus, StepStatus,
-    Verdict, WaitingStatus, WeightStatus,
+    CommandOutcome, LastCommand, MetricStatus, RejectedRevision, RevisionStatus, RolloutStatus, StepStatus,
+    WaitingStatus, WeightStatus,
 };
-use leadsman_core::analysis::verdict;
 use leadsman_core::plan::Plan;
-use leadsman_core::report::{self, Measured, RevisionReport, Waiting};
+use leadsman_core::report::{Measured, RevisionReport, Waiting};
 use leadsman_core::state::{Acknowledged, Rejection};
 use leadsman_core::text::one_line;
 
@@ -43,7 +42,7 @@ pub fn render(loaded: &Loaded, plan: &Plan, now: Timestamp) -> RolloutStatus {
     let written = before.weight.map_or(0, |weight| weight.written);
     RolloutStatus {
         observed_generation: Some(core.generation),
-        phase: Some(phase(report.phase)),
+        phase: Some(report.phase),
         message: one_line(&report.message, LONGEST_MESSAGE),
         waiting: report.waiting.as_ref().map(waiting),
         stable: report.stable.as_ref().map(revision),
@@ -78,18 +77,6 @@ pub fn difference(before: Option<&RolloutStatus>, after: &RolloutStatus) -> Diff
     }
 }
 
-fn phase(phase: report::Phase) -> Phase {
-    match phase {
-        report::Phase::Healthy => Phase::Healthy,
-        report::Phase::Progressing => Phase::Progressing,
-        report::Phase::Paused => Phase::Paused,
-        report::Phase::RollingBack => Phase::RollingBack,
-        report::Phase::RolledBack => Phase::RolledBack,
-        report::Phase::Degraded => Phase::Degraded,
-        report::Phase::Invalid => Phase::Invalid,
-    }
-}
-
 fn revision(report: &RevisionReport) -> RevisionStatus {
     let RevisionReport { revision, replicas, ready } = report;
     RevisionStatus {
@@ -115,13 +102,7 @@ fn waiting(waiting: &Waiting) -> WaitingStatus {
 fn metric(measured: &Measured) -> MetricStatus {
     MetricStatus {
         metric: measured.metric.clone(),
-        verdict: match measured.verdict {
-            verdict::Verdict::Success => Verdict::Success,
-            verdict::Verdict::Failure => Verdict::Failure,
-            verdict::Verdict::Inconclusive => Verdict::Inconclusive,
-            verdict::Verdict::NoData => Verdict::NoData,
-            verdict::Verdict::ProviderError => Verdict::ProviderError,
-        },
+        verdict: Some(measured.verdict),
         value: Some(measured.value.clone()).filter(|value| !value.is_empty()),
         measurements: signed(measured.measurements),
         failed: signed(measured.failed),
@@ -156,6 +137,8 @@ fn signed<T: TryInto<i32>>(number: T) -> i32 {
 
 #[cfg(test)]
 mod tests {
+    use leadsman_core::report::Phase;
+
     use super::*;
 
     fn status() -> RolloutStatus {

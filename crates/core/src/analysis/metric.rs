@@ -110,21 +110,23 @@ pub enum AuthScheme {
 }
 
 /// What follows when a measurement has no data.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OnNoData {
-    /// Hold until the progress deadline.
+    /// Wait for data until the progress deadline, then roll back.
     #[default]
     Hold,
-    /// Counts as success.
+    /// As if the measurement had succeeded.
     Succeed,
-    /// Counts as failure.
+    /// As if the measurement had failed.
     Fail,
 }
 
-/// What follows when the provider errors exceed their limit.
+/// What follows when the provider's errors exceed their limit.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OnProviderError {
-    /// Hold until the progress deadline.
+    /// Wait for the provider until the progress deadline, then roll back.
     #[default]
     Hold,
     /// Roll back.

@@ -23,6 +23,20 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// All of them, for metrics.
+    pub const ALL: [Self; 5] = [Self::Success, Self::Failure, Self::Inconclusive, Self::NoData, Self::ProviderError];
+
+    /// The word in the status.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "Success",
+            Self::Failure => "Failure",
+            Self::Inconclusive => "Inconclusive",
+            Self::NoData => "NoData",
+            Self::ProviderError => "ProviderError",
+        }
+    }
+
     /// True when the measurement says something about the release, not only about the measuring.
     pub fn is_about_the_release(self) -> bool {
         matches!(self, Self::Success | Self::Failure | Self::Inconclusive)

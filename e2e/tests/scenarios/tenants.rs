@@ -1,0 +1,122 @@
+//! Tenants: who may write Rollouts and no routes gets none made, and who fixes a broken stable is not held up by it.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use kube::Client;
+use leadsman_api::Rollout;
+use leadsman_e2e::cluster::workspace;
+use leadsman_e2e::metrics::success_rate;
+use leadsman_e2e::objects::{judged, refusal};
+use leadsman_e2e::status::{condition, message};
+use leadsman_e2e::timeline::weights;
+use leadsman_e2e::{App, Load, Namespace, RolloutBuilder, RouteKind, pause, set_weight};
+use libtest_mimic::Trial;
+use serde_json::{Value, json};
+
+use crate::harness::{scenario, scenario_without_operator};
+use crate::people::command;
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        scenario("broken-stable-and-its-fix", |ns| async move { fixed(&ns).await }),
+        scenario_without_operator("routes-only-by-who-may-make-them", |ns| async move { admitted(&ns).await }),
+    ]
+}
+
+/// Stable fails half of its requests: its fix is not started of itself, and the command in the message starts it.
+async fn fixed(namespace: &Namespace) -> Result<()> {
+    let kind = RouteKind::HttpRouteGateway;
+    let rollout =
+        RolloutBuilder::new(&namespace.name, kind).background(&[success_rate()]).steps(&[set_weight(50), pause("3s")]);
+    let broken = rollout.app(App { error_rate: 0.5, ..App::new("v1") });
+    namespace.deploy(&broken).await?;
+    let mut load = Load::through(namespace, kind, 60.0).await?;
+    load.until_more(300).await?;
+    let fix = rollout.version("v2");
+    namespace.declare(&fix).await?;
+    let stopped = |seen: &Rollout| condition(seen, "Paused").is_some_and(|it| (it.0, it.1) == ("True", "StableFails"));
+    let seen = namespace.until("to find that stable fails", Duration::from_mins(1), stopped).await?;
+    for words in ["success-rate", "leadsman.dev/command=promote/", "leadsman.dev/command=promote-full/"] {
+        ensure!(message(&seen).contains(words), "{words}: {}", message(&seen));
+    }
+    let moved = weights(&namespace.requests()?, &kind.route_name());
+    ensure!(moved.iter().all(|it| it.to == 0.0), "{moved:?}");
+    command(namespace, "promote", &fix).await?;
+    namespace.until_promoted(&fix).await?;
+    let account = namespace.close(&mut load, &["v1"]).await?;
+    ensure!(account.own_failures > 0 && account.versions.contains_key("v2"), "{:?}", account.versions);
+    Ok(())
+}
+
+/// The policy that is shipped, before the real API server: a Rollout that declares a route is taken from who may create such
+/// a route in its namespace, and from nobody else.
+async fn admitted(namespace: &Namespace) -> Result<()> {
+    let file = workspace().join("charts/leadsman/policies/owned-routes.yaml");
+    let policy: Vec<Value> = serde_saphyr::from_multiple(&std::fs::read_to_string(&file)?)?;
+    namespace.apply_all(&policy).await?;
+    let author = author(namespace).await?;
+    let plain = RolloutBuilder::new(&namespace.name, RouteKind::HttpRouteGateway);
+    judged(&author, &plain.manifest(), true).await.context("a route of Git's needs no right")?;
+    for (kind, resource, group) in [
+        (RouteKind::HttpRouteGateway, "httproutes", "gateway.networking.k8s.io"),
+        (RouteKind::GrpcRouteGateway, "grpcroutes", "gateway.networking.k8s.io"),
+        (RouteKind::VirtualService, "virtualservices", "networking.istio.io"),
+    ] {
+        let owning = RolloutBuilder::new(&namespace.name, kind).owning_routes().manifest();
+        // The policy takes effect a moment after it was written.
+        let words = until_answer(&format!("{resource} to be refused"), || async {
+            let refused = judged(&author, &owning, true).await.err();
+            Ok(refused.as_ref().and_then(refusal).map(|status| status.message.clone()))
+        })
+        .await?;
+        ensure!(words.contains(resource) && words.contains("spec.strategy.canary.traffic.routes"), "{words}");
+        namespace.apply_all(&role(namespace, resource, group, resource)).await?;
+        until_answer(&format!("{resource} to be taken"), || async { Ok(judged(&author, &owning, true).await.ok()) })
+            .await?;
+    }
+    Ok(())
+}
+
+/// What the API server answers as soon as it is an answer: nobody announces that a policy or a role has taken effect.
+async fn until_answer<T, F>(what: &str, mut ask: impl FnMut() -> F) -> Result<T>
+where
+    F: Future<Output = Result<Option<T>>>,
+{
+    let mut look = tokio::time::interval(Duration::from_millis(250));
+    let asking = async {
+        loop {
+            look.tick().await;
+            if let Some(answer) = ask().await? {
+                return anyhow::Ok(answer);
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), asking)
+        .await
+        .with_context(|| format!("waited 30 s in vain for {what}"))?
+}
+
+/// Somebody who may write Rollouts in the namespace, and nothing else.
+async fn author(namespace: &Namespace) -> Result<Client> {
+    namespace.apply_all(&role(namespace, "author", "leadsman.dev", "rollouts")).await?;
+    let mut config = namespace.cluster.config().await?;
+    config.auth_info.impersonate = Some("author".to_owned());
+    Ok(Client::try_from(config)?)
+}
+
+fn role(namespace: &Namespace, name: &str, group: &str, resource: &str) -> [Value; 2] {
+    let rbac = "rbac.authorization.k8s.io";
+    let metadata = json!({"name": name, "namespace": namespace.name});
+    let rules = json!([{"apiGroups": [group], "resources": [resource], "verbs": ["create", "patch", "get"]}]);
+    [
+        json!({"apiVersion": format!("{rbac}/v1"), "kind": "Role", "metadata": metadata, "rules": rules}),
+        json!({
+            "apiVersion": format!("{rbac}/v1"),
+            "kind": "RoleBinding",
+            "metadata": metadata,
+            "roleRef": {"apiGroup": rbac, "kind": "Role", "name": name},
+            "subjects": [{"apiGroup": rbac, "kind": "User", "name": "author"}],
+        }),
+    ]
+}
