@@ -28,7 +28,9 @@ pub fn trials() -> Vec<Trial> {
 /// does not give way: the canary is out of traffic whatever the route says.
 async fn contended(namespace: &Namespace) -> Result<()> {
     let kind = RouteKind::HttpRouteGateway;
+    // Whoever sets weights every second may be held up for some on a busy machine: in less time the rollback would be over.
     let rollout = RolloutBuilder::new(&namespace.name, kind)
+        .settle("5s")
         .background(&[success_rate()])
         .replicas(4)
         .steps(&[set_weight(50), pause("25s")]);
