@@ -77,11 +77,31 @@ const SOURCE_CONTROLLER: GoProgram = GoProgram {
     stamps: &[],
     cold: "2 min",
 };
+const HELM: GoProgram = GoProgram {
+    name: "helm",
+    module: "helm",
+    package: "helm.sh/helm/v4/cmd/helm",
+    tags: "",
+    stamps: &[],
+    cold: "1 min",
+};
 const GIT_SERVER: GoProgram =
     GoProgram { name: "git-server", module: "git", package: ".", tags: "", stamps: &[], cold: "5 s" };
 const APP: GoProgram = GoProgram { name: "app", module: "app", package: ".", tags: "", stamps: &[], cold: "20 s" };
 const PAUSE: GoProgram =
     GoProgram { name: "pause", module: "app", package: "./pause", tags: "", stamps: &[], cold: "1 s" };
+
+/// Helm, which is no part of the cluster: made by the first who asks for it.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn helm() -> Result<PathBuf> {
+    let paths = Paths::from_environment()?;
+    fs::create_dir_all(paths.built())?;
+    let location = HELM.location(&paths.built())?;
+    HELM.make(&location, &Progress::new())?;
+    Ok(location)
+}
 
 /// Where each program is.
 #[derive(Clone, Debug)]

@@ -29,6 +29,7 @@ mod progress;
 mod template;
 
 pub use bed::Bed;
+pub use binaries::helm;
 pub use components::COMPONENTS;
 pub use health::{Check, Health};
 pub use image::{Content, Image};

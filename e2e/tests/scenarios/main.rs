@@ -14,6 +14,7 @@ mod effects;
 mod gitops;
 mod good;
 mod harness;
+mod helm;
 mod idle;
 mod input;
 mod killed;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
         effects::trials(),
         gitops::trials(),
         drain::trials(),
+        helm::trials(),
         weak::trials(),
         table::trials(),
         deleted::trials(),

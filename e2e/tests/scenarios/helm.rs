@@ -1,0 +1,124 @@
+//! Helm 4 brings everything: it applies on the server's side without force, and waits until all of it is Current.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use kube::api::DynamicObject;
+use leadsman_api::{Phase, Rollout};
+use leadsman_e2e::metrics::with;
+use leadsman_e2e::routes::{CANARY, STABLE};
+use leadsman_e2e::runtime::blocking;
+use leadsman_e2e::status::{canary_hash, phase, weight_in_force};
+use leadsman_e2e::timeline::canary_weight;
+use leadsman_e2e::wait::wait_for;
+use leadsman_e2e::{Load, Namespace, RolloutBuilder, RouteKind, figures, pause_until_promoted, set_weight};
+use libtest_mimic::Trial;
+use serde_json::{Value, json};
+
+use crate::harness::scenario;
+use crate::people::command;
+
+const KIND: RouteKind = RouteKind::HttpRouteGateway;
+
+pub fn trials() -> Vec<Trial> {
+    vec![scenario("helm-upgrade-in-mid-release", |ns| async move { upgraded(&ns).await })]
+}
+
+/// A chart of plain manifests, and Helm to bring it in.
+struct Chart<'a> {
+    namespace: &'a Namespace,
+    helm: PathBuf,
+    folder: PathBuf,
+}
+
+impl<'a> Chart<'a> {
+    async fn new(namespace: &'a Namespace) -> Result<Self> {
+        let helm = blocking(leadsman_bed::helm).await?;
+        let folder = namespace.cluster.output.join("helm").join(&namespace.name);
+        std::fs::create_dir_all(folder.join("templates"))?;
+        std::fs::write(folder.join("Chart.yaml"), "apiVersion: v2\nname: podinfo\nversion: 1.0.0\n")?;
+        Ok(Self { namespace, helm, folder })
+    }
+
+    /// `helm upgrade --install --wait`; what it says, where it fails, is the error.
+    async fn upgrade(&self, objects: &[Value], options: &[&str]) -> Result<()> {
+        for (index, object) in objects.iter().enumerate() {
+            // Nothing in it is a template: what looks like one stands in a string.
+            let text = serde_json::to_string(object)?.replace("{{", "{{ \"{{\" }}");
+            std::fs::write(self.folder.join(format!("templates/{index}.yaml")), text)?;
+        }
+        let mut helm = Command::new(&self.helm);
+        helm.args([
+            "upgrade",
+            "--install",
+            "podinfo",
+            "--wait",
+            "--timeout",
+            "90s",
+            "--namespace",
+            &self.namespace.name,
+        ]);
+        helm.arg("--kubeconfig").arg(self.namespace.cluster.bed.kubeconfig()).arg(&self.folder).args(options);
+        for variable in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
+            helm.env(variable, self.folder.with_extension("home"));
+        }
+        let output = blocking(move || helm.output().context("cannot run helm")).await?;
+        ensure!(output.status.success(), "helm: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
+    }
+}
+
+/// What stands in the chart: the route with a timeout of so many seconds for its requests.
+fn chart(namespace: &Namespace, rollout: &RolloutBuilder, timeout: u32) -> Vec<Value> {
+    let route =
+        with(KIND.manifest(&namespace.name), "/spec/rules/0/timeouts", json!({"request": format!("{timeout}s")}));
+    let mut objects = rollout.surroundings();
+    objects.retain(|object| object.get("kind") == Some(&json!("Service")));
+    objects.extend([route, rollout.manifest()]);
+    objects
+}
+
+/// `readyWhen: Serving`: Helm is done while the release waits for a person. What it brings meanwhile conflicts with the
+/// weights, and forced, is put right at once; at rest it conflicts with nobody.
+async fn upgraded(namespace: &Namespace) -> Result<()> {
+    let rollout = RolloutBuilder::new(&namespace.name, KIND)
+        .steps(&[set_weight(50), pause_until_promoted()])
+        .drain("1s")
+        .set("/spec/readyWhen", json!("Serving"));
+    let helm = Chart::new(namespace).await?;
+    helm.upgrade(&chart(namespace, &rollout, 30), &[]).await.context("the first version")?;
+    namespace.until_promoted(&rollout).await?;
+    let mut load = Load::through(namespace, KIND, 60.0).await?;
+
+    let next = rollout.version("v2");
+    let began = Instant::now();
+    helm.upgrade(&chart(namespace, &next, 30), &[]).await.context("the second version")?;
+    figures::record(&namespace.scenario, "seconds of helm upgrade --wait", began.elapsed().as_secs());
+    let is_under_way = |seen: &Rollout| canary_hash(seen) == Some(&next.hash());
+    namespace.until("to be in its release when Helm is done", Duration::from_secs(2), is_under_way).await?;
+    let waits = |seen: &Rollout| phase(seen) == Some(Phase::Paused) && weight_in_force(seen) == 50;
+    namespace.until("to wait for a person", Duration::from_mins(1), waits).await?;
+
+    let labelled = next.set("/metadata/labels", json!({"team": "shop"}));
+    let all = chart(namespace, &labelled, 30);
+    // Helm applies the route as well, although nothing of it changed, and would take the weights back.
+    let refused = helm.upgrade(&all, &[]).await.err().context("Helm overwrote the weights of a release")?.to_string();
+    ensure!(refused.contains("conflict with \"leadsman\"") && refused.contains(".spec.rules"), "{refused}");
+    helm.upgrade(&all, &["--force-conflicts"]).await.context("a label in mid-release")?;
+    let is_back = |route: Option<&DynamicObject>| {
+        let route = route.and_then(|route| serde_json::to_value(route).ok()).unwrap_or_default();
+        canary_weight(&route, STABLE, CANARY) == Some(50.0)
+    };
+    let name = KIND.route_name().name;
+    wait_for(namespace.route_api(KIND)?, &name, "to have its weights back", Duration::from_secs(5), is_back).await?;
+    namespace.until("to be where it was", Duration::from_secs(5), waits).await?;
+    command(namespace, "promote", &next).await?;
+    namespace.until_promoted(&next).await?;
+    helm.upgrade(&chart(namespace, &labelled, 20), &[]).await.context("the route at rest")?;
+    namespace.until_promoted(&next).await?;
+    let account = namespace.close(&mut load, &[]).await?;
+    ensure!(account.versions.keys().eq(["v1", "v2"]), "{:?}", account.versions);
+    Ok(())
+}
