@@ -103,7 +103,7 @@ async fn parse(context: &Context, key: &Key, copy: &Arc<RawEntry>) -> Result<(Bo
     if let Some(problem) = owned_routes_are_off(context, &declared) {
         declared.core.spec = Err(problem);
     }
-    let targets = in_force(state.as_ref(), &declared);
+    let targets = in_force(state.as_ref(), &declared).clone();
     let loaded = Loaded {
         key: key.clone(),
         uid: copy.identity().uid.clone(),
@@ -183,8 +183,15 @@ async fn resolve(context: &Context, key: &Key, rollout: &Rollout, state: Option<
 }
 
 /// What traffic is moved by.
-fn in_force(state: Option<&State>, declared: &Declared) -> Targets {
-    state.and_then(|state| state.targets.clone()).unwrap_or_else(|| declared.core.targets.clone())
+fn in_force<'a>(state: Option<&'a State>, declared: &'a Declared) -> &'a Targets {
+    state.and_then(|state| state.targets.as_ref()).unwrap_or(&declared.core.targets)
+}
+
+/// The Services that are declared, and those that were given up and not let go yet.
+fn declared_and_retired<'a>(state: Option<&'a State>, declared: &'a Declared) -> impl Iterator<Item = &'a String> {
+    let Targets { stable_service, canary_service, .. } = &declared.core.targets;
+    let retired = state.into_iter().flat_map(|state| &state.retired).map(|retired| &retired.service);
+    [stable_service, canary_service].into_iter().chain(retired)
 }
 
 /// The routes of the targets, each with the rules that were moved, then those that are only declared. One that is not
@@ -213,12 +220,10 @@ fn routes(targets: &Targets, declared: &Declared) -> Vec<RouteRef> {
 fn references(key: &Key, declared: &Declared, state: Option<&State>) -> BTreeSet<Reference> {
     let here = |name: &str| Key::new(&key.namespace, name);
     let targets = in_force(state, declared);
-    let of = |targets: &Targets| [targets.stable_service.clone(), targets.canary_service.clone()];
-    let retired = state.into_iter().flat_map(|state| &state.retired).map(|retired| retired.service.clone());
-    let services =
-        of(&targets).into_iter().chain(of(&declared.core.targets)).chain(retired).chain(declared.service.clone());
-    let services = services.map(|name| Reference { kind: "Service", key: here(&name) });
-    let routes = routes(&targets, declared);
+    let services = [&targets.stable_service, &targets.canary_service].into_iter().chain(&declared.service);
+    let services = services.chain(declared_and_retired(state, declared));
+    let services = services.map(|name| Reference { kind: "Service", key: here(name) });
+    let routes = routes(targets, declared);
     let routes = routes.iter().map(|route| Reference { kind: route.kind.kind(), key: here(&route.name) });
     let templates = declared.refers_to.iter().map(|reference| {
         if reference.cluster_scope {
@@ -283,9 +288,7 @@ impl Loaded {
 
     /// The Services that are declared and not in force yet, and those that were given up and not let go yet.
     pub fn other_services(&self) -> BTreeSet<String> {
-        let declared = &self.declared.core.targets;
-        let retired = self.state.iter().flat_map(|state| &state.retired).map(|retired| &retired.service);
-        let named = [&declared.stable_service, &declared.canary_service].into_iter().chain(retired);
+        let named = declared_and_retired(self.state.as_ref(), &self.declared);
         named.filter(|name| !self.targets.has_service(name)).cloned().collect()
     }
 

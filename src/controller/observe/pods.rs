@@ -9,6 +9,7 @@ use leadsman_core::plan::Restart;
 use serde_json::Value;
 
 use super::reading::Reader;
+use super::words::is_ready;
 use crate::cluster::{Result, kinds};
 use crate::controller::cache::text;
 use crate::controller::loaded::Loaded;
@@ -49,9 +50,4 @@ async fn list(reader: &Reader, loaded: &Loaded, restart: &Restart, hash: &Hash) 
 fn is_there(pod: &Value) -> bool {
     pod.pointer("/metadata/deletionTimestamp").is_none()
         && !matches!(text(pod, "/status/phase"), Some("Succeeded" | "Failed"))
-}
-
-fn is_ready(pod: &Value) -> bool {
-    let conditions = pod.pointer("/status/conditions").and_then(Value::as_array);
-    conditions.into_iter().flatten().any(|it| text(it, "/type") == Some("Ready") && text(it, "/status") == Some("True"))
 }

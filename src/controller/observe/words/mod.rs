@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use self::events::{Set, Told};
 use self::pod::Pod;
+pub use self::pod::is_ready;
 use super::reading::Reader;
 use crate::cluster::kinds;
 use crate::controller::cache::{Slim, text};

@@ -22,12 +22,17 @@ pub struct Pod {
     revision: Hash,
 }
 
+/// Whether a pod says that it is ready.
+pub fn is_ready(pod: &Value) -> bool {
+    is_true(condition(pod, "Ready"))
+}
+
 impl Pod {
     /// `None` for a pod about which nothing is to be said.
     pub fn of(pod: &Value, revision: &Hash) -> Option<Self> {
         let is_leaving = pod.pointer("/metadata/deletionTimestamp").is_some();
         let is_over = text(pod, "/status/phase") == Some("Succeeded");
-        if is_leaving || is_over || is_true(condition(pod, "Ready")) {
+        if is_leaving || is_over || is_ready(pod) {
             return None;
         }
         let mut known = Self {
