@@ -28,7 +28,7 @@ use crate::proxy::Proxy;
 use crate::rollout::{RolloutBuilder, SETTLE};
 use crate::routes::{APP, RouteKind};
 use crate::status::{canary_hash, is_current, phase, stable_hash, weight_in_force};
-use crate::timeline::{Entry, Margins, plateaus};
+use crate::timeline::{Entry, Margins, canary_weight, plateaus};
 use crate::wait::wait_for;
 
 /// Set to anything but 0: namespaces stay when their scenario ends.
@@ -189,6 +189,17 @@ impl Namespace {
             canary_hash(seen) == Some(&hash) && weight_in_force(seen) == percent
         })
         .await
+    }
+
+    /// Waits until a route gives the canary this share, whether or not it is in force.
+    pub async fn until_written(&self, kind: RouteKind, percent: f64, limit: Duration) -> Result<()> {
+        let names = kind.route_name();
+        let gives = |route: Option<&DynamicObject>| {
+            let route = route.and_then(|route| serde_json::to_value(route).ok()).unwrap_or_default();
+            canary_weight(&route, &names.stable, &names.canary) == Some(percent)
+        };
+        let what = format!("to give the canary {percent}%");
+        wait_for(self.route_api(kind)?, &names.name, &what, limit, gives).await.map(drop)
     }
 
     /// Every request about this namespace since it was made, or by accounts in it.

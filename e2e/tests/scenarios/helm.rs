@@ -5,14 +5,10 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use kube::api::DynamicObject;
 use leadsman_api::{Phase, Rollout};
 use leadsman_e2e::metrics::with;
-use leadsman_e2e::routes::{CANARY, STABLE};
 use leadsman_e2e::runtime::blocking;
 use leadsman_e2e::status::{canary_hash, phase, weight_in_force};
-use leadsman_e2e::timeline::canary_weight;
-use leadsman_e2e::wait::wait_for;
 use leadsman_e2e::{Load, Namespace, RolloutBuilder, RouteKind, figures, pause_until_promoted, set_weight};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
@@ -107,12 +103,7 @@ async fn upgraded(namespace: &Namespace) -> Result<()> {
     let refused = helm.upgrade(&all, &[]).await.err().context("Helm overwrote the weights of a release")?.to_string();
     ensure!(refused.contains("conflict with \"leadsman\"") && refused.contains(".spec.rules"), "{refused}");
     helm.upgrade(&all, &["--force-conflicts"]).await.context("a label in mid-release")?;
-    let is_back = |route: Option<&DynamicObject>| {
-        let route = route.and_then(|route| serde_json::to_value(route).ok()).unwrap_or_default();
-        canary_weight(&route, STABLE, CANARY) == Some(50.0)
-    };
-    let name = KIND.route_name().name;
-    wait_for(namespace.route_api(KIND)?, &name, "to have its weights back", Duration::from_secs(5), is_back).await?;
+    namespace.until_written(KIND, 50.0, Duration::from_secs(5)).await?;
     namespace.until("to be where it was", Duration::from_secs(5), waits).await?;
     command(namespace, "promote", &next).await?;
     namespace.until_promoted(&next).await?;

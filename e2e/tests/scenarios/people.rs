@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use k8s_openapi::api::events::v1::Event;
 use kube::ResourceExt as _;
-use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
+use kube::api::{Api, ListParams, Patch, PatchParams};
 use leadsman_api::names::COMMAND_ANNOTATION;
 use leadsman_api::{CommandOutcome, Phase, Rollout};
 use leadsman_bed::http;
@@ -102,13 +102,7 @@ async fn weights_edited(namespace: &Namespace) -> Result<()> {
     let user = Operator::of(namespace).user();
     for foreign in [90, 5] {
         edit(namespace, foreign).await?;
-        let healed = |route: Option<&DynamicObject>| {
-            let route = route.and_then(|route| serde_json::to_value(route).ok()).unwrap_or_default();
-            leadsman_e2e::timeline::canary_weight(&route, STABLE, CANARY) == Some(30.0)
-        };
-        let route = namespace.route_api(kind)?;
-        let name = kind.route_name().name;
-        leadsman_e2e::wait::wait_for(route, &name, "to be healed", Duration::from_secs(20), healed).await?;
+        namespace.until_written(kind, 30.0, Duration::from_secs(20)).await?;
         let weights = weights(&namespace.requests()?, &kind.route_name());
         let edited = weights.iter().rfind(|it| it.by != user).context("no edit")?;
         let back = weights.iter().find(|it| it.received >= edited.done && it.by == user).context("nothing put back")?;

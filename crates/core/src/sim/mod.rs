@@ -35,7 +35,7 @@ fn runs() -> u64 {
 }
 
 /// Seeds that are the same every time, and a quarter as many that nobody has tried before: they begin at the present
-/// second, or at `LEADSMAN_SIM_SEED`.
+/// millisecond, or at `LEADSMAN_SIM_SEED`.
 fn seeds() -> impl Iterator<Item = u64> {
     let wanted = std::env::var("LEADSMAN_SIM_SEED").ok().and_then(|seed| seed.parse().ok());
     let now = || u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or_default();
