@@ -35,6 +35,81 @@ impl fmt::Display for Hash {
     }
 }
 
+/// What a Service selects of a Rollout's pods: its `leadsman.dev/revision` label says it, and its slices copy that.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum Selection {
+    /// Pods of one revision.
+    Only(Hash),
+    /// Pods of every revision.
+    #[default]
+    Any,
+}
+
+impl Selection {
+    /// The label's value for pods of every revision.
+    pub const ANY: &str = "any";
+
+    /// The label's value.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Only(hash) => hash.as_str(),
+            Self::Any => Self::ANY,
+        }
+    }
+
+    /// The one revision, where it is one.
+    pub fn only(&self) -> Option<&Hash> {
+        match self {
+            Self::Only(hash) => Some(hash),
+            Self::Any => None,
+        }
+    }
+
+    /// True where it is this revision alone.
+    pub fn is_only(&self, hash: &Hash) -> bool {
+        self.only() == Some(hash)
+    }
+
+    /// True where pods of this revision are among what is selected.
+    pub fn admits(&self, hash: &Hash) -> bool {
+        self.only().is_none_or(|only| only == hash)
+    }
+}
+
+impl From<Hash> for Selection {
+    fn from(hash: Hash) -> Self {
+        Self::from(hash.0)
+    }
+}
+
+impl From<&Hash> for Selection {
+    fn from(hash: &Hash) -> Self {
+        Self::from(hash.clone())
+    }
+}
+
+impl From<String> for Selection {
+    fn from(label: String) -> Self {
+        if label == Self::ANY { Self::Any } else { Self::Only(Hash(label)) }
+    }
+}
+
+impl From<Selection> for String {
+    fn from(selection: Selection) -> Self {
+        selection.as_str().to_owned()
+    }
+}
+
+impl fmt::Display for Selection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Only(hash) => hash.fmt(f),
+            Self::Any => f.write_str("every revision"),
+        }
+    }
+}
+
 /// The two Services that every route names as backends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

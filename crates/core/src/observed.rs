@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use crate::analysis::Answer;
-use crate::names::{Hash, Side};
+use crate::names::{Hash, Selection, Side};
 use crate::spec::Problem;
 use crate::traffic::{ContainerPort, Port, Weight};
 
@@ -160,8 +160,8 @@ pub enum ParentService {
 /// `stableService` or `canaryService`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServiceView {
-    /// The revision in its selector, when the selector is ours.
-    pub bound: Option<Hash>,
+    /// What it selects, when the selector is ours.
+    pub selection: Option<Selection>,
     /// True when we created it; else it is declared in Git without a selector.
     pub created_by_us: bool,
     /// Why we must not touch it: somebody else's selector or label, a type that cannot be used.
@@ -170,6 +170,18 @@ pub struct ServiceView {
     pub orphaned: bool,
     /// The ports that it has.
     pub ports: Vec<Port>,
+}
+
+impl ServiceView {
+    /// True when it selects this revision alone.
+    pub fn is_bound_to(&self, hash: &Hash) -> bool {
+        self.bound() == Some(hash)
+    }
+
+    /// The one revision that it selects.
+    pub fn bound(&self) -> Option<&Hash> {
+        self.selection.as_ref()?.only()
+    }
 }
 
 /// A Service beside the two in force.
@@ -186,7 +198,7 @@ pub struct OtherService {
 /// The EndpointSlices of one Service.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Endpoints {
-    /// One entry a slice: the revision label that it copied from the Service, and its ready endpoints.
+    /// One entry a slice: what the Service selected when it was written, and its ready endpoints.
     pub slices: Vec<Slice>,
     /// Ready pods that do not serve a port which a route names: which port, and what its pods lack.
     pub lacking: Option<String>,
@@ -196,7 +208,7 @@ pub struct Endpoints {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slice {
     /// The revision label at the time the endpoints were computed.
-    pub revision: Option<Hash>,
+    pub selection: Option<Selection>,
     /// Endpoints that are ready and serve every port that a route names.
     pub ready: u32,
 }
@@ -204,9 +216,14 @@ pub struct Slice {
 impl Endpoints {
     /// Ready endpoints of `hash`, or `None` while any slice still belongs to another binding.
     pub fn ready_of(&self, hash: &Hash) -> Option<u32> {
+        self.ready_as(&Selection::from(hash))
+    }
+
+    /// Ready endpoints of a selection, or `None` while any slice still belongs to another one.
+    pub fn ready_as(&self, selection: &Selection) -> Option<u32> {
         self.slices
             .iter()
-            .map(|slice| (slice.revision.as_ref() == Some(hash)).then_some(slice.ready))
+            .map(|slice| (slice.selection.as_ref() == Some(selection)).then_some(slice.ready))
             .try_fold(0_u32, |sum, ready| Some(sum.saturating_add(ready?)))
             .filter(|_| !self.slices.is_empty())
     }

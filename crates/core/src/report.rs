@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::analysis::verdict::Verdict;
-use crate::names::Revision;
+use crate::names::{Revision, Selection};
 
 /// The part of the status that is derived.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct Report {
     pub step: Option<Step>,
     /// The canary's share.
     pub weight: Weights,
+    /// The pods that an autoscaler averages.
+    pub scaled: Selection,
     /// What serves.
     pub stable: Option<RevisionReport>,
     /// What is on its way, or was rejected last while it is still declared.

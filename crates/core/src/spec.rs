@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::analysis::metric::Metric;
 use crate::names::Hash;
-use crate::traffic::{Targets, Weight};
+use crate::traffic::{Amount, Targets, Weight};
 
 /// A Rollout as declared at this moment.
 #[derive(Clone, Debug)]
@@ -55,6 +55,27 @@ pub struct Spec {
     pub settle_endpoints: Option<Duration>,
     /// How long a set without traffic is kept.
     pub drain: Duration,
+    /// How long the revision that was stable before is kept whole after a promotion, where that is longer than `drain`.
+    #[serde(default, skip_serializing_if = "Duration::is_zero")]
+    pub keep_warm: Duration,
+    /// Where one Service carries the traffic: how long it selects both revisions before it selects the new one alone.
+    #[serde(default, skip_serializing_if = "Duration::is_zero")]
+    pub overlap: Duration,
+    /// Stable is never smaller than this part of full size, before promotion.
+    #[serde(default = "whole", skip_serializing_if = "is_whole")]
+    pub keep_stable: Weight,
+    /// How many pods of the canary may be started at a time; all, where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pods_at_once: Option<Amount>,
+    /// The canary never has fewer pods than this.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub least_canary: u32,
+    /// The part of the pods that a share needs which is enough.
+    #[serde(default = "whole", skip_serializing_if = "is_whole")]
+    pub ready_threshold: Weight,
+    /// A revision that was stable so many promotions ago, or fewer, comes back without pauses and analyses.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rollback_window: u32,
     /// How long the Rollout may wait for pods, endpoints, routes or data.
     pub progress_deadline: Duration,
     /// Restarts of one container of the canary, since the step began, that make a crash loop.
@@ -77,6 +98,20 @@ pub struct Spec {
 
 /// What `spec.crashLimit` is where nothing is said.
 pub const CRASH_LIMIT: u32 = 3;
+
+fn whole() -> Weight {
+    Weight::FULL
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_whole(weight: &Weight) -> bool {
+    *weight == Weight::FULL
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
 
 fn default_crash_limit() -> u32 {
     CRASH_LIMIT
@@ -103,6 +138,31 @@ pub enum Step {
     Pause(Option<Duration>),
     /// Measure; ends when every metric has its count of measurements, with no more failures than its limit.
     Analysis(Vec<Metric>),
+    /// Bring the canary to at least this size; ends when its pods are ready behind its own Service.
+    Scale(CanaryScale),
+}
+
+/// The least size of a canary, whatever its share needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum CanaryScale {
+    /// So many pods.
+    Replicas(u32),
+    /// So much of full size.
+    Percent(Weight),
+    /// What its share needs.
+    MatchTraffic,
+}
+
+impl CanaryScale {
+    /// In pods.
+    pub fn of(self, replicas: u32) -> u32 {
+        match self {
+            Self::Replicas(pods) => pods,
+            Self::Percent(percent) => percent.needs(replicas),
+            Self::MatchTraffic => 0,
+        }
+    }
 }
 
 /// Analysis beside the steps.
@@ -201,9 +261,15 @@ pub enum Verb {
     Pause,
     /// End a `pause` command.
     Resume,
+    /// Go back to what was stable before, and reject what is declared.
+    Rollback,
 }
 
 impl Verb {
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::Promote, Self::PromoteFull, Self::Abort, Self::Retry, Self::Pause, Self::Resume, Self::Rollback];
+
     /// The word in the annotation.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -213,6 +279,7 @@ impl Verb {
             Self::Retry => "retry",
             Self::Pause => "pause",
             Self::Resume => "resume",
+            Self::Rollback => "rollback",
         }
     }
 }
@@ -233,9 +300,8 @@ impl Command {
         let (Some(verb), Some(hash), Some(id)) = (parts.next(), parts.next(), parts.next()) else {
             return Err(format!("{text:?} is not <verb>/<hash>/<id>"));
         };
-        let all = [Verb::Promote, Verb::PromoteFull, Verb::Abort, Verb::Retry, Verb::Pause, Verb::Resume];
-        let Some(verb) = all.into_iter().find(|known| known.as_str() == verb) else {
-            let known: Vec<_> = all.iter().map(|verb| verb.as_str()).collect();
+        let Some(verb) = Verb::ALL.into_iter().find(|known| known.as_str() == verb) else {
+            let known: Vec<_> = Verb::ALL.iter().map(|verb| verb.as_str()).collect();
             return Err(format!("{verb:?} is no command; known are {}", known.join(", ")));
         };
         if hash.is_empty() || id.is_empty() {

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::fact::Fact;
 use super::restart::Restart;
 use crate::analysis::Question;
-use crate::names::{Hash, Side};
+use crate::names::{Hash, Selection, Side};
 use crate::observed::RouteId;
 use crate::report::Report;
 use crate::state::State;
@@ -72,6 +72,8 @@ pub enum Action {
         from: u32,
         /// The size wanted.
         to: u32,
+        /// True when this takes work from pods that must not have it.
+        safety: bool,
     },
     /// Write the attempt's number and the rejection onto a set, where they survive a lost status.
     MarkSet {
@@ -87,16 +89,19 @@ pub enum Action {
         /// Which.
         hash: Hash,
     },
-    /// Bind a Service to a revision: selector, labels and ports in one write. Creates the Service where it is missing.
+    /// Have a Service select a revision, or all: selector, labels and ports in one write. Creates the Service where it is
+    /// missing.
     Bind {
         /// Which of the two it is, or is to become.
         side: Side,
         /// Its name.
         service: String,
-        /// To what.
-        hash: Hash,
+        /// What it is to select.
+        selection: Selection,
         /// The ports of a Service of ours; Git's keeps its own.
         ports: Vec<Port>,
+        /// True when this takes traffic from a revision that must not have it, or from pods that are not there.
+        safety: bool,
     },
     /// Bring every weighted rule of a route to this split. Creates the route where we own it and it is missing.
     Split {
@@ -148,7 +153,10 @@ pub enum Action {
 impl Action {
     /// True for what takes traffic away from where it does harm: it must not wait for a status write.
     pub fn is_safety(&self) -> bool {
-        matches!(self, Self::Split { safety: true, .. })
+        matches!(
+            self,
+            Self::Split { safety: true, .. } | Self::Bind { safety: true, .. } | Self::ScaleSet { safety: true, .. }
+        )
     }
 }
 
@@ -156,10 +164,12 @@ impl std::fmt::Display for Action {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::CreateSet { hash, replicas, .. } => write!(f, "create the ReplicaSet of {hash} with {replicas} pods"),
-            Self::ScaleSet { hash, from, to } => write!(f, "scale the ReplicaSet of {hash} from {from} to {to} pods"),
+            Self::ScaleSet { hash, from, to, .. } => {
+                write!(f, "scale the ReplicaSet of {hash} from {from} to {to} pods")
+            }
             Self::MarkSet { hash, .. } => write!(f, "annotate the ReplicaSet of {hash}"),
             Self::DeleteSet { hash } => write!(f, "delete the ReplicaSet of {hash}"),
-            Self::Bind { service, hash, .. } => write!(f, "bind Service {service} to {hash}"),
+            Self::Bind { service, selection, .. } => write!(f, "have Service {service} select {selection}"),
             Self::Split { route, weight, .. } => write!(f, "set {route} to {weight}"),
             Self::DeleteRoute { route } => write!(f, "delete {route}"),
             Self::ReleaseRoute { route } => write!(f, "give up the ownership of {route}"),

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::hold::Hold;
-use super::{Fact, Next, Pass, pods, targets, trial};
+use super::{Fact, Next, Pass, pods, steps, targets, trial};
 use crate::analysis::metric::Metric;
-use crate::names::Side;
+use crate::names::{Hash, Revision, Side};
 use crate::observed::Look;
-use crate::spec::Spec;
-use crate::state::{Clock, Preflight, Release, Stage};
+use crate::spec::{Spec, Step};
+use crate::state::{Clock, Preflight, Release, Return, Stage};
 use crate::traffic::Weight;
 
 /// Warnings that are told of one release.
@@ -33,7 +33,8 @@ pub(super) fn deploy(pass: &mut Pass<'_>) -> Next {
     let (stable, replicas) = (pass.state.stable.hash.clone(), view.replicas());
     let full = view.available(&stable) >= replicas;
     for side in [Side::Stable, Side::Canary] {
-        if full || view.available(&pass.state.bindings.of(side).decided) == 0 {
+        let bound = pass.state.bindings.of(side).decided.only().map_or(0, |hash| view.available(hash));
+        if full || bound == 0 {
             pass.decide_binding(side, &stable);
         }
     }
@@ -57,7 +58,7 @@ pub(super) fn deploy(pass: &mut Pass<'_>) -> Next {
 pub(super) fn rest(pass: &mut Pass<'_>) -> Next {
     let (view, stable) = (pass.view, pass.state.stable.hash.clone());
     pass.state.foreign_edits.clear();
-    if pass.state.bindings.canary.decided != stable && pass.reach().is_out_of(Side::Canary) {
+    if !pass.state.bindings.canary.decided.is_only(&stable) && pass.reach().is_out_of(Side::Canary) {
         pass.decide_binding(Side::Canary, &stable);
     }
     if let Some(hold) = targets::bring_to_rest(pass) {
@@ -100,7 +101,9 @@ fn adopt_commit(pass: &mut Pass<'_>) {
 
 /// Without pods there is nothing to test.
 fn take_over_at_once(pass: &mut Pass<'_>) {
-    pass.state.stable = pass.next_revision();
+    let next = pass.next_revision();
+    let old = std::mem::replace(&mut pass.state.stable, next);
+    steps::remember(pass, &old, None);
     let hash = pass.state.stable.hash.clone();
     pass.decide_binding(Side::Stable, &hash);
     pass.decide_binding(Side::Canary, &hash);
@@ -108,12 +111,39 @@ fn take_over_at_once(pass: &mut Pass<'_>) {
 }
 
 fn begin_release(pass: &mut Pass<'_>, recipe: Spec) {
-    let (now, replicas) = (pass.view.now, pass.view.replicas());
     let canary = pass.next_revision();
     pass.tell(Fact::ReleaseStarted { canary: canary.clone(), stable: pass.state.stable.clone() });
+    if was_stable_lately(pass, &recipe, &canary.hash) {
+        return start(pass, canary, only_readiness(recipe), Some(Return::Declared));
+    }
+    start(pass, canary, recipe, None);
+    tell_doubts(pass);
+}
+
+/// True for a revision that was stable within the declared number of promotions, or whose pods are still warm and whole.
+fn was_stable_lately(pass: &Pass<'_>, recipe: &Spec, hash: &Hash) -> bool {
+    let Some(ago) = pass.state.former.iter().position(|former| former.hash == *hash) else { return false };
+    let is_whole = pass.view.set(hash).is_some_and(|set| set.ready >= pass.view.replicas());
+    u32::try_from(ago).is_ok_and(|ago| ago < recipe.rollback_window) || ago == 0 && is_whole
+}
+
+/// All at once, as soon as the pods are there.
+fn only_readiness(recipe: Spec) -> Spec {
+    Spec { steps: vec![Step::SetWeight(Weight::FULL)], background: None, ..recipe }
+}
+
+/// What was stable before comes back, as an attempt of its own.
+pub(super) fn come_back(pass: &mut Pass<'_>, former: Revision, recipe: Spec, why: Return) {
+    pass.state.attempts = pass.state.attempts.saturating_add(1);
+    let canary = Revision { number: pass.state.attempts, ..former };
+    start(pass, canary, only_readiness(recipe), Some(why));
+}
+
+fn start(pass: &mut Pass<'_>, canary: Revision, recipe: Spec, returns: Option<Return>) {
+    let (now, replicas) = (pass.view.now, pass.view.replicas());
     // A split that somebody left at rest goes back first: both Services are bound to stable, so nothing is at risk.
-    pass.state.split.in_force = pass.reach().most_canary();
-    pass.decide_split(Weight::ZERO);
+    let had = pass.reach().most_canary();
+    pass.state.split.in_force = had;
     pass.state.stage = Stage::Releasing(Box::new(Release {
         canary,
         began_at: now,
@@ -121,6 +151,8 @@ fn begin_release(pass: &mut Pass<'_>, recipe: Spec) {
         preflight: Some(Preflight::default()),
         step: 0,
         step_since: now,
+        returns,
+        scale: None,
         goal: Weight::ZERO,
         goal_since: None,
         pending_since: None,
@@ -136,7 +168,7 @@ fn begin_release(pass: &mut Pass<'_>, recipe: Spec) {
         enough_since: None,
         restarts: BTreeMap::new(),
     }));
-    tell_doubts(pass);
+    pass.decide_split(Weight::ZERO);
 }
 
 /// What stops no release, and somebody should hear of before it moves anything.

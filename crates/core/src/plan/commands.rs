@@ -1,9 +1,9 @@
 //! Commands by annotation: each acts once, only on the revision that it names, and is answered in the same status write as
 //! its effect. None passes pods, endpoints or routes; only `promote-full` passes analysis.
 
-use super::{Fact, Pass, leave, steps};
+use super::{Fact, Pass, begin, leave, steps};
 use crate::spec::{Command, Step, Verb};
-use crate::state::{Acknowledged, Stage};
+use crate::state::{Acknowledged, Return, Stage};
 
 /// Ids of answered commands that are kept beside the last one.
 const IDS_KEPT: usize = 15;
@@ -38,8 +38,10 @@ pub(super) fn obey(pass: &mut Pass<'_>) {
 }
 
 fn execute(pass: &mut Pass<'_>, command: &Command) -> Result<String, String> {
-    if command.verb == Verb::Retry {
-        return retry(pass, command);
+    match command.verb {
+        Verb::Retry => return retry(pass, command),
+        Verb::Rollback => return rollback(pass, command),
+        _ => {}
     }
     let Some(release) = pass.release() else {
         return Err(format!("no release of {} is under way", command.hash));
@@ -61,13 +63,16 @@ fn execute(pass: &mut Pass<'_>, command: &Command) -> Result<String, String> {
             Ok("all remaining pauses and all analysis are passed over; pods, endpoints and routes still count"
                 .to_owned())
         }
+        Verb::Abort if pass.release().is_some_and(|release| release.returns == Some(Return::Commanded)) => {
+            Err("this is a rollback already".to_owned())
+        }
         Verb::Abort => {
             leave::reject(pass, "Aborted", format!("aborted by command {}", command.id), None);
             Ok("rolled back".to_owned())
         }
         Verb::Pause => set_paused(pass, true),
         Verb::Resume => set_paused(pass, false),
-        Verb::Retry => Err("not here".to_owned()),
+        Verb::Retry | Verb::Rollback => Err("not here".to_owned()),
     }
 }
 
@@ -79,7 +84,7 @@ fn release_has_begun(pass: &Pass<'_>) -> bool {
 fn promote(pass: &mut Pass<'_>) -> Result<String, String> {
     if let Some(preflight) = pass.release_mut().and_then(|release| release.preflight.as_mut()) {
         preflight.waived = true;
-        return Ok("what is measured of stable is passed over; the canary's own analysis counts".to_owned());
+        return Ok("what is measured of stable is passed over; the new revision's own analysis counts".to_owned());
     }
     let Some(release) = pass.release() else { return Err("no release is under way".to_owned()) };
     match release.recipe.steps.get(release.step) {
@@ -93,8 +98,10 @@ fn promote(pass: &mut Pass<'_>) -> Result<String, String> {
             Ok("the inconclusive result is accepted".to_owned())
         }
         Some(Step::SetWeight(weight)) => {
-            Err(format!("the present step brings the canary to {weight}; there is no pause or analysis to end"))
+            let trial = pass.strategy().trial();
+            Err(format!("the present step brings the {trial} to {weight}; there is no pause or analysis to end"))
         }
+        Some(Step::Scale(_)) => Err("the present step waits for pods; there is no pause or analysis to end".to_owned()),
         None => Err("all steps are done".to_owned()),
     }
 }
@@ -111,6 +118,29 @@ fn retry(pass: &mut Pass<'_>, command: &Command) -> Result<String, String> {
     }
     pass.state.rejected.retain(|rejection| rejection.revision.hash != command.hash);
     Ok("the same template runs again, as a new attempt".to_owned())
+}
+
+/// Back to what was stable before: what is declared is rejected, and its predecessor takes over as soon as it is ready.
+fn rollback(pass: &mut Pass<'_>, command: &Command) -> Result<String, String> {
+    if !matches!(pass.state.stage, Stage::Resting) {
+        return Err("something is under way: abort a release, or wait for its end".to_owned());
+    }
+    let (view, stable) = (pass.view, pass.state.stable.clone());
+    if stable.hash != command.hash || view.rollout.hash != command.hash {
+        return Err(format!("{} is not what is declared and serves; that is {}", command.hash, stable.hash));
+    }
+    let Some(former) = pass.state.predecessor().cloned() else {
+        return Err("no revision is known that was stable before and was not rejected: revert in Git".to_owned());
+    };
+    if view.set(&former.hash).is_none() {
+        return Err(format!("the ReplicaSet of revision {} ({}) is gone: revert in Git", former.number, former.hash));
+    }
+    let recipe = view.rollout.spec.clone().map_err(|problem| format!("{}; or revert in Git", problem.message))?;
+    let message = format!("rolled back by command {}", command.id);
+    pass.tell(Fact::RollbackCommanded { from: stable.hash.clone(), to: former.clone() });
+    leave::note_rejection(pass, stable, "RolledBackByCommand", message, None);
+    begin::come_back(pass, former.clone(), recipe, Return::Commanded);
+    Ok(format!("going back to revision {} ({})", former.number, former.hash))
 }
 
 fn set_paused(pass: &mut Pass<'_>, paused: bool) -> Result<String, String> {

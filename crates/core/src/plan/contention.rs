@@ -1,4 +1,4 @@
-//! Somebody else who writes the weights: put back at once and told once, but nobody is fought.
+//! Somebody else who writes the weights, or the selector that carries the traffic: put back at once and told once, but nobody is fought.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::{Fact, Pass};
 use crate::state::State;
 use crate::time::after;
+use crate::traffic::Carrier;
 
 /// Foreign edits of the weights within [`WINDOW`] that are put back at once. A tool that applies Git every ten seconds writes
 /// six times in it, or twelve where two routes are put back one by one.
@@ -33,9 +34,16 @@ pub(super) fn note(pass: &mut Pass<'_>) {
         return;
     }
     let (view, decided) = (pass.view, pass.state.split.decided);
-    let Some((id, route)) = view.routes().find(|(_, route)| !route.is_at(decided)) else { return };
+    let fact = match view.routes().find(|(_, route)| !route.is_at(decided)) {
+        Some((id, route)) => Fact::WeightsPutBack { route: id.clone(), found: route.most, decided },
+        None if pass.carrier() == Carrier::Service => {
+            let found = view.seen.stable_service.seen().and_then(|service| service.selection.clone());
+            Fact::SelectorPutBack { found, decided: pass.state.bindings.stable.decided.clone() }
+        }
+        None => return,
+    };
     if !is_contended(&pass.state) {
-        pass.tell(Fact::WeightsPutBack { route: id.clone(), found: route.most, decided });
+        pass.tell(fact);
     }
     pass.state.foreign_edits.push(view.now);
 }

@@ -4,14 +4,16 @@
 
 use super::hold::Hold;
 use super::{Pass, leave};
-use crate::state::Clock;
+use crate::state::{Clock, Release, Return};
 use crate::time::{after, between};
 
 /// Starts or stops the clock by what the pass waits for; true when the deadline is over, and something follows from it.
 pub(super) fn is_over(pass: &mut Pass<'_>, hold: Option<&Hold>) -> bool {
     let (now, waiting) = (pass.view.now, hold.filter(|hold| hold.runs_clock()));
     let unseen = matches!(hold, Some(Hold::Unseen(_)));
-    let Some(release) = pass.release_mut().filter(|_| !unseen) else { return false };
+    // A rollback that a person asked for waits for as long as it takes: there is nothing better to go back to.
+    let may_end = |release: &&mut Release| !unseen && release.returns != Some(Return::Commanded);
+    let Some(release) = pass.release_mut().filter(may_end) else { return false };
     let deadline = release.recipe.progress_deadline;
     let clock = &mut release.clock;
     let Some(hold) = waiting else {

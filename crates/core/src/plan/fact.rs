@@ -2,11 +2,11 @@
 
 use jiff::Timestamp;
 
-use crate::names::{Hash, Revision};
+use crate::names::{Hash, Revision, Selection};
 use crate::observed::RouteId;
 use crate::spec::Verb;
 use crate::state::Why;
-use crate::traffic::Weight;
+use crate::traffic::{Shape, Weight};
 
 use super::action::Event;
 
@@ -53,6 +53,22 @@ pub enum Fact {
         /// The canary's share now.
         to: Weight,
     },
+    /// Whole pods make the share larger than asked.
+    CoarseShare {
+        /// What was asked.
+        asked: Weight,
+        /// What the pods make of it.
+        given: Weight,
+        /// The pods.
+        shape: Shape,
+    },
+    /// A person has what is declared taken back.
+    RollbackCommanded {
+        /// What is rejected.
+        from: Hash,
+        /// What comes back.
+        to: Revision,
+    },
     /// A step ended.
     StepCompleted {
         /// Its index.
@@ -87,6 +103,13 @@ pub enum Fact {
         found: Weight,
         /// The share that is put back.
         decided: Weight,
+    },
+    /// Somebody else wrote the selector of the Service that carries the traffic.
+    SelectorPutBack {
+        /// What was found, where it is ours.
+        found: Option<Selection>,
+        /// What is put back.
+        decided: Selection,
     },
     /// The point of no return.
     Promoting {
@@ -155,11 +178,14 @@ impl Fact {
             Self::Doubtful { .. } => "Doubtful",
             Self::StepsChanged { .. } => "StepsChanged",
             Self::WeightDecided { .. } => "WeightDecided",
+            Self::CoarseShare { .. } => "CoarseShare",
+            Self::RollbackCommanded { .. } => "RollbackCommanded",
             Self::StepCompleted { .. } => "StepCompleted",
             Self::Inconclusive { .. } => "Inconclusive",
             Self::ShareReduced { .. } => "ShareReduced",
             Self::ShareRestored { .. } => "ShareRestored",
             Self::WeightsPutBack { .. } => "WeightsPutBack",
+            Self::SelectorPutBack { .. } => "SelectorPutBack",
             Self::Promoting { .. } => "Promoting",
             Self::Promoted { .. } => "Promoted",
             Self::RollingBack { .. } => "RollingBack",
@@ -184,6 +210,7 @@ impl Fact {
             | Self::Inconclusive { .. }
             | Self::ShareReduced { .. }
             | Self::WeightsPutBack { .. }
+            | Self::SelectorPutBack { .. }
             | Self::RollingBack { .. }
             | Self::SharedFailure { .. }
             | Self::SecondWay { .. }
@@ -192,6 +219,8 @@ impl Fact {
             | Self::ReleaseStarted { .. }
             | Self::StepsChanged { .. }
             | Self::WeightDecided { .. }
+            | Self::CoarseShare { .. }
+            | Self::RollbackCommanded { .. }
             | Self::StepCompleted { .. }
             | Self::ShareRestored { .. }
             | Self::Promoting { .. }
@@ -223,15 +252,27 @@ impl std::fmt::Display for Fact {
                 write!(f, "revision {}: {}", canary.number, what_changed(canary, stable))
             }
             Self::StepsChanged { step, of } => write!(f, "the steps changed: going on at step {} of {of}", step + 1),
-            Self::WeightDecided { from, to } => write!(f, "canary goes from {from} to {to}"),
-            Self::StepCompleted { step, of, weight } => write!(f, "step {}/{of} done, canary at {weight}", step + 1),
+            Self::CoarseShare { asked, given, shape: Shape { stable, canary } } => write!(
+                f,
+                "{asked} was asked; with {stable} stable pods, {canary} canary {} {given}",
+                if *canary == 1 { "pod gets" } else { "pods get" }
+            ),
+            Self::RollbackCommanded { from, to } => {
+                write!(f, "{from} is rejected by command: going back to revision {} ({})", to.number, to.hash)
+            }
+            Self::WeightDecided { from, to } => write!(f, "the new revision goes from {from} to {to}"),
+            Self::StepCompleted { step, of, weight } => write!(f, "step {}/{of} done, the new revision at {weight}", step + 1),
             Self::Doubtful { what } | Self::Inconclusive { what } => f.write_str(what),
             Self::ShareReduced { ready, share } => {
-                write!(f, "{ready} canary pods are ready: share reduced to {share}")
+                write!(f, "{ready} pods of the new revision are ready: share reduced to {share}")
             }
-            Self::ShareRestored { goal } => write!(f, "canary pods are ready again: back to {goal}"),
+            Self::ShareRestored { goal } => write!(f, "pods of the new revision are ready again: back to {goal}"),
             Self::WeightsPutBack { route, found, decided } => {
-                write!(f, "somebody set {route} to {found} for the canary; put back to {decided}")
+                write!(f, "somebody set {route} to {found}; put back to {decided}")
+            }
+            Self::SelectorPutBack { found, decided } => {
+                let found = found.as_ref().map_or_else(|| "something else".to_owned(), ToString::to_string);
+                write!(f, "somebody had the Service that carries the traffic select {found}; put back to {decided}")
             }
             Self::Promoting { hash, old } => write!(f, "{hash} has all traffic and is now stable; {old} goes"),
             Self::Promoted { hash, number: Some(number) } => write!(f, "revision {number} ({hash}) is stable"),
@@ -239,10 +280,10 @@ impl std::fmt::Display for Fact {
             Self::RollingBack { reason, message } => write!(f, "{reason}: {message}"),
             Self::SharedFailure { what } => write!(f, "{what}: look beyond this release as well"),
             Self::SecondWay { route } => {
-                write!(f, "{route} is not on the way back; canaryService is bound to stable instead")
+                write!(f, "{route} is not on the way back; the Service of the new revision is bound to stable instead")
             }
             Self::Outdated { declared: None, .. } => {
-                f.write_str("stable's template is declared again: the canary leaves")
+                f.write_str("stable's template is declared again: the new revision leaves")
             }
             Self::Outdated { number, declared: Some(hash) } => {
                 write!(f, "a newer template ({hash}) is declared: revision {number} leaves")
@@ -261,7 +302,7 @@ impl std::fmt::Display for Fact {
                 write!(f, "no pod is older than {}", super::hold::time(*before))
             }
             Self::TargetsChanged => f.write_str(
-                "the routes name the Services that are declared now: the canary leaves, and its release begins anew",
+                "the routes name the Services that are declared now: the new revision leaves, and its release begins anew",
             ),
             Self::LetGo => f.write_str(
                 "routes or Services could not be put to rest within 30 s; the Rollout is let go all the same",

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use super::view::View;
 use super::{Action, Persist, Plan, commands, missing};
-use crate::names::{Hash, Revision, Side};
+use crate::names::{Hash, Revision, Selection, Side};
 use crate::observed::{Look, SetView};
 use crate::report::{Condition, Phase, Report};
 use crate::state::{Acknowledged, Leaving, Promotion, Rejection, Stage, State, Timing, Why};
 use crate::time::after;
-use crate::traffic::{Binding, Bindings, Split, Weight};
+use crate::traffic::{Binding, Bindings, Carrier, Split, Weight};
 
 /// The first state, once the API itself has been read: "not in the cache" is not "absent".
 pub(super) fn read(view: View<'_>) -> Option<State> {
@@ -37,7 +37,7 @@ pub(super) fn read(view: View<'_>) -> Option<State> {
 fn from_nothing(view: View<'_>) -> State {
     let rollout = view.rollout;
     let stable = view.declared_revision(1);
-    let bound = || Binding::decided(stable.hash.clone());
+    let bound = || Binding::decided(&stable.hash);
     State {
         bindings: Bindings { stable: bound(), canary: bound() },
         stable,
@@ -45,6 +45,7 @@ fn from_nothing(view: View<'_>) -> State {
         split: Split::at_rest(Weight::ZERO, view.now),
         timing: Timing::default(),
         idle: BTreeMap::new(),
+        former: Vec::new(),
         rejected: Vec::new(),
         attempts: 1,
         last_command: None,
@@ -62,9 +63,12 @@ fn from_nothing(view: View<'_>) -> State {
 /// Stable is what `stableService` is bound to; without it, the set with the most ready pods, then the newest.
 fn from_remains(view: View<'_>, sets: &BTreeMap<Hash, SetView>) -> Option<State> {
     let (rollout, now) = (view.rollout, view.now);
-    let bound = |side| view.seen.service_of(side).seen().and_then(|service| service.bound.clone());
-    let largest =
-        sets.iter().max_by_key(|(_, set)| (set.ready, set.wanted, set.number)).map(|(hash, _)| hash.clone())?;
+    let bound = |side| view.seen.service_of(side).seen().and_then(|service| service.bound().cloned());
+    let on_trial = bound(Side::Canary);
+    // Where one Service selects every revision, the one that has a Service of its own is on trial.
+    let is_stable = |hash: &Hash| rollout.targets.carrier != Carrier::Service || on_trial.as_ref() != Some(hash);
+    let largest = sets.iter().max_by_key(|(hash, set)| (is_stable(hash), set.ready, set.wanted, set.number));
+    let largest = largest.map(|(hash, _)| hash.clone())?;
     let stable = bound(Side::Stable).filter(|hash| sets.contains_key(hash)).unwrap_or(largest);
     let revision = |hash: &Hash| {
         let number = sets.get(hash).map_or(0, |set| set.number);
@@ -75,8 +79,10 @@ fn from_remains(view: View<'_>, sets: &BTreeMap<Hash, SetView>) -> Option<State>
             Revision { hash: hash.clone(), number, commit: None, images: Vec::new(), ports: Vec::new() }
         }
     };
-    let had = view.routes().map(|(_, route)| route.most).max().unwrap_or(Weight::ZERO);
-    let canary = bound(Side::Canary).filter(|hash| *hash != stable && sets.contains_key(hash));
+    let is_shared = view.seen.stable_service.seen().is_some_and(|it| it.selection == Some(Selection::Any));
+    let selected = if rollout.targets.carrier == Carrier::Service && is_shared { Weight::HALF } else { Weight::ZERO };
+    let had = view.routes().map(|(_, route)| route.most).max().unwrap_or(selected);
+    let canary = on_trial.filter(|hash| *hash != stable && sets.contains_key(hash));
     let stage = match &canary {
         Some(hash) => {
             let canary = revision(hash);
@@ -95,11 +101,16 @@ fn from_remains(view: View<'_>, sets: &BTreeMap<Hash, SetView>) -> Option<State>
         stage,
         split: Split::at_rest(had, now),
         bindings: Bindings {
-            stable: Binding::decided(stable.clone()),
+            stable: Binding::decided(if had == Weight::HALF && is_shared {
+                Selection::Any
+            } else {
+                stable.clone().into()
+            }),
             canary: Binding::decided(canary.unwrap_or(stable)),
         },
         timing: Timing::default(),
         idle: BTreeMap::new(),
+        former: Vec::new(),
         rejected: rejected.collect(),
         attempts: sets.values().map(|set| set.number).max().unwrap_or(1),
         last_command: None,

@@ -16,6 +16,10 @@ pub(super) enum Hold {
     Endpoints { side: Side, ready: u32, needed: u32, lacking: Option<String> },
     /// A route is not on the decided split.
     Route(String),
+    /// The Service that carries the traffic does not select what was decided, or its slices do not say so yet.
+    Service(String),
+    /// Pods of other revisions have to be gone first.
+    Ending { hashes: Vec<Hash> },
     /// Something written is being given time to reach the proxies, or a pause is running.
     Until { what: Timed, until: Timestamp },
     /// A metric has nothing to judge.
@@ -40,7 +44,12 @@ impl Hold {
     /// True while the progress deadline's clock runs.
     pub(super) fn runs_clock(&self) -> bool {
         match self {
-            Self::Pods { .. } | Self::Endpoints { .. } | Self::Route(_) | Self::Data(_) => true,
+            Self::Pods { .. }
+            | Self::Endpoints { .. }
+            | Self::Route(_)
+            | Self::Service(_)
+            | Self::Ending { .. }
+            | Self::Data(_) => true,
             Self::Problem(problem) => problem.reason == Reason::RouteNotFound,
             Self::Unseen(_)
             | Self::Until { .. }
@@ -60,8 +69,11 @@ impl Hold {
             Self::Pods { .. } => "Pods",
             Self::Endpoints { .. } => "Endpoints",
             Self::Route(_) => "Route",
+            Self::Service(_) => "Service",
+            Self::Ending { .. } => "Ending",
             Self::Until { what: Timed::Pause, .. } => "Pause",
             Self::Until { what: Timed::Settling(_), .. } => "Settling",
+            Self::Until { what: Timed::Overlapping, .. } => "Overlapping",
             Self::Data(_) => "Data",
             Self::Measuring(_) => "Measurements",
             Self::Person { .. } => "Person",
@@ -97,11 +109,19 @@ impl Hold {
                 format!("waiting for pods, {available} of {needed} available{}", added(words.as_ref()))
             }
             Self::Endpoints { side, ready, needed, lacking } => {
-                format!("waiting for ready endpoints of {side}, {ready} of {needed}{}", added(lacking.as_ref()))
+                let service = rollout.targets.strategy.field(*side);
+                format!("waiting for ready endpoints of {service}, {ready} of {needed}{}", added(lacking.as_ref()))
             }
-            Self::Route(what) => format!("waiting for {what}"),
+            Self::Route(what) | Self::Service(what) => format!("waiting for {what}"),
+            Self::Ending { hashes } => {
+                let all: Vec<_> = hashes.iter().map(Hash::as_str).collect();
+                format!("waiting for the pods of {} to end", all.join(", "))
+            }
             Self::Until { what: Timed::Pause, until } => format!("pausing, until {}", time(*until)),
             Self::Until { what: Timed::Settling(what), until } => format!("{what} is settling, until {}", time(*until)),
+            Self::Until { what: Timed::Overlapping, until } => {
+                format!("both revisions are selected, until {}", time(*until))
+            }
             Self::Data(what) => format!("holding: {what}"),
             Self::Measuring(what) => what.clone(),
             Self::Person { what, verb, hash } => {
@@ -136,6 +156,8 @@ pub(super) enum Timed {
     Pause,
     /// A split or a binding, on its way to the proxies.
     Settling(String),
+    /// One Service selects both revisions.
+    Overlapping,
 }
 
 /// What speaks against a release before anything moves.
@@ -163,7 +185,7 @@ impl Finding {
         match self {
             Self::Fails => "stable itself fails the analysis",
             Self::HasNoData => {
-                "a query finds nothing about stable, so that it would find nothing about the canary; a window of two \
+                "a query finds nothing about stable, so that it would find nothing about the new revision; a window of two \
                  scrapes or more, or onNoData: Succeed, may help"
             }
             Self::IsNotKnown => "a metric source does not answer",

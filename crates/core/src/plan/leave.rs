@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use super::hold::Hold;
 use super::{Fact, Next, Pass, pods};
-use crate::names::Side;
+use crate::names::{Revision, Side};
 use crate::state::{Leaving, Rejection, Stage, Why};
 use crate::time::after;
-use crate::traffic::{Binding, Weight, sizes};
+use crate::traffic::{Binding, Carrier, Weight, sizes};
 
 /// How long a route may take to show the way back before `canaryService` is re-bound.
 const SECOND_WAY_AFTER: Duration = Duration::from_secs(5);
@@ -21,6 +21,18 @@ const REJECTIONS_KEPT: usize = 10;
 pub(super) fn reject(pass: &mut Pass<'_>, reason: &str, message: String, query: Option<String>) {
     let Some(revision) = pass.release().map(|release| release.canary.clone()) else { return };
     pass.tell(Fact::RollingBack { reason: reason.to_owned(), message: message.clone() });
+    note_rejection(pass, revision, reason, message, query);
+    begin(pass, Why::Failed);
+}
+
+/// Remembers that a revision must not run again by itself.
+pub(super) fn note_rejection(
+    pass: &mut Pass<'_>,
+    revision: Revision,
+    reason: &str,
+    message: String,
+    query: Option<String>,
+) {
     let (declared, at) = (&pass.view.rollout.hash, pass.view.now);
     let rejected = &mut pass.state.rejected;
     rejected.retain(|rejection| rejection.revision.hash != revision.hash);
@@ -30,7 +42,6 @@ pub(super) fn reject(pass: &mut Pass<'_>, reason: &str, message: String, query: 
         kept += 1;
         kept <= REJECTIONS_KEPT || rejection.revision.hash == *declared
     });
-    begin(pass, Why::Failed);
 }
 
 /// The canary leaves, for whatever reason.
@@ -54,6 +65,10 @@ pub(super) fn leave(pass: &mut Pass<'_>) -> Next {
         } else {
             Hold::Route(format!("stable to take more than {}", decided.rest()))
         });
+    }
+    if pass.carrier() == Carrier::Service && pass.ready_stable() > 0 {
+        // No user is sent to it: it follows at once.
+        pass.decide_binding(Side::Canary, &stable);
     }
     if let Some(hold) = pass.wait_for_split(Weight::ZERO) {
         return Next::Wait(hold);
@@ -80,14 +95,16 @@ pub(super) fn take_traffic_away(pass: &mut Pass<'_>) {
 /// I4: at once where half of stable is ready, or canary has nothing; else step by step, monotone, never zero progress.
 fn lowest_now(pass: &Pass<'_>, leaving: &Leaving) -> Weight {
     let (split, replicas, stable) = (pass.state.split, pass.view.replicas(), pass.ready_stable());
-    let canary_is_gone = pass.view.endpoints(Side::Canary, &leaving.canary.hash) == Some(0);
-    if canary_is_gone || stable >= sizes::half_of_stable(replicas) && (stable > 0 || replicas == 0) {
+    if pass.carrier() == Carrier::Pods || canary_is_gone(pass, leaving) {
         return Weight::ZERO;
+    }
+    if stable >= sizes::half_of_stable(replicas) && (stable > 0 || replicas == 0) {
+        return if overlaps(pass, leaving) { Weight::HALF.min(split.decided) } else { Weight::ZERO };
     }
     if stable == 0 {
         return split.decided;
     }
-    let settled = split.in_force == split.decided && pass.routes_are_at(split.decided);
+    let settled = split.in_force == split.decided && pass.traffic_is_at(split.decided);
     let first = split.decided_at < leaving.since;
     if !(settled || first) {
         return split.decided;
@@ -96,21 +113,45 @@ fn lowest_now(pass: &Pass<'_>, leaving: &Leaving) -> Weight {
     Weight::carried_by(stable, replicas).rest().min(split.decided.less(quarter))
 }
 
+/// True when no pod of the canary answers any more.
+fn canary_is_gone(pass: &Pass<'_>, leaving: &Leaving) -> bool {
+    let canary = &leaving.canary.hash;
+    match pass.carrier() {
+        Carrier::Routes => pass.view.endpoints(Side::Canary, canary) == Some(0),
+        Carrier::Service | Carrier::Pods => {
+            pass.view.sets().is_some() && pass.view.set(canary).is_none_or(|set| set.ready == 0)
+        }
+    }
+}
+
+/// True while both revisions have yet to be selected for a while on the way back: whoever registers endpoints by himself has
+/// forgotten those of stable.
+fn overlaps(pass: &Pass<'_>, leaving: &Leaving) -> bool {
+    let (split, timing) = (pass.state.split, pass.state.timing);
+    if pass.carrier() != Carrier::Service || timing.overlap <= pass.settle_time() || leaving.had != Weight::FULL {
+        return false;
+    }
+    let until = split.seen_since.filter(|_| split.decided.is_shared()).map(|since| after(since, timing.overlap));
+    until.is_none_or(|until| pass.view.now < until) && split.decided != Weight::ZERO
+}
+
 /// True when stable can carry everything, or something where the canary carries nothing.
 fn can_carry_all(pass: &Pass<'_>) -> bool {
     let Stage::Leaving(leaving) = &pass.state.stage else { return false };
     let stable = pass.ready_stable();
-    let canary_is_gone = pass.view.endpoints(Side::Canary, &leaving.canary.hash) == Some(0);
-    stable > 0 && (canary_is_gone || stable >= sizes::half_of_stable(pass.view.replicas()))
+    stable > 0 && (canary_is_gone(pass, leaving) || stable >= sizes::half_of_stable(pass.view.replicas()))
 }
 
 fn take_second_way(pass: &mut Pass<'_>) {
+    if pass.carrier() != Carrier::Routes {
+        return;
+    }
     let (view, split) = (pass.view, pass.state.split);
     let stable = pass.state.stable.hash.clone();
     let reach = pass.reach();
     if reach.fixed() > Weight::ZERO && can_carry_all(pass) {
         // Such a rule sends to the canary for as long as canaryService is bound to it, whatever is written to the split.
-        pass.state.bindings.canary.decide(&stable);
+        pass.state.bindings.canary.decide(stable);
         return;
     }
     if pass.routes_are_at(split.decided) || reach.is_out_of(Side::Canary) || !can_carry_all(pass) {
@@ -120,7 +161,7 @@ fn take_second_way(pass: &mut Pass<'_>) {
     let due = after(split.decided_at, SECOND_WAY_AFTER);
     if !broken && view.now < due {
         pass.wake_at(due);
-    } else if pass.state.bindings.canary.decided != stable {
+    } else if !pass.state.bindings.canary.decided.is_only(&stable) {
         pass.tell(Fact::SecondWay { route: view.route_behind(split.decided) });
         pass.state.bindings.canary = Binding::decided(stable);
     }

@@ -51,7 +51,7 @@ fn put_to_rest(pass: &Pass<'_>, actions: &mut Vec<Action>) -> bool {
     for (name, service) in two.into_iter().chain(others) {
         match service {
             Look::Stale => waiting = true,
-            Look::Seen(service) if !service.created_by_us && service.bound.is_some() => {
+            Look::Seen(service) if !service.created_by_us && service.selection.is_some() => {
                 waiting = true;
                 actions.push(Action::Loosen { service: name.to_owned() });
             }

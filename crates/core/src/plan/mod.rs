@@ -7,6 +7,7 @@
 
 pub mod action;
 mod begin;
+mod carry;
 mod commands;
 mod compare;
 mod contention;
@@ -29,6 +30,7 @@ mod restart;
 mod safety;
 #[cfg(test)]
 mod scene;
+mod selected;
 mod settle;
 mod share;
 mod steps;
@@ -51,9 +53,9 @@ use crate::analysis::Question;
 use crate::names::{Hash, Revision, Side};
 use crate::observed::Observed;
 use crate::spec::{Problem, Rollout};
-use crate::state::{Release, Stage, State, Timing};
+use crate::state::{Release, Return, Stage, State, Timing};
 use crate::time::after;
-use crate::traffic::{Port, Reach, Weight, sizes};
+use crate::traffic::{Port, Reach, Weight};
 
 /// How long a parent that has not come to the present generation of a route is waited for, where another one has.
 const LAG_BORNE_AFTER: Duration = Duration::from_secs(15);
@@ -123,7 +125,13 @@ impl<'a> Pass<'a> {
     fn new(view: View<'a>, mut state: State) -> Self {
         state.clamp(view.now);
         if let Ok(spec) = &view.rollout.spec {
-            state.timing = Timing { settle: spec.settle, settle_endpoints: spec.settle_endpoints, drain: spec.drain };
+            state.timing = Timing {
+                settle: spec.settle,
+                settle_endpoints: spec.settle_endpoints,
+                drain: spec.drain,
+                keep_warm: spec.keep_warm,
+                overlap: spec.overlap,
+            };
         }
         Self {
             view,
@@ -211,6 +219,9 @@ impl<'a> Pass<'a> {
 
     /// The same of a release.
     fn problem_of_release(&self) -> Option<Problem> {
+        if self.release().is_some_and(|release| release.returns == Some(Return::Commanded)) {
+            return self.view.problem();
+        }
         let early = || self.view.problem_with_early_binding(self.view.rollout.spec.as_ref().ok()?);
         self.problem().or_else(early)
     }
@@ -226,32 +237,13 @@ impl<'a> Pass<'a> {
         self.view.routes_are_at(weight, missing_will_do, lag_is_borne)
     }
 
-    /// Decides a new split.
-    fn decide_split(&mut self, weight: Weight) {
-        self.state.split.decide(weight, self.view.now);
-        settle::note_split(self);
-    }
-
     /// Decides what a side is bound to.
     fn decide_binding(&mut self, side: Side, hash: &Hash) {
         let binding = self.state.bindings.of_mut(side);
-        if binding.decided != *hash {
+        if !binding.decided.is_only(hash) {
             binding.decide(hash);
             settle::note_binding(self, side);
         }
-    }
-
-    /// Waits for the routes to be on a share, and for that share to settle; `None` once it is in force.
-    fn wait_for_split(&self, weight: Weight) -> Option<Hold> {
-        if !self.routes_are_at(weight) {
-            return Some(Hold::Route(self.view.route_behind(weight)));
-        }
-        if self.state.split.in_force == weight {
-            return None;
-        }
-        let since = self.state.split.seen_since.unwrap_or(self.view.now);
-        let until = after(since, self.state.timing.settle);
-        Some(Hold::Until { what: Timed::Settling(self.state.split.decided.to_string()), until })
     }
 
     /// Waits for a binding to be in force; `None` once it is.
@@ -267,25 +259,10 @@ impl<'a> Pass<'a> {
         Some(self.view.lacks_endpoints(side, hash, needed))
     }
 
-    /// Pods that a revision in use is to have, without those that a restart adds.
-    fn size_of(&self, hash: &Hash) -> u32 {
-        match self.release() {
-            Some(release) if release.canary.hash == *hash => {
-                let asked = release.target().max(release.goal);
-                sizes::canary(self.view.replicas(), asked, self.reach().most_canary())
-            }
-            _ => self.view.replicas(),
-        }
-    }
-
     /// The ports that a Service has while it is bound to this revision; empty while they are not known.
     fn ports_of(&self, hash: &Hash) -> &[Port] {
-        let canary = match &self.state.stage {
-            Stage::Releasing(release) => Some(&release.canary),
-            Stage::Leaving(leaving) => Some(&leaving.canary),
-            _ => None,
-        };
-        let known = [Some(&self.state.stable), canary].into_iter().flatten().find(|revision| revision.hash == *hash);
+        let known =
+            [Some(&self.state.stable), self.trial()].into_iter().flatten().find(|revision| revision.hash == *hash);
         known.map_or(&[], |revision| &revision.ports)
     }
 }

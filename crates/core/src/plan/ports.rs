@@ -27,8 +27,8 @@ pub(super) fn note(pass: &mut Pass<'_>) {
             canary.ports.clone_from(declared);
             // Ports are a part of the binding: it has to be seen, and to settle, with these.
             let binding = &mut pass.state.bindings.canary;
-            if binding.decided == canary.hash {
-                *binding = Binding::decided(canary.hash.clone());
+            if binding.decided.is_only(&canary.hash) {
+                *binding = Binding::decided(&canary.hash);
             }
         }
     }
@@ -40,7 +40,7 @@ fn remember(pass: &mut Pass<'_>) {
     let seen = pass.view.seen;
     let of = |hash: &Hash| {
         let services = [Side::Stable, Side::Canary].into_iter().filter_map(|side| seen.service_of(side).seen());
-        let bound = services.into_iter().find(|service| service.bound.as_ref() == Some(hash));
+        let bound = services.into_iter().find(|service| service.is_bound_to(hash));
         bound.map(|service| service.ports.clone()).unwrap_or_default()
     };
     let canary = match &mut pass.state.stage {

@@ -8,7 +8,7 @@ use super::{Next, Pass, deadline, trial};
 use crate::analysis::run::Run;
 use crate::analysis::verdict::Verdict;
 use crate::spec::{Problem, Reason};
-use crate::state::{Preflight, Release};
+use crate::state::{Preflight, Release, Return};
 use crate::time::after;
 use crate::traffic::Weight;
 
@@ -22,7 +22,8 @@ pub(super) fn check(pass: &mut Pass<'_>) -> Next {
     if let Some(hold) = trial::hold(pass) {
         return Next::Wait(hold);
     }
-    if pass.view.rollout.paused {
+    let is_commanded = pass.release().is_some_and(|release| release.returns == Some(Return::Commanded));
+    if pass.view.rollout.paused && !is_commanded {
         return Next::Wait(Hold::SpecPaused);
     }
     if let Some(hold) = pass.wait_for_split(Weight::ZERO) {
@@ -48,7 +49,7 @@ fn or_stuck(pass: &Pass<'_>, hold: Hold) -> Hold {
         (Some(release), Hold::Route(what)) => {
             let message = format!(
                 "waited {} s for {what}: see the route's status, and whether its parents are served at all; where its \
-                 status cannot be relied on, set spec.strategy.canary.traffic.acceptance",
+                 status cannot be relied on, set acceptance beside the routes in spec.strategy",
                 release.recipe.progress_deadline.as_secs()
             );
             Hold::Problem(Problem::new(Reason::RouteNotAccepted, message))
@@ -77,7 +78,7 @@ fn stable_is_fit(pass: &mut Pass<'_>) -> Option<Hold> {
 
 fn finding(release: &Release, preflight: &Preflight, run: &Run<'_>, is_late: impl Fn() -> bool) -> Option<Hold> {
     if let Some(words) = &preflight.wrong_query {
-        let message = format!("{words}; correct the query in the AnalysisTemplate or in spec.strategy.canary");
+        let message = format!("{words}; correct the query in the AnalysisTemplate or in spec.strategy");
         return Some(Hold::Problem(Problem::new(Reason::InvalidAnalysis, message)));
     }
     let stable = |finding, what| Hold::Stable { finding, what, hash: release.canary.hash.clone() };

@@ -4,13 +4,13 @@ use super::effects::Effects;
 use super::hold::{self, Hold, Timed, how_to};
 use super::{Pass, Persist, Plan, contention, missing};
 use crate::analysis::tally::Tally;
-use crate::names::{Hash, Revision};
+use crate::names::{Hash, Revision, Selection, Side};
 use crate::observed::Acceptance;
 use crate::report::{Condition, Measured, Phase, Report, RevisionReport, Step, Waiting, Weights};
 use crate::spec::{ReadyWhen, Reason, Verb};
-use crate::state::{Rejection, Stage, Why};
+use crate::state::{Rejection, Return, Stage, Why};
 use crate::time::after;
-use crate::traffic::{Weight, sizes};
+use crate::traffic::{Carrier, Strategy, Weight, sizes};
 
 impl Pass<'_> {
     pub(super) fn finish(mut self, hold: Option<&Hold>, effects: Effects) -> Plan {
@@ -38,7 +38,6 @@ impl Pass<'_> {
         if let Some(refused) = self.view.seen.refused.first() {
             message = format!("{message}; {refused}");
         }
-        let split = &self.state.split;
         Report {
             phase,
             conditions: self.conditions(phase, hold, &message),
@@ -49,14 +48,23 @@ impl Pass<'_> {
                 of: release.recipe.steps.len(),
                 started_at: release.step_since,
             }),
-            weight: Weights {
-                desired: split.decided.percent(),
-                written: self.view.routes().map(|(_, route)| route.most.percent()).max(),
-                in_force: split.in_force.percent(),
-            },
+            weight: self.weights(),
+            scaled: self.scaled(),
             stable: Some(self.revision(&self.state.stable)),
             canary: self.canary().map(|canary| self.revision(canary)),
             analysis: self.measured(),
+        }
+    }
+
+    /// What an autoscaler averages: every pod, or, where a preview stands idle beside them, those that serve.
+    fn scaled(&self) -> Selection {
+        match (self.strategy(), self.carrier()) {
+            (Strategy::Canary, _) => Selection::Any,
+            (Strategy::BlueGreen, Carrier::Service) => self.state.bindings.stable.decided.clone(),
+            (Strategy::BlueGreen, _) => match self.trial() {
+                Some(canary) if self.state.split.in_force == Weight::FULL => Selection::from(&canary.hash),
+                _ => Selection::from(&self.state.stable.hash),
+            },
         }
     }
 
@@ -117,11 +125,16 @@ impl Pass<'_> {
         preflight.chain(&release.background).chain(&release.measured).filter_map(one).collect()
     }
 
+    /// Half of full size, or, where the canary has taken over a part, half of what is left to stable.
+    fn enough_of_stable(&self) -> u32 {
+        sizes::half_of_stable(self.shape().stable.min(self.view.replicas()))
+    }
+
     /// True when stable has ready pods for the capacity it needs: half of full size at the least.
     fn is_available(&self) -> bool {
         let replicas = self.view.replicas();
         let available = self.view.set(&self.state.stable.hash).map_or(0, |set| set.available);
-        available >= sizes::half_of_stable(replicas) && (available > 0 || replicas == 0)
+        available >= self.enough_of_stable() && (available > 0 || replicas == 0)
     }
 
     /// True at rest when stable has lost the capacity that it needs.
@@ -134,6 +147,7 @@ impl Pass<'_> {
         match (&self.state.stage, hold) {
             (Stage::Leaving(leaving), _) if leaving.why == Why::Failed => Phase::RollingBack,
             (Stage::Leaving(_) | Stage::Promoting(_), _) => Phase::Progressing,
+            (Stage::Releasing(release), _) if release.returns == Some(Return::Commanded) => Phase::RollingBack,
             (_, Some(Hold::Problem(_))) if missing::is_on_its_way(self) => Phase::Progressing,
             (_, Some(Hold::Problem(problem))) if problem.reason != Reason::RouteContended => Phase::Invalid,
             (_, Some(Hold::Person { .. } | Hold::Stable { .. } | Hold::SpecPaused)) => Phase::Paused,
@@ -174,11 +188,19 @@ impl Pass<'_> {
                     |waits| format!("rolling back ({why}); {waits}"),
                 )
             }
+            (Stage::Releasing(_), Phase::RollingBack) => {
+                format!(
+                    "rolling back by command to {}; {}",
+                    self.trial().map_or("", |it| it.hash.as_str()),
+                    waits.unwrap_or_default()
+                )
+            }
             (Stage::Releasing(release), _) if release.preflight.is_none() => {
                 let of = release.recipe.steps.len();
                 let step = release.step.saturating_add(1).min(of);
                 let waits = waits.unwrap_or_default();
-                format!("step {step}/{of}: canary at {}; {waits}", self.state.split.in_force)
+                let (trial, share) = (self.strategy().trial(), self.state.split.in_force);
+                format!("step {step}/{of}: {trial} at {share}; {waits}")
             }
             (Stage::Promoting(_), _) => format!("promoting: {}", waits.unwrap_or_default()),
             (Stage::Deploying, _) => format!("first deployment: {}", waits.unwrap_or_default()),
@@ -225,10 +247,8 @@ impl Pass<'_> {
     fn available(&self) -> Condition {
         let replicas = self.view.replicas();
         let available = self.view.set(&self.state.stable.hash).map_or(0, |set| set.available);
-        let size = format!(
-            "{available} of {replicas} stable pods are available, {} are enough",
-            sizes::half_of_stable(replicas)
-        );
+        let size =
+            format!("{available} of {replicas} stable pods are available, {} are enough", self.enough_of_stable());
         let is_true = self.is_available();
         Condition::new("Available", is_true, if is_true { "StableServes" } else { "StableLacksCapacity" }, &size)
     }
@@ -253,21 +273,64 @@ impl Pass<'_> {
             }
             Stage::Releasing(_) | Stage::Leaving(_) => {
                 let which = format!("{stable} is declared and stable; another revision is on its way out");
-                Condition::new("Promoted", false, "CanaryLeaves", &which)
+                Condition::new("Promoted", false, "OtherLeaves", &which)
             }
         }
+    }
+
+    /// What the traffic is shared by, and how.
+    fn applied(&self) -> String {
+        let decided = self.state.split.decided;
+        match self.carrier() {
+            Carrier::Routes => format!("every route gives the {} {decided}", self.strategy().trial()),
+            Carrier::Service => {
+                let name = self.state.targets.as_ref().map_or("", |targets| &targets.stable_service);
+                format!("Service {name} selects {}", self.selection_at(decided))
+            }
+            Carrier::Pods => {
+                format!("pods share the work; the {} has {}", self.strategy().trial(), self.weights().in_force)
+            }
+        }
+    }
+
+    fn side_name(&self, side: Side) -> &'static str {
+        self.strategy().field(side)
+    }
+
+    /// The share in its three tenses. Where pods are what makes it, it is theirs.
+    fn weights(&self) -> Weights {
+        let (split, desired) = (&self.state.split, self.state.split.decided.percent());
+        if self.carrier() == Carrier::Routes {
+            let written = self.view.routes().map(|(_, route)| route.most.percent()).max();
+            return Weights { desired, written, in_force: split.in_force.percent() };
+        }
+        let ready = |hash: &Hash| self.view.set(hash).map_or(0, |set| set.ready);
+        let pods = || {
+            self.trial().map_or(0, |canary| sizes::share(ready(&self.state.stable.hash), ready(&canary.hash)).percent())
+        };
+        let shown = |weight: Weight| if weight.is_shared() { pods() } else { weight.percent() };
+        let asked = self.release().map_or(split.decided, |release| release.goal);
+        let desired = if asked.is_shared() && split.decided.is_shared() { asked.percent() } else { desired };
+        Weights { desired, written: Some(shown(split.decided)), in_force: shown(split.in_force) }
     }
 
     fn traffic_applied(&self) -> Condition {
         let condition = |is_true, reason, message: String| Condition::new("TrafficApplied", is_true, reason, &message);
         let decided = self.state.split.decided;
-        if self.routes_are_at(decided) {
-            return condition(true, "Applied", format!("every route gives the canary {decided}"));
+        if self.traffic_is_at(decided) {
+            return condition(true, "Applied", self.applied());
+        }
+        if self.carrier() != Carrier::Routes {
+            return condition(false, "Pending", self.behind(decided).message(self.view.rollout));
         }
         let at_rest = matches!(self.state.stage, Stage::Resting | Stage::Deploying);
         let away = self.view.routes().find(|(_, route)| !route.is_at(Weight::ZERO));
         if let Some((id, view)) = away.filter(|_| at_rest) {
-            let message = format!("{id} gives canaryService {} at rest: put weights 100 / 0 into Git", view.most);
+            let message = format!(
+                "{id} gives {} {} at rest: put weights 100 / 0 into Git",
+                self.side_name(Side::Canary),
+                view.most
+            );
             return condition(false, "RestSplitNotInGit", message);
         }
         let refused = self.view.routes().any(|(_, view)| matches!(view.acceptance, Acceptance::Refused(_)));

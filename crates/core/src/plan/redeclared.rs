@@ -3,12 +3,16 @@
 use super::{Fact, Pass, leave, targets};
 use crate::analysis::metric::Metric;
 use crate::spec::{Spec, Step};
-use crate::state::{Preflight, Release, Why};
+use crate::state::{Preflight, Release, Return, Why};
 use crate::traffic::Weight;
 
 pub(super) fn follow(pass: &mut Pass<'_>) {
     let declared = &pass.view.rollout.hash;
     let Some(release) = pass.release() else { return };
+    if release.returns == Some(Return::Commanded) {
+        // What is declared meanwhile has its turn when it is over.
+        return;
+    }
     let number = release.canary.number;
     if *declared == release.canary.hash {
         adopt_recipe(pass);
@@ -25,11 +29,14 @@ pub(super) fn follow(pass: &mut Pass<'_>) {
 fn adopt_recipe(pass: &mut Pass<'_>) {
     let (now, in_force, commit) = (pass.view.now, pass.state.split.in_force, &pass.view.rollout.commit);
     let Ok(spec) = &pass.view.rollout.spec else { return };
+    // Another strategy is for the next release.
+    let declared = &pass.view.rollout.targets;
+    let strategy_changed = pass.carrier() != declared.carrier || pass.strategy() != declared.strategy;
     let Some(release) = pass.release_mut() else { return };
     if commit.is_some() {
         release.canary.commit.clone_from(commit);
     }
-    if release.recipe == *spec {
+    if release.recipe == *spec || release.returns.is_some() || strategy_changed {
         return;
     }
     if release.preflight.is_some() {

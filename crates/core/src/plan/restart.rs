@@ -54,7 +54,10 @@ pub(super) fn tend(pass: &mut Pass<'_>) {
 fn is_calm(pass: &Pass<'_>) -> bool {
     let still = match &pass.state.stage {
         Stage::Resting => true,
-        Stage::Releasing(release) => release.shrunk.is_none() && !pass.state.bindings.canary.is_moving(),
+        Stage::Releasing(release) => {
+            let bindings = &pass.state.bindings;
+            release.shrunk.is_none() && !bindings.canary.is_moving() && pass.go_over_is_over(release)
+        }
         Stage::Deploying | Stage::Promoting(_) | Stage::Leaving(_) => false,
     };
     still && pass.state.split.is_in_force(pass.state.split.decided)

@@ -7,7 +7,7 @@ use crate::analysis::metric::Metric;
 use crate::analysis::run::Run;
 use crate::analysis::tally::{Call, Tally};
 use crate::observed::ContainerWords;
-use crate::state::Release;
+use crate::state::{Release, Return};
 
 /// Containers whose restarts before the step are remembered.
 const MOST_COUNTED: usize = 64;
@@ -64,7 +64,7 @@ fn what_was_measured(release: &Release, run: &Run<'_>, metric: &Metric, tally: &
 /// A canary of which no pod is ready, and one goes on crashing, will not come up by waiting.
 fn heed_crashes(pass: &mut Pass<'_>) {
     count_restarts(pass);
-    let Some(release) = pass.release() else { return };
+    let Some(release) = pass.release().filter(|release| release.returns != Some(Return::Commanded)) else { return };
     if pass.view.set(&release.canary.hash).is_none_or(|set| set.ready > 0) {
         return;
     }

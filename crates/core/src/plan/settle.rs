@@ -2,26 +2,26 @@
 //! settled; both instants are persisted, so that a restart neither shortens nor repeats the wait.
 
 use super::{Pass, contention};
-use crate::names::Side;
+use crate::names::{Selection, Side};
 use crate::observed::Look;
 use crate::state::Stage;
 use crate::time::after;
+use crate::traffic::{Carrier, Weight};
 
 /// Notes what was seen of everything that was written.
 pub(super) fn note(pass: &mut Pass<'_>) {
-    note_split(pass);
     note_binding(pass, Side::Stable);
     note_binding(pass, Side::Canary);
+    note_split(pass);
 }
 
-/// Notes since when the routes have been on the decided split.
+/// Notes since when the traffic has been shared as decided.
 pub(super) fn note_split(pass: &mut Pass<'_>) {
     let decided = pass.state.split.decided;
     let resting = matches!(pass.state.stage, Stage::Resting | Stage::Deploying);
-    let somebody_wrote = || pass.view.routes().any(|(_, route)| !route.is_at(decided));
-    if pass.routes_are_at(decided) {
+    if pass.traffic_is_at(decided) {
         let since = *pass.state.split.seen_since.get_or_insert(pass.view.now);
-        let settled = after(since, pass.state.timing.settle);
+        let settled = after(since, pass.settle_time());
         if decided == pass.state.split.in_force {
             // Nothing to wait for.
         } else if settled <= pass.view.now {
@@ -29,23 +29,37 @@ pub(super) fn note_split(pass: &mut Pass<'_>) {
         } else {
             pass.wake_at(settled);
         }
-    } else if !resting && pass.state.split.seen_since.is_some() && somebody_wrote() {
+    } else if !resting && pass.state.split.seen_since.is_some() && somebody_wrote(pass) {
         pass.state.split.seen_since = None;
         pass.rewritten = true;
     }
     contention::forget(pass);
 }
 
-/// Notes since when the slices of a side's Service have been those of its binding.
+/// True where a route, or the Service that carries the traffic, is not as it was decided.
+fn somebody_wrote(pass: &Pass<'_>) -> bool {
+    let decided = pass.state.split.decided;
+    let selects_others = || {
+        let selection = pass.view.seen.stable_service.seen().map(|service| &service.selection);
+        selection.is_some_and(|it| it.as_ref() != Some(&pass.state.bindings.stable.decided))
+    };
+    pass.view.routes().any(|(_, route)| !route.is_at(decided)) || pass.carrier() == Carrier::Service && selects_others()
+}
+
+/// Notes since when the slices of a side's Service have been those of its binding. Without a Service there is nothing to see.
 pub(super) fn note_binding(pass: &mut Pass<'_>, side: Side) {
     let (view, settle) = (pass.view, pass.state.timing.of_endpoints());
-    let hash = pass.state.bindings.of(side).decided.clone();
+    let selection = pass.state.bindings.of(side).decided.clone();
     let service = view.seen.service_of(side);
-    let selects = |wanted: bool| service.seen().is_some_and(|it| (it.bound.as_ref() == Some(&hash)) == wanted);
+    let selects = |wanted: bool| service.seen().is_some_and(|it| (it.selection.as_ref() == Some(&selection)) == wanted);
     let enough = endpoints_wanted(pass, side);
-    let there = view.endpoints(side, &hash).is_some_and(|ready| ready >= enough) || view.replicas() == 0;
+    let ready = view.seen.endpoints_of(side).ready_as(&selection);
+    let there = ready.is_some_and(|ready| ready >= enough) || view.replicas() == 0;
+    let carrier = pass.carrier();
     let binding = pass.state.bindings.of_mut(side);
-    if binding.is_in_force(&hash) {
+    if carrier == Carrier::Pods {
+        binding.in_force = Some(selection);
+    } else if !binding.is_moving() {
         if matches!(service, Look::Missing) || selects(false) {
             binding.in_force = None;
             binding.seen_since = None;
@@ -55,7 +69,7 @@ pub(super) fn note_binding(pass: &mut Pass<'_>, side: Side) {
     } else {
         let settled = after(*binding.seen_since.get_or_insert(view.now), settle);
         if settled <= view.now {
-            binding.in_force = Some(hash);
+            binding.in_force = Some(selection);
         } else {
             pass.wake_at(settled);
         }
@@ -64,13 +78,23 @@ pub(super) fn note_binding(pass: &mut Pass<'_>, side: Side) {
 
 /// Ready endpoints that a binding must show before it counts as seen.
 fn endpoints_wanted(pass: &Pass<'_>, side: Side) -> u32 {
+    let ready = |hash| pass.view.set(hash).map_or(0, |set| set.ready);
+    let canary = || pass.trial().map_or(0, |canary| ready(&canary.hash));
     match (&pass.state.stage, side) {
-        (Stage::Releasing(release), Side::Canary) => release.target().needs(pass.view.replicas()).max(1),
+        (Stage::Releasing(release), Side::Canary) => pass.needs(release.target(), pass.view.replicas()).max(1),
+        (_, Side::Stable) if pass.state.bindings.stable.decided == Selection::Any => {
+            ready(&pass.state.stable.hash).saturating_add(canary()).max(1)
+        }
+        (Stage::Releasing(_), Side::Stable)
+            if pass.carrier() == Carrier::Service && pass.state.split.decided == Weight::FULL =>
+        {
+            pass.enough(pass.view.replicas())
+        }
         _ => 1,
     }
 }
 
 /// The instant at which what is decided of the split has settled; `None` while it has not been seen.
 pub(super) fn split_settles_at(pass: &Pass<'_>) -> Option<jiff::Timestamp> {
-    Some(after(pass.state.split.seen_since?, pass.state.timing.settle))
+    Some(after(pass.state.split.seen_since?, pass.settle_time()))
 }

@@ -3,17 +3,23 @@
 
 use std::time::Duration;
 
-use super::{Fact, Pass, pods, steps};
+use super::{Fact, Pass, pods, selected, steps};
 use crate::names::Side;
 use crate::state::Shrunk;
 use crate::time::after;
-use crate::traffic::Weight;
+use crate::traffic::{Carrier, Weight};
 
 /// Pods that came back must stay ready for this long before their share comes back.
-const READY_AGAIN_FOR: Duration = Duration::from_secs(30);
+pub(super) const READY_AGAIN_FOR: Duration = Duration::from_secs(30);
 
 /// Keeps the canary's share within what its ready pods can carry.
 pub(super) fn keep_within_pods(pass: &mut Pass<'_>) {
+    match pass.carrier() {
+        Carrier::Routes => {}
+        Carrier::Service => return selected::keep_on_pods(pass),
+        // Whoever pulls his work pulls none when he is not there.
+        Carrier::Pods => return,
+    }
     if pass.reach().fixed() > Weight::ZERO && follow_dead_pods(pass) {
         return;
     }
@@ -29,14 +35,14 @@ pub(super) fn keep_within_pods(pass: &mut Pass<'_>) {
         return;
     }
     let Some(ready) = view.endpoints(Side::Canary, &release.canary.hash) else { return };
-    let has_followed = ready >= goal.needs(replicas);
+    let has_followed = ready >= pass.needs(goal, replicas);
     let base = if has_followed { replicas } else { release.base_replicas.min(replicas) };
     if let Some(release) = pass.release_mut() {
         release.base_replicas = base;
     }
     pods::note_ready(pass, ready);
     match shrunk {
-        _ if ready < goal.needs(base) => shrink(pass, ready, base, shrunk),
+        _ if ready < pass.needs(goal, base) => shrink(pass, ready, base, shrunk),
         Some(shrunk) => restore(pass, goal, shrunk),
         None => {}
     }
@@ -63,8 +69,8 @@ fn follow_dead_pods(pass: &mut Pass<'_>) -> bool {
         pass.decide_binding(Side::Canary, &stable);
         return true;
     }
-    let Some(shrunk) = shrunk.filter(|_| binding.decided == stable) else { return false };
-    if view.available(&canary) < goal.needs(base).max(1) {
+    let Some(shrunk) = shrunk.filter(|_| binding.decided.is_only(&stable)) else { return false };
+    if view.available(&canary) < pass.needs(goal, base).max(1) {
         set(pass, Some(Shrunk { ready_since: None, ..shrunk }));
         return true;
     }
@@ -102,17 +108,21 @@ fn restore(pass: &mut Pass<'_>, goal: Weight, shrunk: Shrunk) {
         set(pass, Some(Shrunk { ready_since: Some(since), ..shrunk }));
         return;
     }
-    let may_raise = || pass.release().is_none_or(|release| steps::may_raise(release, &pass.state.stable.hash));
     if pass.state.split.decided == goal {
         set(pass, None);
-    } else if may_raise() && !pass.view.seen.first_pass {
+    } else if may_be_restored(pass) && !pass.view.seen.first_pass {
         set(pass, None);
         pass.tell(Fact::ShareRestored { goal });
         pass.decide_split(goal);
     }
 }
 
-fn set(pass: &mut Pass<'_>, shrunk: Option<Shrunk>) {
+/// True while no metric of the release fails.
+pub(super) fn may_be_restored(pass: &Pass<'_>) -> bool {
+    pass.release().is_none_or(|release| steps::may_raise(release, &pass.state.stable.hash))
+}
+
+pub(super) fn set(pass: &mut Pass<'_>, shrunk: Option<Shrunk>) {
     if let Some(release) = pass.release_mut() {
         release.shrunk = shrunk;
     }

@@ -3,16 +3,23 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::hold::{Hold, Timed};
 use super::{Fact, Next, Pass, contention, deadline, pods};
 use crate::analysis::run::Wanting;
 use crate::analysis::tally::Tally;
 use crate::analysis::verdict::Verdict;
-use crate::names::{Hash, Side};
-use crate::spec::{Problem, Reason, Step, Verb};
-use crate::state::{Clock, Promotion, Release, Stage};
+use crate::names::{Hash, Revision, Side};
+use crate::spec::{CanaryScale, Problem, Reason, Step, Verb};
+use crate::state::{Clock, Promotion, Release, Return, Stage};
 use crate::time::after;
-use crate::traffic::{Weight, sizes};
+use crate::traffic::{Carrier, Split, Weight, sizes};
+
+/// A share that is larger than asked by more than this is told of, in percent points.
+const COARSE: Weight = Weight::FIVE;
+/// Revisions that were stable before and are remembered.
+const FORMER_KEPT: usize = 10;
 
 pub(super) fn step(pass: &mut Pass<'_>) -> Next {
     let Some(release) = pass.release() else { return Next::Rest };
@@ -20,6 +27,7 @@ pub(super) fn step(pass: &mut Pass<'_>) -> Next {
         Some(Step::SetWeight(weight)) => bring_to(pass, *weight),
         Some(Step::Pause(duration)) => pause(pass, *duration),
         Some(Step::Analysis(_)) => analyse(pass),
+        Some(Step::Scale(scale)) => bring_to_size(pass, *scale),
         None => return promote(pass),
     };
     match done {
@@ -57,7 +65,7 @@ fn held(pass: &mut Pass<'_>) -> Option<Hold> {
     let hash = release.canary.hash.clone();
     if release.shrunk.is_some() {
         let ready = view.endpoints(Side::Canary, &hash).unwrap_or(0);
-        let needed = release.goal.needs(release.base_replicas).max(1);
+        let needed = pass.needs(release.goal, release.base_replicas).max(1);
         return Some(pods::wait(pass, &hash, ready, needed));
     }
     if contention::is_contended(&pass.state) {
@@ -68,8 +76,8 @@ fn held(pass: &mut Pass<'_>) -> Option<Hold> {
     if let Some(problem) = pass.problem_of_release() {
         return Some(Hold::Problem(problem));
     }
-    if release.goal_since.is_some() && !pass.routes_are_at(decided) {
-        return Some(Hold::Route(view.route_behind(decided)));
+    if release.goal_since.is_some() && decided == release.goal && !pass.traffic_is_at(decided) {
+        return Some(pass.behind(decided));
     }
     if let Some(what) = &release.asked {
         return Some(Hold::Person { what: what.clone(), verb: Verb::Promote, hash });
@@ -77,7 +85,10 @@ fn held(pass: &mut Pass<'_>) -> Option<Hold> {
     if release.paused {
         return Some(Hold::Person { what: "paused by command".to_owned(), verb: Verb::Resume, hash });
     }
-    view.rollout.paused.then_some(Hold::SpecPaused)
+    if view.rollout.paused && release.returns != Some(Return::Commanded) {
+        return Some(Hold::SpecPaused);
+    }
+    pass.go_over()
 }
 
 /// Brings the canary to exactly this share, in force.
@@ -87,8 +98,25 @@ fn bring_to(pass: &mut Pass<'_>, weight: Weight) -> Result<(), Hold> {
         pods::ask(pass, &canary);
         return Err(hold);
     }
-    bring_up(pass, &canary, weight)?;
+    let replicas = pass.view.replicas();
+    let shares_by_pods = pass.carrier().shares_by_pods();
+    if !shares_by_pods {
+        bring_up(pass, &canary, sizes_for(pass, weight), weight.needs(replicas))?;
+    } else if pass.carrier() == Carrier::Service && pass.state.split.decided == Weight::ZERO {
+        let needed = pass.shape().canary;
+        bring_up(pass, &canary, needed, needed)?;
+    }
     decide(pass, &canary, weight)?;
+    if shares_by_pods && weight != Weight::ZERO {
+        let (available, needed) = (pass.view.available(&canary), pass.enough(pass.shape().canary));
+        if available < needed {
+            pods::note_ready(pass, available);
+            return Err(pods::wait(pass, &canary, available, needed));
+        }
+    }
+    if let Some(hold) = pass.go_over() {
+        return Err(hold);
+    }
     if let Some(hold) = pass.wait_for_split(weight) {
         return Err(hold);
     }
@@ -100,13 +128,35 @@ fn bring_to(pass: &mut Pass<'_>, weight: Weight) -> Result<(), Hold> {
     Ok(())
 }
 
-/// Pods for a share, ready behind a binding in force.
-fn bring_up(pass: &mut Pass<'_>, canary: &Hash, weight: Weight) -> Result<(), Hold> {
+/// Pods of the canary behind routes that give it this share.
+fn sizes_for(pass: &Pass<'_>, weight: Weight) -> u32 {
+    let least = pass.release().map_or(0, |release| release.recipe.least_canary);
+    let replicas = pass.view.replicas();
+    if replicas == 0 { 0 } else { weight.needs(replicas).max(least).max(1) }
+}
+
+/// Brings the canary to at least this size, ready behind its own Service, without giving it anything.
+fn bring_to_size(pass: &mut Pass<'_>, scale: CanaryScale) -> Result<(), Hold> {
+    let Some(canary) = pass.release().map(|release| release.canary.hash.clone()) else { return Ok(()) };
+    if pass.carrier() == Carrier::Pods {
+        return Ok(());
+    }
+    pass.set_scale(scale);
+    if let Some(hold) = held(pass) {
+        pods::ask(pass, &canary);
+        return Err(hold);
+    }
+    let needed = pass.size_of(&canary).max(scale.of(pass.view.replicas()));
+    bring_up(pass, &canary, needed, needed)
+}
+
+/// So many pods, ready behind a binding in force, of which so many have to be seen as endpoints.
+fn bring_up(pass: &mut Pass<'_>, canary: &Hash, needed: u32, seen: u32) -> Result<(), Hold> {
     let view = pass.view;
     if view.sets().is_none() {
         return Err(Hold::Unseen("the ReplicaSets"));
     }
-    let needed = sizes::canary(view.replicas(), weight, Weight::ZERO);
+    let (needed, seen) = (pass.enough(needed), pass.enough(seen));
     let available = view.available(canary);
     if pass.release().is_some_and(|release| release.recipe.bind_early) {
         bind(pass, canary)?;
@@ -119,14 +169,14 @@ fn bring_up(pass: &mut Pass<'_>, canary: &Hash, weight: Weight) -> Result<(), Ho
     if let Some(hold) = pass.wait_for_binding(Side::Canary, canary, needed) {
         return Err(hold);
     }
-    endpoints(pass, canary, weight, needed)
+    endpoints(pass, canary, seen, needed)
 }
 
 /// Decides that `canaryService` is the canary's, once no route sends to it.
 fn bind(pass: &mut Pass<'_>, canary: &Hash) -> Result<(), Hold> {
-    if pass.state.bindings.canary.decided != *canary {
+    if !pass.state.bindings.canary.decided.is_only(canary) {
         if !pass.reach().is_out_of(Side::Canary) {
-            return Err(Hold::Route(pass.view.route_behind(Weight::ZERO)));
+            return Err(pass.behind(Weight::ZERO));
         }
         pass.decide_binding(Side::Canary, canary);
     }
@@ -134,9 +184,9 @@ fn bind(pass: &mut Pass<'_>, canary: &Hash) -> Result<(), Hold> {
 }
 
 /// As many ready endpoints as the share needs, for as long as they take to be known where that is declared.
-fn endpoints(pass: &mut Pass<'_>, canary: &Hash, weight: Weight, needed: u32) -> Result<(), Hold> {
+fn endpoints(pass: &mut Pass<'_>, canary: &Hash, seen: u32, needed: u32) -> Result<(), Hold> {
     let view = pass.view;
-    let there = view.endpoints(Side::Canary, canary).unwrap_or(0) >= weight.needs(view.replicas());
+    let there = view.endpoints(Side::Canary, canary).unwrap_or(0) >= seen;
     let settle = pass.state.timing.settle_endpoints;
     let Some(release) = pass.release_mut() else { return Ok(()) };
     if !there {
@@ -155,29 +205,57 @@ fn endpoints(pass: &mut Pass<'_>, canary: &Hash, weight: Weight, needed: u32) ->
 fn decide(pass: &mut Pass<'_>, canary: &Hash, weight: Weight) -> Result<(), Hold> {
     let (now, replicas) = (pass.view.now, pass.view.replicas());
     let Some(goal) = pass.release().map(|release| release.goal) else { return Ok(()) };
-    debug_assert!(pass.state.bindings.canary.is_in_force(canary));
-    if pass.state.split.decided != weight {
+    debug_assert!(pass.carrier().shares_by_pods() || pass.state.bindings.canary.is_in_force(canary));
+    // Where one Service carries the traffic, both revisions are selected before the new one is alone.
+    let goes_over = pass.carrier() == Carrier::Service && weight == Weight::FULL;
+    let first = if goes_over { Weight::HALF } else { weight };
+    let is_decided = if goes_over { goal == weight } else { pass.state.split.decided == weight };
+    if !is_decided {
+        if weight != Weight::ZERO
+            && let Some(hold) = pass.others_end()
+        {
+            return Err(hold);
+        }
         if weight > goal
             && let Some(hold) = gate(pass)
         {
             return Err(hold);
         }
         if weight < goal {
-            let needed = weight.rest().needs(replicas);
+            let needed = match pass.carrier() {
+                Carrier::Routes => pass.needs(weight.rest(), replicas),
+                Carrier::Service | Carrier::Pods => sizes::half_of_stable(replicas),
+            };
             if pass.ready_stable() < needed {
                 return Err(pass.view.lacks_endpoints(Side::Stable, &pass.state.stable.hash, needed));
             }
         }
         pass.tell(Fact::WeightDecided { from: goal, to: weight });
-        pass.decide_split(weight);
+        set_goal(pass, weight, now);
+        pass.decide_split(first);
+        tell_of_coarse_share(pass, weight);
     }
+    set_goal(pass, weight, now);
+    Ok(())
+}
+
+fn set_goal(pass: &mut Pass<'_>, weight: Weight, now: Timestamp) {
+    let replicas = pass.view.replicas();
     if let Some(release) = pass.release_mut().filter(|release| release.goal != weight) {
         release.goal = weight;
         release.goal_since = None;
         release.pending_since = Some(now);
         release.base_replicas = replicas;
     }
-    Ok(())
+}
+
+/// Whole pods share the traffic: with few of them the canary gets more than was asked.
+fn tell_of_coarse_share(pass: &mut Pass<'_>, asked: Weight) {
+    let shape = pass.shape();
+    let given = shape.share();
+    if pass.carrier().shares_by_pods() && asked.is_shared() && given.less(asked) > COARSE {
+        pass.tell(Fact::CoarseShare { asked, given, shape });
+    }
 }
 
 /// What keeps a weight from being raised and a release from being promoted, as far as background analysis goes: each metric
@@ -231,15 +309,32 @@ fn promote(pass: &mut Pass<'_>) -> Next {
 /// The point of no return: from here the new revision is stable, and everything else follows.
 fn commit(pass: &mut Pass<'_>) -> Result<(), Hold> {
     if !pass.reach().is_out_of(Side::Stable) {
-        return Err(Hold::Route(pass.view.route_behind(Weight::FULL)));
+        return Err(pass.behind(Weight::FULL));
     }
-    let Some(canary) = pass.release().map(|release| release.canary.clone()) else { return Ok(()) };
+    let Some(release) = pass.release() else { return Ok(()) };
+    let (canary, returns) = (release.canary.clone(), release.returns);
     let old = std::mem::replace(&mut pass.state.stable, canary);
+    remember(pass, &old, returns);
     let stable = pass.state.stable.hash.clone();
     pass.tell(Fact::Promoting { hash: stable.clone(), old: old.hash.clone() });
     pass.state.stage = Stage::Promoting(Promotion { old, since: pass.view.now });
+    if pass.carrier().shares_by_pods() {
+        // Nothing moves any more: what has all traffic is called stable from now on.
+        pass.state.split = Split { seen_since: Some(pass.view.now), ..Split::at_rest(Weight::ZERO, pass.view.now) };
+    }
     pass.decide_binding(Side::Stable, &stable);
     Ok(())
+}
+
+/// Notes what was stable before, unless it was rejected meanwhile.
+pub(super) fn remember(pass: &mut Pass<'_>, old: &Revision, returns: Option<Return>) {
+    let stable = pass.state.stable.hash.clone();
+    let former = &mut pass.state.former;
+    former.retain(|known| known.hash != stable && known.hash != old.hash);
+    if returns != Some(Return::Commanded) {
+        former.insert(0, old.clone());
+    }
+    former.truncate(FORMER_KEPT);
 }
 
 impl From<Wanting> for Hold {

@@ -22,7 +22,10 @@ pub(super) fn join(pass: &mut Pass<'_>) {
     } else if matches!(pass.state.stage, Stage::Deploying) {
         pass.state.targets = Some(declared.clone());
     } else {
-        pass.state.targets.get_or_insert_with(|| declared.clone()).join(declared);
+        let targets = pass.state.targets.get_or_insert_with(|| declared.clone());
+        if targets.carrier == declared.carrier {
+            targets.join(declared);
+        }
     }
 }
 
@@ -43,6 +46,9 @@ pub(super) fn leave_where_they_moved(pass: &mut Pass<'_>) {
 pub(super) fn bring_to_rest(pass: &mut Pass<'_>) -> Option<Hold> {
     if pass.view.rollout.spec.is_err() {
         return None;
+    }
+    if let Some(targets) = &mut pass.state.targets {
+        targets.strategy = pass.view.rollout.targets.strategy;
     }
     forget_routes(pass);
     forget_services(pass);
@@ -77,7 +83,7 @@ fn forget_services(pass: &mut Pass<'_>) {
     pass.state.retired.retain(|retired| {
         match seen.other_services.iter().find(|other| other.name == retired.service).map(|other| &other.service) {
             Some(Look::Missing) => false,
-            Some(Look::Seen(service)) => service.created_by_us || service.bound.is_some(),
+            Some(Look::Seen(service)) => service.created_by_us || service.selection.is_some(),
             Some(Look::Stale) | None => true,
         }
     });
@@ -92,22 +98,21 @@ fn change_services(pass: &mut Pass<'_>) -> Option<Hold> {
         return Some(Hold::Problem(Problem::new(Reason::ServiceConflict, message)));
     }
     if !pass.reach().is_out_of(Side::Canary) {
-        return Some(Hold::Route(pass.view.route_behind(Weight::ZERO)));
+        return Some(pass.behind(Weight::ZERO));
     }
     let old = targets.clone();
     let stable = pass.state.stable.hash.clone();
     for side in [Side::Stable, Side::Canary] {
         let name = old.service(side);
         if name != declared.service(side) {
-            *pass.state.bindings.of_mut(side) = Binding::decided(stable.clone());
+            *pass.state.bindings.of_mut(side) = Binding::decided(&stable);
         }
-        if !declared.has_service(name) {
+        if !name.is_empty() && !declared.has_service(name) {
             pass.state.retired.push(Retired { service: name.to_owned(), since: pass.view.now });
         }
     }
     pass.state.retired.retain(|retired| !declared.has_service(&retired.service));
-    let (stable_service, canary_service) = (declared.stable_service.clone(), declared.canary_service.clone());
-    pass.state.targets = Some(Targets { stable_service, canary_service, routes: old.routes });
+    pass.state.targets = Some(Targets { routes: old.routes, ..declared.clone() });
     // What this pass has seen is still of the old ones.
     pass.wake_at(after(pass.view.now, LOOK_AGAIN));
     Some(Hold::Unseen("the Services that are declared now"))

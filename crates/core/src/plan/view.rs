@@ -134,8 +134,9 @@ impl<'a> View<'a> {
     pub fn problem_with_early_binding(&self, spec: &Spec) -> Option<Problem> {
         let (id, _) = self.routes().find(|(_, route)| spec.bind_early && route.fixed > Weight::ZERO)?;
         let message = format!(
-            "{id} has a rule that sends to canaryService whatever the split is, and canaryService is bound before pods are \
-             ready (readinessGates in the template, or traffic.bindCanary: Created): take one of them out"
+            "{id} has a rule that sends to {} whatever the split is, and that Service is bound before pods are ready \
+             (readinessGates in the template, or bindCanary: Created): take one of them out",
+            self.rollout.targets.canary_service
         );
         Some(Problem::new(Reason::InvalidRoute, message))
     }
@@ -158,9 +159,7 @@ fn problem_with(id: &RouteId, route: &Look<RouteView>) -> Option<Problem> {
     match route {
         Look::Missing if !id.created_by_us => Some(Problem::missing(
             Reason::RouteNotFound,
-            format!(
-                "{id} does not exist in the Rollout's namespace: create it, or correct spec.strategy.canary.traffic.routes"
-            ),
+            format!("{id} does not exist in the Rollout's namespace: create it, or correct routes in spec.strategy"),
         )),
         // One of ours that is not as declared is written anew.
         Look::Seen(view) if view.differs && id.created_by_us => None,

@@ -12,12 +12,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use release::{Clock, Preflight, Release, Shrunk};
+pub use release::{Clock, Preflight, Release, Return, Shrunk};
 
 use crate::analysis::metric::Metric;
 use crate::names::{Hash, Revision};
 use crate::spec::Verb;
-use crate::traffic::{Bindings, Split, Targets, Weight};
+use crate::traffic::{Bindings, Carrier, Split, Targets, Weight};
 
 /// The state machine's own record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,6 +43,9 @@ pub struct State {
     /// Sets on their way out, and since when nothing has sent to them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub idle: BTreeMap<Hash, Timestamp>,
+    /// Revisions that were stable before this one, the last first, bounded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former: Vec<Revision>,
     /// Newest first, bounded.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rejected: Vec<Rejection>,
@@ -69,6 +72,16 @@ pub struct State {
 }
 
 impl State {
+    /// What carries the traffic at present.
+    pub fn carrier(&self) -> Carrier {
+        self.targets.as_ref().map_or(Carrier::Routes, |targets| targets.carrier)
+    }
+
+    /// What was stable before this, where that is known and was not rejected since.
+    pub fn predecessor(&self) -> Option<&Revision> {
+        self.former.first().filter(|former| !self.rejected.iter().any(|it| it.revision.hash == former.hash))
+    }
+
     /// Takes instants that lie after `now` for now: the clock was set back, or another machine's was ahead. Waits begin
     /// anew then, rather than last as long as the clock was wrong.
     pub fn clamp(&mut self, now: Timestamp) {
@@ -102,6 +115,12 @@ pub struct Timing {
     pub settle_endpoints: Option<Duration>,
     /// For a set without traffic before it is scaled down.
     pub drain: Duration,
+    /// For what was stable before, where that is longer.
+    #[serde(default, skip_serializing_if = "Duration::is_zero")]
+    pub keep_warm: Duration,
+    /// For both revisions behind one Service, on the way from one to the other.
+    #[serde(default, skip_serializing_if = "Duration::is_zero")]
+    pub overlap: Duration,
 }
 
 impl Timing {
@@ -114,7 +133,13 @@ impl Timing {
 impl Default for Timing {
     /// The schema's defaults.
     fn default() -> Self {
-        Self { settle: Duration::from_secs(3), settle_endpoints: None, drain: Duration::from_secs(30) }
+        Self {
+            settle: Duration::from_secs(3),
+            settle_endpoints: None,
+            drain: Duration::from_secs(30),
+            keep_warm: Duration::ZERO,
+            overlap: Duration::ZERO,
+        }
     }
 }
 

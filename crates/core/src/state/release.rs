@@ -12,7 +12,7 @@ use crate::analysis::metric::{Metric, OnNoData};
 use crate::analysis::run::Run;
 use crate::analysis::tally::Tally;
 use crate::names::{Hash, Revision};
-use crate::spec::{Spec, Step};
+use crate::spec::{CanaryScale, Spec, Step};
 use crate::traffic::Weight;
 
 /// A canary on its way.
@@ -32,6 +32,12 @@ pub struct Release {
     pub step: usize,
     /// Since when.
     pub step_since: Timestamp,
+    /// Set where the revision was stable before: nothing is asked of it but that it is ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returns: Option<Return>,
+    /// The size that the last step of that kind asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale: Option<CanaryScale>,
     /// The share that the steps ask for at present.
     pub goal: Weight,
     /// Since when `goal` has been in force: the start of the analysis window. Not moved by shrinking and healing.
@@ -70,6 +76,16 @@ pub struct Release {
     /// Restarts of containers as they stood when the step began, by pod and container; none for pods that are younger.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub restarts: BTreeMap<String, u32>,
+}
+
+/// Why a revision that was stable before comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Return {
+    /// It is declared again.
+    Declared,
+    /// A person said so; what is declared is rejected.
+    Commanded,
 }
 
 /// The questions asked before anything moves.
@@ -144,7 +160,7 @@ impl Release {
         match self.present_step() {
             _ if self.preflight.is_some() => Weight::ZERO,
             Some(Step::SetWeight(weight)) => *weight,
-            Some(Step::Pause(_) | Step::Analysis(_)) => self.goal,
+            Some(Step::Pause(_) | Step::Analysis(_) | Step::Scale(_)) => self.goal,
             None => Weight::FULL,
         }
     }

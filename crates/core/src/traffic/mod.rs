@@ -3,6 +3,7 @@
 //! Whoever wants to scale a set down, re-point a Service or forget a route asks [`Reach`] first.
 
 mod bindings;
+mod carrier;
 pub mod ports;
 mod reach;
 pub mod sizes;
@@ -13,8 +14,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use bindings::{Binding, Bindings};
+pub use carrier::{Carrier, Strategy};
 pub use ports::{ContainerPort, Port, Target};
 pub use reach::Reach;
+pub use sizes::{Amount, Shape, Sizes};
 pub use targets::{RouteTarget, Targets};
 pub use weight::Weight;
 

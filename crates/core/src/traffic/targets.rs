@@ -5,19 +5,30 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{Carrier, Strategy};
 use crate::names::Side;
 use crate::observed::RouteId;
 
-/// Names of both Services, and the routes.
+/// What carries the traffic, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Targets {
-    /// `stableService`.
+    /// What moves it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub carrier: Carrier,
+    /// What things are called.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub strategy: Strategy,
+    /// `stableService`; where one Service carries the traffic, that Service. Empty where there is none.
     pub stable_service: String,
-    /// `canaryService`.
+    /// `canaryService`, or `previewService`.
     pub canary_service: String,
-    /// Every route.
+    /// Every route; none unless routes carry the traffic.
     pub routes: Vec<RouteTarget>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// A route, and what of it is split.
@@ -56,14 +67,16 @@ impl Targets {
         }
     }
 
-    /// True when both have the same Services.
+    /// True when both have the same Services, and the same carries the traffic.
     pub fn has_services_of(&self, other: &Self) -> bool {
-        self.stable_service == other.stable_service && self.canary_service == other.canary_service
+        self.carrier == other.carrier
+            && self.stable_service == other.stable_service
+            && self.canary_service == other.canary_service
     }
 
     /// True for the name of one of the two Services.
     pub fn has_service(&self, name: &str) -> bool {
-        self.stable_service == name || self.canary_service == name
+        self.carrier != Carrier::Pods && (self.stable_service == name || self.canary_service == name)
     }
 
     /// The route of this kind and name, if it is among them.

@@ -36,6 +36,10 @@ impl fmt::Display for Weight {
 impl Weight {
     /// Nothing for the canary.
     pub const ZERO: Self = Self(0);
+    /// One in twenty.
+    pub const FIVE: Self = Self(5);
+    /// Both alike: what two whole revisions behind one selector get.
+    pub const HALF: Self = Self(50);
     /// Everything for the canary.
     pub const FULL: Self = Self(100);
 
@@ -47,6 +51,11 @@ impl Weight {
     /// The weight in percent.
     pub fn percent(self) -> u32 {
         u32::from(self.0)
+    }
+
+    /// True for a share that leaves something to both.
+    pub fn is_shared(self) -> bool {
+        self != Self::ZERO && self != Self::FULL
     }
 
     /// What is left for stable.

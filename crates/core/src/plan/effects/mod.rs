@@ -12,6 +12,7 @@ use super::{Action, Pass, contention, restart};
 use crate::names::Side;
 use crate::observed::Look;
 use crate::state::Stage;
+use crate::traffic::Carrier;
 
 /// Actions, and when to look again for those that are not due yet.
 pub(super) struct Effects {
@@ -47,7 +48,13 @@ pub(super) fn of(pass: &mut Pass<'_>) -> Effects {
     if !wanted && pass.view.seen.finalizer {
         effects.act(Action::RemoveFinalizer);
     }
-    if effects.actions.iter().any(|action| matches!(action, Action::Split { .. })) {
+    let carries = pass.carrier() == Carrier::Service;
+    let is_of_traffic = |action: &Action| match action {
+        Action::Split { .. } => true,
+        Action::Bind { side, .. } => carries && *side == Side::Stable,
+        _ => false,
+    };
+    if effects.actions.iter().any(is_of_traffic) {
         contention::note_own_write(&mut pass.state, pass.view.now);
     }
     effects

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Effects, wants_finalizer};
 use crate::names::Side;
 use crate::observed::{Look, RouteId, RouteView};
-use crate::plan::{Action, Pass, contention, steps};
+use crate::plan::{Action, Pass, contention, share};
 use crate::state::Stage;
 use crate::time::after;
 use crate::traffic::Weight;
@@ -96,7 +96,7 @@ fn changed(pass: &Pass<'_>, view: &RouteView, decided: Weight, effects: &mut Eff
 }
 
 /// True for a split that takes traffic from a canary that failed or is not there.
-fn goes_back(pass: &Pass<'_>) -> bool {
+pub(super) fn goes_back(pass: &Pass<'_>) -> bool {
     match &pass.state.stage {
         Stage::Leaving(_) => true,
         Stage::Releasing(release) => release.shrunk.is_some(),
@@ -115,9 +115,8 @@ fn may_raise(pass: &Pass<'_>, decided: Weight) -> bool {
     if wants_finalizer(pass) && !pass.view.seen.finalizer {
         return false;
     }
-    let canary = &pass.state.bindings.canary.decided;
+    let Some(canary) = pass.state.bindings.canary.decided.only() else { return false };
     let base = pass.release().map_or(pass.view.replicas(), |release| release.base_replicas);
     let ready = pass.view.endpoints(Side::Canary, canary).unwrap_or(0);
-    let nothing_fails = || pass.release().is_none_or(|release| steps::may_raise(release, &pass.state.stable.hash));
-    pass.state.bindings.canary.is_in_force(canary) && ready >= decided.needs(base) && nothing_fails()
+    pass.state.bindings.canary.is_in_force(canary) && ready >= pass.needs(decided, base) && share::may_be_restored(pass)
 }

@@ -11,6 +11,7 @@ use crate::observed::SetView;
 use crate::plan::{Action, Pass, restart, settle, trial};
 use crate::state::Stage;
 use crate::time::after;
+use crate::traffic::Carrier;
 
 /// When a set that was only found idle in this pass is looked at again. Not at once: where the status cannot be written it is
 /// found idle in every pass.
@@ -40,19 +41,25 @@ fn grow(pass: &Pass<'_>, sets: &Sets, effects: &mut Effects) {
         return;
     }
     let stable = &pass.state.stable;
-    let canary = pass.release().filter(|release| release.preflight.is_none()).map(|release| &release.canary);
+    let begun = pass.release().filter(|release| release.preflight.is_none()).map(|release| &release.canary);
+    // Where pods are what shares the traffic, taking them away is a part of the way back.
+    let leaving = pass.trial().filter(|_| begun.is_none() && pass.release().is_none() && takes_pods_away(pass));
+    let canary = begun.or(leaving);
     for revision in [Some(stable), canary].into_iter().flatten() {
         let (hash, number) = (revision.hash.clone(), revision.number);
         let replicas = pass.size_of(&hash).saturating_add(restart::surge(pass, &hash));
         match sets.get(&hash) {
-            None if hash == pass.view.rollout.hash && may_be_made(pass) && is_selected(pass, &hash) => {
-                effects.act(Action::CreateSet { hash, replicas, number });
+            None if replicas > 0 || pass.view.replicas() == 0 || !pass.carrier().shares_by_pods() => {
+                if hash == pass.view.rollout.hash && may_be_made(pass) && is_selected(pass, &hash) {
+                    effects.act(Action::CreateSet { hash, replicas, number });
+                }
             }
             Some(set) if set.wanted == 0 && !is_selected(pass, &hash) => {}
             Some(set) if !set.deleting && set.wanted != replicas => {
                 let grows = set.wanted < replicas;
-                if grows || hash == stable.hash || split_has_settled(pass, effects) {
-                    effects.act(Action::ScaleSet { hash, from: set.wanted, to: replicas });
+                let safety = !grows && leaving.is_some_and(|leaving| leaving.hash == hash);
+                if grows || safety || hash == stable.hash || split_has_settled(pass, effects) {
+                    effects.act(Action::ScaleSet { hash, from: set.wanted, to: replicas, safety });
                 }
             }
             _ => {}
@@ -60,10 +67,20 @@ fn grow(pass: &Pass<'_>, sets: &Sets, effects: &mut Effects) {
     }
 }
 
+/// True where the share of what leaves is made smaller by its own size: workers at once, pods behind one Service that selects
+/// every revision bit by bit.
+fn takes_pods_away(pass: &Pass<'_>) -> bool {
+    match pass.carrier() {
+        Carrier::Routes => false,
+        Carrier::Service => pass.state.split.decided.is_shared(),
+        Carrier::Pods => true,
+    }
+}
+
 /// Where `canaryService` is bound before the canary's pods exist, it has to be seen to be.
 fn is_selected(pass: &Pass<'_>, hash: &Hash) -> bool {
     let early = pass.release().is_some_and(|release| release.recipe.bind_early && release.canary.hash == *hash);
-    !early || pass.view.seen.canary_service.seen().is_some_and(|service| service.bound.as_ref() == Some(hash))
+    !early || pass.view.seen.canary_service.seen().is_some_and(|service| service.is_bound_to(hash))
 }
 
 /// A first deployment waits for the API server's word on its template, as the preflight does for a release.
@@ -97,13 +114,28 @@ fn retire(pass: &Pass<'_>, sets: &Sets, effects: &mut Effects) {
     let now = pass.view.now;
     for (hash, since) in &pass.state.idle {
         let Some(set) = sets.get(hash) else { continue };
-        let drained = after(*since, pass.state.timing.drain);
+        let drained = after(*since, kept_for(pass, hash));
         // An instant that was only noted in this pass is not persisted yet.
         if drained <= now && *since < now {
-            effects.act(Action::ScaleSet { hash: hash.clone(), from: set.wanted, to: 0 });
+            effects.act(Action::ScaleSet { hash: hash.clone(), from: set.wanted, to: 0, safety: false });
         } else {
             effects.wake_at(drained.max(after(now, ONCE_PERSISTED)));
         }
+    }
+}
+
+/// How long a set is kept once nothing sends to it. What was stable until now stays warm, unless a release needs every other
+/// revision gone. Connections stay on pods that a Service does not select any more, and workers go on working: what was
+/// rejected there ends at once.
+fn kept_for(pass: &Pass<'_>, hash: &Hash) -> Duration {
+    let timing = pass.state.timing;
+    let was_stable = pass.state.former.first().is_some_and(|former| former.hash == *hash);
+    let is_in_the_way = pass.carrier() == Carrier::Service && pass.release().is_some_and(|it| it.preflight.is_none());
+    match pass.carrier() {
+        Carrier::Pods => Duration::ZERO,
+        Carrier::Service if !was_stable => Duration::ZERO,
+        _ if was_stable && !is_in_the_way => timing.drain.max(timing.keep_warm),
+        Carrier::Routes | Carrier::Service => timing.drain,
     }
 }
 
