@@ -312,6 +312,32 @@ impl Command {
 }
 
 #[cfg(test)]
+impl Spec {
+    /// These steps, and for the rest what the schema's defaults are.
+    pub(crate) fn plain(steps: Vec<Step>) -> Self {
+        Self {
+            settle: Duration::from_secs(3),
+            settle_endpoints: None,
+            drain: Duration::from_secs(30),
+            keep_warm: Duration::ZERO,
+            overlap: Duration::ZERO,
+            keep_stable: Weight::FULL,
+            pods_at_once: None,
+            least_canary: 0,
+            ready_threshold: Weight::FULL,
+            rollback_window: 0,
+            progress_deadline: Duration::from_mins(10),
+            crash_limit: CRASH_LIMIT,
+            bind_early: false,
+            revision_history: 3,
+            ready_when: ReadyWhen::Promoted,
+            steps,
+            background: None,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

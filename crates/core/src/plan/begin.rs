@@ -120,11 +120,12 @@ fn begin_release(pass: &mut Pass<'_>, recipe: Spec) {
     tell_doubts(pass);
 }
 
-/// True for a revision that was stable within the declared number of promotions, or whose pods are still warm and whole.
+/// True for a revision that was stable within the declared number of promotions, or that is kept warm and whole.
 fn was_stable_lately(pass: &Pass<'_>, recipe: &Spec, hash: &Hash) -> bool {
     let Some(ago) = pass.state.former.iter().position(|former| former.hash == *hash) else { return false };
     let is_whole = pass.view.set(hash).is_some_and(|set| set.ready >= pass.view.replicas());
-    u32::try_from(ago).is_ok_and(|ago| ago < recipe.rollback_window) || ago == 0 && is_whole
+    let is_warm = ago == 0 && !recipe.keep_warm.is_zero() && is_whole;
+    is_warm || u32::try_from(ago).is_ok_and(|ago| ago < recipe.rollback_window)
 }
 
 /// All at once, as soon as the pods are there.

@@ -61,9 +61,9 @@ mod tests {
 
     fn binds(scene: &mut Scene) -> Vec<(Side, String, Vec<String>)> {
         let shown = |action: Action| match action {
-            Action::Bind { side, hash, ports, .. } => {
+            Action::Bind { side, selection, ports, .. } => {
                 let ports = ports.iter().map(|port| format!("{}->{}", port.port, port.target_port)).collect();
-                Some((side, hash.to_string(), ports))
+                Some((side, selection.to_string(), ports))
             }
             _ => None,
         };

@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn one_pod_more_comes_first_and_then_an_old_one_goes() {
         let mut scene = restarting(Scene::resting(), &[("old", &["a", "b"])]);
-        let grown = Action::ScaleSet { hash: "old".into(), from: 4, to: 5 };
+        let grown = Action::ScaleSet { hash: "old".into(), from: 4, to: 5, safety: false };
         assert_eq!(scene.pass().actions, [grown]);
         scene.pods("old", 5, 4);
         assert_eq!(scene.pass().actions, [], "the one more is not ready yet");
@@ -143,7 +143,7 @@ mod tests {
         scene.pods("old", 5, 5);
         let plan = scene.pass();
         assert_eq!(plan.told(), ["Restarted"]);
-        assert_eq!(plan.actions, [Action::ScaleSet { hash: "old".into(), from: 5, to: 4 }]);
+        assert_eq!(plan.actions, [Action::ScaleSet { hash: "old".into(), from: 5, to: 4, safety: false }]);
         scene.pods("old", 4, 4);
         let plan = scene.pass();
         assert_eq!((plan.actions, plan.wants_old_pods, plan.next_wake), (vec![], None, None));

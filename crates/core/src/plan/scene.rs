@@ -6,15 +6,17 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{Plan, plan};
-use crate::names::{Hash, Revision, Side};
+use crate::names::{Hash, Revision, Selection, Side};
 use crate::observed::{
     Acceptance, Endpoints, Look, Observed, ParentService, RouteId, RouteView, ServiceView, SetView, Slice,
 };
 use crate::report::Condition;
-use crate::spec::{ReadyWhen, Rollout, Spec, Step};
+use crate::spec::{Rollout, Spec, Step};
 use crate::state::{Clock, Preflight, Release, Stage, State, Timing};
 use crate::time::after;
-use crate::traffic::{Binding, Bindings, Port, RouteTarget, Split, Target, Targets, Weight};
+use crate::traffic::{
+    Binding, Bindings, Carrier, Port, RouteTarget, Split, Strategy, Target, Targets, Weight,
+};
 
 /// What a pass is given.
 #[derive(Clone)]
@@ -40,7 +42,8 @@ pub(super) fn port(number: u16, target: u16) -> Port {
 }
 
 fn bound(hash: &str, at: Timestamp) -> Binding {
-    Binding { decided: hash.into(), seen_since: Some(at), in_force: Some(hash.into()) }
+    let selection = || Selection::from(Hash::from(hash));
+    Binding { decided: selection(), seen_since: Some(at), in_force: Some(selection()) }
 }
 
 impl Scene {
@@ -61,27 +64,19 @@ impl Scene {
         let ports = vec![port(80, 8080)];
         let service = || {
             let ports = vec![port(80, 8080)];
-            Look::Seen(ServiceView { bound: Some("old".into()), created_by_us: true, ports, ..ServiceView::default() })
+            Look::Seen(ServiceView { selection: Some(Hash::from("old").into()), created_by_us: true, ports, ..ServiceView::default() })
         };
         let target =
             RouteTarget { kind: "HTTPRoute".to_owned(), name: "shop".to_owned(), owned: false, rules: Vec::new() };
         let targets = Targets {
+            carrier: Carrier::Routes,
+            strategy: Strategy::Canary,
             stable_service: "shop-stable".to_owned(),
             canary_service: "shop-canary".to_owned(),
             routes: vec![target],
         };
-        let spec = Spec {
-            settle: Duration::from_secs(3),
-            settle_endpoints: None,
-            crash_limit: 3,
-            bind_early: false,
-            drain: Duration::from_secs(30),
-            progress_deadline: Duration::from_mins(10),
-            revision_history: 3,
-            ready_when: ReadyWhen::Promoted,
-            steps: vec![Step::SetWeight(Weight::clamped(25)), Step::Pause(None), Step::SetWeight(Weight::clamped(50))],
-            background: None,
-        };
+        let steps = vec![Step::SetWeight(Weight::clamped(25)), Step::Pause(None), Step::SetWeight(Weight::clamped(50))];
+        let spec = Spec::plain(steps);
         let mut scene = Self {
             rollout: Rollout {
                 namespace: "market".to_owned(),
@@ -109,6 +104,7 @@ impl Scene {
                 retired: Vec::new(),
                 timing: Timing::default(),
                 idle: BTreeMap::new(),
+                former: Vec::new(),
                 rejected: Vec::new(),
                 attempts: 1,
                 last_command: None,
@@ -157,6 +153,8 @@ impl Scene {
             preflight: None,
             step: 1,
             step_since: now,
+            returns: None,
+            scale: None,
             goal: Weight::clamped(25),
             goal_since: Some(now),
             pending_since: Some(now),
@@ -179,7 +177,7 @@ impl Scene {
         state.bindings.canary = bound("new", now);
         state.split = Split { seen_since: Some(now), ..Split::at_rest(Weight::clamped(25), now) };
         scene.pods("new", 1, 1).number = 2;
-        scene.service(Side::Canary).bound = Some("new".into());
+        scene.service(Side::Canary).selection = Some(Hash::from("new").into());
         scene.endpoints(Side::Canary, "new", 1);
         scene.route().least = Weight::clamped(25);
         scene.route().most = Weight::clamped(25);
@@ -239,7 +237,7 @@ impl Scene {
 
     /// One slice behind a side's Service.
     pub fn endpoints(&mut self, side: Side, hash: &str, ready: u32) {
-        let slices = vec![Slice { revision: Some(hash.into()), ready }];
+        let slices = vec![Slice { selection: Some(Hash::from(hash).into()), ready }];
         let endpoints = Endpoints { slices, lacking: None };
         match side {
             Side::Stable => self.seen.stable_endpoints = endpoints,

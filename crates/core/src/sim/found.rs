@@ -17,7 +17,7 @@ fn a_status_lost_in_the_middle_of_a_promotion_left_the_split_away_from_rest() {
     let mut run = deployed(spec(vec![weight(50)]));
     declare(&mut run, "v1");
     let both_bound = |world: &World| {
-        matches!(state(world).stage, Stage::Promoting(_)) && state(world).bindings.stable.in_force == Some("v1".into())
+        matches!(state(world).stage, Stage::Promoting(_)) && state(world).bindings.stable.is_in_force(&"v1".into())
     };
     assert!(run.until(LONG, both_bound));
     run.world.status = None;

@@ -8,7 +8,7 @@ use super::faults::Faults;
 use super::run::Run;
 use super::world::{CANARY, STABLE};
 use crate::analysis::Outcome;
-use crate::names::{Hash, Side};
+use crate::names::{Hash, Selection, Side};
 use crate::observed::{Endpoints, Look, Observed, RouteId};
 use crate::plan::{Action, Persist, Plan, plan};
 use crate::spec::Rollout;
@@ -167,7 +167,7 @@ fn any_slice_counts(rollout: &Rollout, state: Option<&State>, observed: &Observe
 
 fn relabel(endpoints: &mut Endpoints, state: &State, side: Side) {
     for slice in &mut endpoints.slices {
-        slice.revision = Some(state.bindings.of(side).decided.clone());
+        slice.selection = Some(state.bindings.of(side).decided.clone());
     }
 }
 
@@ -187,7 +187,7 @@ fn unready_endpoints_count(rollout: &Rollout, state: Option<&State>, observed: &
 
 fn bind(side: Side, hash: &Hash) -> Action {
     let service = if side == Side::Stable { STABLE } else { CANARY }.to_owned();
-    Action::Bind { side, service, hash: hash.clone(), ports: Vec::new() }
+    Action::Bind { side, service, selection: hash.into(), ports: Vec::new(), safety: false }
 }
 
 /// Adds actions to what the real planner decides.
@@ -201,7 +201,7 @@ fn with(rollout: &Rollout, state: Option<&State>, observed: &Observed, more: imp
 fn weight_before_scale(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
     with(rollout, state, observed, |state| match &state.stage {
         Stage::Releasing(release)
-            if state.split.decided == Weight::ZERO && state.bindings.canary.decided == release.canary.hash =>
+            if state.split.decided == Weight::ZERO && state.bindings.canary.decided.is_only(&release.canary.hash) =>
         {
             observed
                 .routes
@@ -217,7 +217,7 @@ pub(super) fn scale_before_weight(rollout: &Rollout, state: Option<&State>, obse
     let there = |hash: &crate::names::Hash| observed.sets.seen().is_some_and(|sets| sets.contains_key(hash));
     with(rollout, state, observed, |state| match &state.stage {
         Stage::Leaving(leaving) if there(&leaving.canary.hash) => {
-            vec![Action::ScaleSet { hash: leaving.canary.hash.clone(), from: 1, to: 0 }]
+            vec![Action::ScaleSet { hash: leaving.canary.hash.clone(), from: 1, to: 0, safety: false }]
         }
         _ => Vec::new(),
     })
@@ -499,9 +499,9 @@ fn second_way_onto_anything(rollout: &Rollout, state: Option<&State>, observed: 
     let away = observed.routes.iter().any(|(_, route)| route.seen().is_some_and(|route| route.most > Weight::ZERO));
     if let Some(State { stage: Stage::Leaving(_), bindings, stable, .. }) = &mut plan.state
         && away
-        && bindings.canary.decided != stable.hash
+        && !bindings.canary.decided.is_only(&stable.hash)
     {
-        bindings.canary = crate::traffic::Binding::decided(stable.hash.clone());
+        bindings.canary = crate::traffic::Binding::decided(&stable.hash);
         let hash = stable.hash.clone();
         plan.actions.push(bind(Side::Canary, &hash));
         plan.persist = Persist::Now;
@@ -526,7 +526,7 @@ fn pods_before_their_service(rollout: &Rollout, state: Option<&State>, observed:
     if let Some(State { stage: Stage::Releasing(release), .. }) = state
         && let Look::Seen(service) = &mut told.canary_service
     {
-        service.bound = Some(release.canary.hash.clone());
+        service.selection = Some(Selection::from(&release.canary.hash));
     }
     plan(rollout, state, &told)
 }

@@ -8,7 +8,7 @@ use crate::analysis::condition::Condition;
 use crate::analysis::metric::{Metric, OnNoData, OnProviderError};
 use crate::analysis::tally::tests::metric;
 use crate::names::Hash;
-use crate::spec::{Background, ReadyWhen, Rollout, Spec, Step};
+use crate::spec::{Background, Rollout, Spec, Step};
 use crate::traffic::{Targets, Weight};
 
 pub(super) fn rollout(dice: &mut Dice) -> Rollout {
@@ -52,18 +52,15 @@ pub(super) fn spec(dice: &mut Dice) -> Spec {
         metrics.push(drawn_metric(dice, "latency"));
     }
     Spec {
-        settle: Duration::from_secs(3),
         settle_endpoints: dice.chance(20).then(|| Duration::from_secs(6)),
-        crash_limit: 3,
         bind_early: dice.chance(10),
         drain: Duration::from_secs(dice.of(&[0, 5, 10])),
         progress_deadline: Duration::from_mins(3),
         revision_history: 2,
-        ready_when: ReadyWhen::Promoted,
         background: dice
             .chance(70)
             .then(|| Background { starting_step: usize::try_from(dice.below(3)).unwrap(), metrics }),
-        steps,
+        ..Spec::plain(steps)
     }
 }
 

@@ -134,13 +134,13 @@ fn apply(world: &mut World, action: &Action, names: &Targets) {
         Action::DeleteSet { hash } => {
             world.sets.remove(hash);
         }
-        Action::Bind { service: name, hash, ports, .. } => {
+        Action::Bind { service: name, selection, ports, .. } => {
             let service =
                 world.services.remove(name).unwrap_or_else(|| Service { created_by_us: true, ..Service::of_git() });
             let ports = if service.created_by_us { ports.clone() } else { service.ports };
             world.write_service(
                 name,
-                Service { selects: Selects::Only(hash.clone()), label: Some(hash.clone()), ports, ..service },
+                Service { selects: Selects::of(selection), label: Some(selection.clone()), ports, ..service },
             );
         }
         Action::Loosen { service: name } => {

@@ -72,7 +72,7 @@ pub(super) fn short(state: &State) -> String {
         Stage::Leaving(leaving) => format!("leaving {} {:?}", leaving.canary.hash, leaving.why),
     };
     let binding = |binding: &crate::traffic::Binding| {
-        format!("{}{}", binding.decided, if binding.is_in_force(&binding.decided) { "" } else { "?" })
+        format!("{}{}", binding.decided, if binding.is_moving() { "?" } else { "" })
     };
     format!(
         "[{doing}; stable {}; {} decided, {} in force; bound {} / {}]",

@@ -5,6 +5,7 @@ use jiff::SignedDuration;
 use super::{Law, Laws, law, short};
 use crate::analysis::metric::OnNoData;
 use crate::analysis::{Answer, Outcome, Part, Scope};
+use crate::names::Selection;
 
 use crate::observed::Look;
 use crate::plan::Action;
@@ -165,7 +166,7 @@ impl Laws {
                 )
             })?;
         }
-        let bound = state.bindings.stable.decided == state.stable.hash;
+        let bound = state.bindings.stable.decided.is_only(&state.stable.hash);
         law(bound || matches!(state.stage, Stage::Deploying), || {
             "I14: stableService is bound to something else".to_owned()
         })
@@ -179,10 +180,11 @@ impl Laws {
             let decided = |state: &State| match action {
                 // Less than what was decided is what a route has in another of its rules, or at rest.
                 Action::Split { weight, .. } => *weight <= state.split.decided,
-                Action::Bind { side, service, hash, .. } => {
+                Action::Bind { side, service, selection, .. } => {
                     let in_force = state.targets.as_ref().is_none_or(|targets| targets.has_service(service));
-                    let wanted = if in_force { &state.bindings.of(*side).decided } else { &state.stable.hash };
-                    wanted == hash
+                    let stable = Selection::from(&state.stable.hash);
+                    let wanted = if in_force { &state.bindings.of(*side).decided } else { &stable };
+                    wanted == selection
                 }
                 _ => true,
             };

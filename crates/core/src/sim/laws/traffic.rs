@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 
 use super::{Law, Laws, law};
-use crate::names::{Hash, Side};
+use crate::names::{Hash, Selection, Side};
 use crate::observed::Look;
 use crate::plan::{Action, Fact, Persist};
 use crate::sim::process::Passed;
@@ -47,7 +47,7 @@ impl Laws {
         };
         if *weight > view.least {
             let canary = &state.bindings.canary.decided;
-            let ready = passed.observed.canary_endpoints.ready_of(canary).unwrap_or(0);
+            let ready = passed.observed.canary_endpoints.ready_as(canary).unwrap_or(0);
             let replicas = match &state.stage {
                 Stage::Releasing(release) => release.base_replicas.min(rollout.replicas),
                 _ => rollout.replicas,
@@ -60,7 +60,7 @@ impl Laws {
         let leaving = matches!(state.stage, Stage::Leaving(_)) || excused;
         if *weight < view.most && !leaving {
             let stable = &state.bindings.stable.decided;
-            let ready = passed.observed.stable_endpoints.ready_of(stable).unwrap_or(0);
+            let ready = passed.observed.stable_endpoints.ready_as(stable).unwrap_or(0);
             // Pods follow a new size, and the same pods stand behind both Services when stable is given all of it back.
             let size = self.sizes.iter().map(|(_, size)| *size).chain([rollout.replicas]).min().unwrap_or(0);
             let needed = weight.rest().needs(size);
@@ -77,14 +77,16 @@ impl Laws {
         let Some(state) = &passed.plan.state else { return Ok(()) };
         let named = |hash: &Hash| {
             [Side::Stable, Side::Canary].iter().any(|side| {
-                let bound =
-                    observed.service_of(*side).seen().is_some_and(|service| service.bound.as_ref() == Some(hash));
-                bound || state.bindings.of(*side).in_force.as_ref() == Some(hash)
+                let admits = |selection: &Option<Selection>| selection.as_ref().is_some_and(|it| it.admits(hash));
+                let selected = observed.service_of(*side).seen().is_some_and(|service| admits(&service.selection));
+                selected || admits(&state.bindings.of(*side).in_force)
             })
         };
         let most = observed.routes.iter().filter_map(|(_, route)| Some(route.seen()?.most)).max();
         match action {
-            Action::ScaleSet { hash, from, to } if *to > 0 && to < from && *hash == state.bindings.canary.decided => {
+            Action::ScaleSet { hash, from, to, .. }
+                if *to > 0 && to < from && state.bindings.canary.decided.is_only(hash) =>
+            {
                 let stable = *hash == state.stable.hash;
                 let needed = most.map_or(0, |most| most.needs(rollout.replicas));
                 law(stable || *to >= needed, || {
@@ -97,11 +99,11 @@ impl Laws {
             Action::DeleteSet { hash } => {
                 law(!named(hash), || format!("I2: {hash} is deleted while a Service is bound to it"))
             }
-            Action::Bind { side: Side::Canary, hash, .. } if *hash != state.stable.hash => {
-                let bound = observed.canary_service.seen().and_then(|service| service.bound.clone());
-                let moves = bound.is_some_and(|bound| bound != *hash);
+            Action::Bind { side: Side::Canary, selection, .. } if !selection.is_only(&state.stable.hash) => {
+                let bound = observed.canary_service.seen().and_then(|service| service.selection.clone());
+                let moves = bound.is_some_and(|bound| bound != *selection);
                 law(!moves || most.is_none_or(|most| most == Weight::ZERO), || {
-                    format!("I2: canaryService is re-pointed to {hash} under {most:?}")
+                    format!("I2: canaryService is re-pointed to {selection} under {most:?}")
                 })
             }
             // The second way: everything onto stable, which has to be able to carry it, or the canary carries nothing.
@@ -141,7 +143,7 @@ impl Laws {
     pub(super) fn pods_come_after_their_service(passed: &Passed) -> Law {
         let Some(State { stage: Stage::Releasing(release), .. }) = &passed.plan.state else { return Ok(()) };
         let canary = &release.canary.hash;
-        let bound = passed.observed.canary_service.seen().and_then(|service| service.bound.as_ref()) == Some(canary);
+        let bound = passed.observed.canary_service.seen().is_some_and(|service| service.is_bound_to(canary));
         let made = |action: &Action| match action {
             Action::CreateSet { hash, .. } | Action::ScaleSet { hash, from: 0, .. } => hash == canary,
             _ => false,
@@ -199,7 +201,7 @@ impl Laws {
             return Ok(());
         };
         let seen = world.slices.get(&stable_service(world)).is_some_and(|parts| {
-            parts.iter().all(|part| part.label.as_ref() == Some(&stable.hash))
+            parts.iter().all(|part| part.label.as_ref().is_some_and(|it| it.is_only(&stable.hash)))
                 && parts.iter().any(|part| part.ready > 0)
         });
         if split.decided == Weight::ZERO || !seen || !self.is_swift() && !self.faults.lag {

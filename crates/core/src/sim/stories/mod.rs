@@ -15,7 +15,7 @@ use super::world::{Dice, Kind, World, port, serves};
 use crate::analysis::tally::tests::metric;
 use crate::names::Hash;
 use crate::report::Report;
-use crate::spec::{Background, Command, ReadyWhen, Rollout, Spec, Step, Verb};
+use crate::spec::{Background, Command, Rollout, Spec, Step, Verb};
 use crate::state::{Stage, State};
 use crate::traffic::Weight;
 
@@ -26,18 +26,7 @@ pub(in crate::sim) fn weight(percent: u32) -> Step {
 }
 
 pub(in crate::sim) fn spec(steps: Vec<Step>) -> Spec {
-    Spec {
-        settle: Duration::from_secs(3),
-        settle_endpoints: None,
-        crash_limit: 3,
-        bind_early: false,
-        drain: Duration::from_secs(30),
-        progress_deadline: Duration::from_mins(10),
-        revision_history: 3,
-        ready_when: ReadyWhen::Promoted,
-        background: None,
-        steps,
-    }
+    Spec::plain(steps)
 }
 
 pub(in crate::sim) fn gated(steps: Vec<Step>) -> Spec {

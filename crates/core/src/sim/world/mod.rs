@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::names::Hash;
 use crate::observed::{RouteId, Trial};
 use crate::state::State;
-use crate::traffic::{Port, Targets, Weight};
+use crate::traffic::{Carrier, Port, Strategy, Targets, Weight};
 
 pub(super) use dice::Dice;
 pub(super) use routes::{Known, Proxies, Route};
@@ -52,6 +52,8 @@ pub(super) struct World {
     pub(super) sets: BTreeMap<Hash, Set>,
     pub(super) services: BTreeMap<String, Service>,
     pub(super) slices: BTreeMap<String, Parts>,
+    /// What carries the traffic of the application.
+    pub(super) carrier: Carrier,
     pub(super) routes: Vec<Route>,
     pub(super) proxies: Proxies,
     /// The ports of the Service that clients call.
@@ -102,6 +104,7 @@ impl World {
             slices: BTreeMap::new(),
             proxies: Proxies { routes: routes.iter().map(Known::of).collect(), behind: BTreeMap::new() },
             routes,
+            carrier: Carrier::Routes,
             ports: vec![port(serves(&Hash::new("v0")))],
             slow_pods: false,
             pods_made: 0,
@@ -127,6 +130,8 @@ impl World {
     /// What Git declares at the beginning.
     pub(super) fn targets(&self) -> Targets {
         Targets {
+            carrier: self.carrier,
+            strategy: Strategy::Canary,
             stable_service: STABLE.to_owned(),
             canary_service: CANARY.to_owned(),
             routes: self.routes.iter().map(Route::target).collect(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::names::Hash;
+use crate::names::{Hash, Selection};
 use crate::observed::{Endpoints, ServiceView, Slice};
 use crate::traffic::{Port, Target};
 
@@ -21,11 +21,27 @@ pub(in crate::sim) enum Selects {
     Others,
 }
 
+impl Selects {
+    /// As a label says it.
+    pub(in crate::sim) fn selection(&self) -> Option<Selection> {
+        match self {
+            Self::Only(hash) => Some(Selection::from(hash)),
+            Self::Any => Some(Selection::Any),
+            Self::Nothing | Self::Others => None,
+        }
+    }
+
+    /// What an action asks for.
+    pub(in crate::sim) fn of(selection: &Selection) -> Self {
+        selection.only().map_or(Self::Any, |hash| Self::Only(hash.clone()))
+    }
+}
+
 /// A Service. Selector and label differ only where somebody edited one of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::sim) struct Service {
     pub(in crate::sim) selects: Selects,
-    pub(in crate::sim) label: Option<Hash>,
+    pub(in crate::sim) label: Option<Selection>,
     pub(in crate::sim) ports: Vec<Port>,
     pub(in crate::sim) created_by_us: bool,
     pub(in crate::sim) version: u64,
@@ -39,12 +55,9 @@ impl Service {
 
     pub(in crate::sim) fn view(&self) -> ServiceView {
         // As the shell reads it: a binding is both at once.
-        let bound = match &self.selects {
-            Selects::Only(hash) if self.label.as_ref() == Some(hash) => Some(hash.clone()),
-            _ => None,
-        };
+        let selection = self.selects.selection().filter(|selection| self.label.as_ref() == Some(selection));
         let conflict = matches!(self.selects, Selects::Others).then(|| "it has a selector of its own".to_owned());
-        ServiceView { bound, created_by_us: self.created_by_us, orphaned: false, conflict, ports: self.ports.clone() }
+        ServiceView { selection, created_by_us: self.created_by_us, orphaned: false, conflict, ports: self.ports.clone() }
     }
 }
 
@@ -62,7 +75,7 @@ pub(in crate::sim) fn port(target: u16) -> Port {
 /// One slice of a Service: the label that it copied, whose pods it lists, and on which port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::sim) struct Part {
-    pub(in crate::sim) label: Option<Hash>,
+    pub(in crate::sim) label: Option<Selection>,
     pub(in crate::sim) of: Selects,
     pub(in crate::sim) ready: u32,
     pub(in crate::sim) target: Option<Target>,
@@ -75,7 +88,7 @@ pub(in crate::sim) type Parts = [Part; 2];
 pub(in crate::sim) fn endpoints(parts: Option<&Parts>, service: Option<&Service>) -> Endpoints {
     let target = service.and_then(|service| service.ports.first()).map(|port| port.target_port.clone());
     let slice =
-        |part: &Part| Slice { revision: part.label.clone(), ready: if part.target == target { part.ready } else { 0 } };
+        |part: &Part| Slice { selection: part.label.clone(), ready: if part.target == target { part.ready } else { 0 } };
     Endpoints { slices: parts.into_iter().flatten().map(slice).collect(), lacking: None }
 }
 
