@@ -3,7 +3,8 @@
 
 use super::{Fact, Pass, begin, leave, steps};
 use crate::spec::{Command, Step, Verb};
-use crate::state::{Acknowledged, Return, Stage};
+use crate::state::{Acknowledged, Return, Stage, Why};
+use crate::traffic::Weight;
 
 /// Ids of answered commands that are kept beside the last one.
 const IDS_KEPT: usize = 15;
@@ -64,7 +65,7 @@ fn execute(pass: &mut Pass<'_>, command: &Command) -> Result<String, String> {
                 .to_owned())
         }
         Verb::Abort if pass.release().is_some_and(|release| release.returns == Some(Return::Commanded)) => {
-            Err("this is a rollback already".to_owned())
+            give_up(pass)
         }
         Verb::Abort => {
             leave::reject(pass, "Aborted", format!("aborted by command {}", command.id), None);
@@ -118,6 +119,15 @@ fn retry(pass: &mut Pass<'_>, command: &Command) -> Result<String, String> {
     }
     pass.state.rejected.retain(|rejection| rejection.revision.hash != command.hash);
     Ok("the same template runs again, as a new attempt".to_owned())
+}
+
+/// A rollback that a person asked for is given up as long as nothing has moved.
+fn give_up(pass: &mut Pass<'_>) -> Result<String, String> {
+    if !pass.state.split.is_in_force(Weight::ZERO) {
+        return Err("this is a rollback already, and traffic is moving".to_owned());
+    }
+    leave::begin(pass, Why::GivenUp);
+    Ok("the rollback is given up; what serves is still rejected, until retry".to_owned())
 }
 
 /// Back to what was stable before: what is declared is rejected, and its predecessor takes over as soon as it is ready.

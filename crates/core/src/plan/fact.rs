@@ -195,6 +195,7 @@ impl Fact {
             Self::Outdated { .. } | Self::Left { why: Why::Superseded, .. } => "Superseded",
             Self::Left { why: Why::Failed, .. } => "RolledBack",
             Self::Left { why: Why::Lost, .. } => "Recovered",
+            Self::Left { why: Why::GivenUp, .. } => "GivenUp",
             Self::TargetsChanged | Self::Left { why: Why::Moved, .. } => "TargetsChanged",
             Self::Restarted { .. } => "Restarted",
             Self::LetGo => "LetGo",
@@ -293,6 +294,7 @@ impl std::fmt::Display for Fact {
                     Why::Failed => "all traffic is on stable again",
                     Why::Superseded => "a newer template is declared; its predecessor has left",
                     Why::Reverted => "stable's template is declared again",
+                    Why::GivenUp => "it does not come back: the rollback was given up by command",
                     Why::Lost => "the status was lost; traffic is on stable, as a start",
                     Why::Moved => "it has left, so that the Services that are declared now can take effect",
                 };

@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use super::hold::Hold;
+use jiff::Timestamp;
+
+use super::hold::{Hold, Timed};
 use super::{Fact, Next, Pass, pods};
 use crate::names::{Revision, Side};
 use crate::state::{Leaving, Rejection, Stage, Why};
@@ -58,6 +60,9 @@ pub(super) fn leave(pass: &mut Pass<'_>) -> Next {
     take_traffic_away(pass);
     let stable = pass.state.stable.hash.clone();
     let decided = pass.state.split.decided;
+    if let Some(until) = overlap_until(pass).filter(|_| decided != Weight::ZERO) {
+        return Next::Wait(Hold::Until { what: Timed::Overlapping, until });
+    }
     if decided != Weight::ZERO {
         return Next::Wait(if pass.ready_stable() == 0 {
             pods::ask(pass, &stable);
@@ -89,6 +94,9 @@ pub(super) fn take_traffic_away(pass: &mut Pass<'_>) {
     if lowest < pass.state.split.decided {
         pass.decide_split(lowest);
     }
+    if let Some(until) = overlap_until(pass) {
+        pass.wake_at(until);
+    }
     take_second_way(pass);
 }
 
@@ -99,7 +107,11 @@ fn lowest_now(pass: &Pass<'_>, leaving: &Leaving) -> Weight {
         return Weight::ZERO;
     }
     if stable >= sizes::half_of_stable(replicas) && (stable > 0 || replicas == 0) {
-        return if overlaps(pass, leaving) { Weight::HALF.min(split.decided) } else { Weight::ZERO };
+        return if begins_to_overlap(pass, leaving) || overlap_until(pass).is_some() {
+            Weight::HALF.min(split.decided)
+        } else {
+            Weight::ZERO
+        };
     }
     if stable == 0 {
         return split.decided;
@@ -124,15 +136,26 @@ fn canary_is_gone(pass: &Pass<'_>, leaving: &Leaving) -> bool {
     }
 }
 
-/// True while both revisions have yet to be selected for a while on the way back: whoever registers endpoints by himself has
-/// forgotten those of stable.
-fn overlaps(pass: &Pass<'_>, leaving: &Leaving) -> bool {
-    let (split, timing) = (pass.state.split, pass.state.timing);
-    if pass.carrier() != Carrier::Service || timing.overlap <= pass.settle_time() || leaving.had != Weight::FULL {
-        return false;
+/// True for the first step back from a revision that was selected alone, where an overlap is declared: whoever registers
+/// endpoints by himself has forgotten those of stable.
+fn begins_to_overlap(pass: &Pass<'_>, leaving: &Leaving) -> bool {
+    leaving.had == Weight::FULL && pass.state.split.decided == Weight::FULL && has_overlap(pass)
+}
+
+/// While both are selected on the way back: until when.
+fn overlap_until(pass: &Pass<'_>) -> Option<Timestamp> {
+    let Stage::Leaving(leaving) = &pass.state.stage else { return None };
+    let split = pass.state.split;
+    if leaving.had != Weight::FULL || !split.decided.is_shared() || !has_overlap(pass) || canary_is_gone(pass, leaving) {
+        return None;
     }
-    let until = split.seen_since.filter(|_| split.decided.is_shared()).map(|since| after(since, timing.overlap));
-    until.is_none_or(|until| pass.view.now < until) && split.decided != Weight::ZERO
+    // Until it is seen, nobody can say.
+    let since = split.seen_since.unwrap_or(pass.view.now);
+    Some(after(since, pass.state.timing.overlap)).filter(|until| pass.view.now < *until)
+}
+
+fn has_overlap(pass: &Pass<'_>) -> bool {
+    pass.carrier() == Carrier::Service && pass.state.timing.overlap > pass.settle_time()
 }
 
 /// True when stable can carry everything, or something where the canary carries nothing.

@@ -2,7 +2,7 @@
 
 use super::Pass;
 use crate::names::{Hash, Side};
-use crate::state::Stage;
+use crate::state::{Return, Stage};
 use crate::traffic::{Binding, ports};
 
 /// Keeps the ports of the revisions in use up with what is declared, as far as that is safe under traffic.
@@ -21,7 +21,8 @@ pub(super) fn note(pass: &mut Pass<'_>) {
     };
     if let Stage::Releasing(release) = &mut pass.state.stage {
         let canary = &mut release.canary;
-        if canary_has_traffic {
+        // What comes back by command is not what is declared, nor are its ports.
+        if canary_has_traffic || release.returns == Some(Return::Commanded) {
             canary.ports = follow(&canary.ports, &canary.hash);
         } else if canary.ports != *declared {
             canary.ports.clone_from(declared);

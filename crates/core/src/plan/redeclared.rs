@@ -9,11 +9,16 @@ use crate::traffic::Weight;
 pub(super) fn follow(pass: &mut Pass<'_>) {
     let declared = &pass.view.rollout.hash;
     let Some(release) = pass.release() else { return };
+    let number = release.canary.number;
     if release.returns == Some(Return::Commanded) {
-        // What is declared meanwhile has its turn when it is over.
+        // The fix need not wait for pods that may never come; once they have traffic, the way is gone to its end.
+        let known = *declared == pass.state.stable.hash || *declared == release.canary.hash;
+        if !known && pass.state.split.is_in_force(Weight::ZERO) {
+            pass.tell(Fact::Outdated { number, declared: Some(declared.clone()) });
+            leave::begin(pass, Why::Superseded);
+        }
         return;
     }
-    let number = release.canary.number;
     if *declared == release.canary.hash {
         adopt_recipe(pass);
         targets::leave_where_they_moved(pass);

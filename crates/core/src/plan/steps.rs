@@ -315,6 +315,10 @@ fn commit(pass: &mut Pass<'_>) -> Result<(), Hold> {
     let (canary, returns) = (release.canary.clone(), release.returns);
     let old = std::mem::replace(&mut pass.state.stable, canary);
     remember(pass, &old, returns);
+    if returns.is_some() {
+        // Its pods may be older than the last restart that was asked for.
+        pass.state.restarted_at = None;
+    }
     let stable = pass.state.stable.hash.clone();
     pass.tell(Fact::Promoting { hash: stable.clone(), old: old.hash.clone() });
     pass.state.stage = Stage::Promoting(Promotion { old, since: pass.view.now });

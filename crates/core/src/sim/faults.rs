@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::process::Fate;
 use super::world::Dice;
+use crate::traffic::Carrier;
 
 /// What may go wrong in a run.
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,9 +35,16 @@ pub(super) struct Faults {
     pub(super) slow_proxies: bool,
     /// What Git declares of Services, routes and ports changes, at any time and in any order.
     pub(super) moves: bool,
+    /// What carries the traffic; no fault, but drawn with them.
+    pub(super) carrier: Carrier,
 }
 
 impl Faults {
+    /// The same with something else that carries the traffic. Routes cannot be moved where there are none.
+    pub(super) fn carried_by(self, carrier: Carrier) -> Self {
+        Self { carrier, moves: self.moves && carrier == Carrier::Routes, ..self }
+    }
+
     /// Each of them with even odds.
     pub(super) fn drawn(seed: u64) -> Self {
         let bit = |index: u64| (seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (20 + index)) & 1 == 1;
@@ -54,6 +62,7 @@ impl Faults {
             scaling: bit(10),
             slow_proxies: bit(11) && bit(12),
             moves: bit(13),
+            carrier: Carrier::Routes,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::releases;
-use super::run::{Happening, Run, Source};
+use super::run::{Happening, Run, Source, settle_for};
 use super::world::{CANARY, Kind, STABLE, Selects, Service, serves};
 use crate::names::Hash;
 use crate::spec::{Command, Problem, Reason, Verb};
@@ -43,6 +43,7 @@ impl Run {
             }
             31..48 if faults.moves => self.move_something(),
             50..60 => self.change_source(),
+            60..68 if faults.people && self.world.routes.is_empty() => self.set_selector(),
             60..66 if faults.people => self.set_weight(),
             66..68 if faults.people => self.set_weight_again_and_again(),
             20..24 if faults.people || faults.scaling => {
@@ -64,7 +65,7 @@ impl Run {
             }
             79..83 if faults.people => self.break_spec(),
             83..86 if faults.people => self.lose_status(),
-            86..89 if faults.people => self.delete_route(),
+            86..89 if faults.people && !self.world.routes.is_empty() => self.delete_route(),
             89..91 if faults.people => self.delete_service(),
             91..93 if faults.people => self.scale_a_set(),
             93..95 if faults.people => {
@@ -98,7 +99,7 @@ impl Run {
             let delay = self.world.dice.up_to(2_000);
             self.schedule(delay, Happening::Ports(port));
         } else {
-            self.world.ports = vec![super::world::port(port)];
+            self.world.ports = vec![super::world::port_of(self.world.carrier, &self.rollout.hash)];
             self.world.changed(Kind::Services);
         }
         format!("{} is declared", self.rollout.hash)
@@ -195,6 +196,7 @@ impl Run {
     fn lose_status(&mut self) -> String {
         self.world.status = None;
         self.world.changed(Kind::Status);
+        self.laws.status_lost();
         self.laws.excuse(self.world.now);
         "the status is lost".to_owned()
     }
@@ -202,14 +204,17 @@ impl Run {
     fn break_spec(&mut self) -> String {
         self.rollout.spec = match &self.rollout.spec {
             Ok(_) => Err(Problem::missing(Reason::InvalidAnalysis, "no such template")),
-            Err(_) => Ok(releases::spec(&mut self.world.dice)),
+            Err(_) => {
+                let mut spec = releases::spec(&mut self.world.dice, self.world.carrier);
+                settle_for(&mut spec, self.faults);
+                Ok(spec)
+            }
         };
         format!("the spec is {}", if self.rollout.spec.is_ok() { "another one" } else { "broken" })
     }
 
     fn command(&mut self) -> String {
-        let verbs = [Verb::Promote, Verb::PromoteFull, Verb::Abort, Verb::Retry, Verb::Pause, Verb::Resume];
-        let verb = self.world.dice.of(&verbs);
+        let verb = self.world.dice.of(&Verb::ALL);
         let id = self.world.dice.next().to_string();
         self.rollout.command = Some(Ok(Command { verb, hash: self.rollout.hash.clone(), id }));
         format!("somebody says {} {}", verb.as_str(), self.rollout.hash)

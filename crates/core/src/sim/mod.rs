@@ -20,6 +20,7 @@ mod timeline;
 mod world;
 mod writes;
 
+use crate::traffic::Carrier;
 use faults::Faults;
 use run::Run;
 
@@ -43,7 +44,7 @@ fn seeds() -> impl Iterator<Item = u64> {
     (0..runs()).chain(fresh..fresh + runs() / 4)
 }
 
-fn explore(name: &str, faults: fn(u64) -> Faults) {
+fn explore(name: &str, faults: impl Fn(u64) -> Faults) {
     let mut events = 0;
     let mut ends = std::collections::BTreeMap::<&'static str, u64>::new();
     for seed in seeds() {
@@ -121,6 +122,28 @@ fn the_laws_hold_while_a_former_leader_writes_once_more() {
 #[test]
 fn the_laws_hold_while_the_clock_is_set() {
     explore("clock", |_| Faults { clock_steps: true, crashes: true, ..Faults::default() });
+}
+
+/// The same without a proxy: with and without faults, and with all of them.
+fn explore_carried_by(name: &str, carrier: Carrier) {
+    explore(name, |_| Faults::default().carried_by(carrier));
+    let lag = Faults { crashes: true, lag: true, refusals: true, lost_answers: true, ..Faults::default() };
+    explore(&format!("{name}, crashes, lag and writes"), |_| lag.carried_by(carrier));
+    let pods = Faults { pods_fail: true, lag: true, ..Faults::default() };
+    explore(&format!("{name}, pods"), |_| pods.carried_by(carrier));
+    let scaling = Faults { scaling: true, lag: true, ..Faults::default() };
+    explore(&format!("{name}, scaling"), |_| scaling.carried_by(carrier));
+    explore(&format!("{name}, everything"), |seed| Faults::drawn(seed).carried_by(carrier));
+}
+
+#[test]
+fn the_laws_hold_where_one_service_carries_the_traffic() {
+    explore_carried_by("one Service", Carrier::Service);
+}
+
+#[test]
+fn the_laws_hold_for_workers() {
+    explore_carried_by("workers", Carrier::Pods);
 }
 
 #[test]

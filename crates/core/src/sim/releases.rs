@@ -8,10 +8,10 @@ use crate::analysis::condition::Condition;
 use crate::analysis::metric::{Metric, OnNoData, OnProviderError};
 use crate::analysis::tally::tests::metric;
 use crate::names::Hash;
-use crate::spec::{Background, Rollout, Spec, Step};
-use crate::traffic::{Targets, Weight};
+use crate::spec::{Background, CanaryScale, Rollout, Spec, Step};
+use crate::traffic::{Amount, Carrier, Targets, Weight};
 
-pub(super) fn rollout(dice: &mut Dice) -> Rollout {
+pub(super) fn rollout(dice: &mut Dice, carrier: Carrier) -> Rollout {
     Rollout {
         namespace: "market".to_owned(),
         name: "shop".to_owned(),
@@ -27,11 +27,71 @@ pub(super) fn rollout(dice: &mut Dice) -> Rollout {
         replicas: dice.of(&[1, 2, 3, 4, 5, 10]),
         paused: false,
         command: None,
-        spec: Ok(spec(dice)),
+        spec: Ok(spec(dice, carrier)),
     }
 }
 
-pub(super) fn spec(dice: &mut Dice) -> Spec {
+pub(super) fn spec(dice: &mut Dice, carrier: Carrier) -> Spec {
+    if carrier == Carrier::Service && dice.chance(50) {
+        return blue_green(dice);
+    }
+    let spec = canary(dice);
+    if carrier == Carrier::Routes && dice.chance(60) {
+        return spec;
+    }
+    with_sizes(dice, spec, carrier)
+}
+
+/// What a declared blue-green strategy comes to.
+fn blue_green(dice: &mut Dice) -> Spec {
+    let percent = |dice: &mut Dice| Step::Scale(CanaryScale::Percent(Weight::clamped(dice.of(&[1, 50, 100]))));
+    let mut steps = vec![percent(dice)];
+    if dice.chance(50) {
+        steps.push(Step::Analysis(vec![drawn_metric(dice, "step")]));
+    }
+    if dice.chance(30) {
+        steps.push(Step::Pause(Some(Duration::from_secs(10 + dice.below(50)))));
+    }
+    steps.push(Step::Scale(CanaryScale::Percent(Weight::FULL)));
+    steps.push(Step::SetWeight(Weight::FULL));
+    if dice.chance(60) {
+        steps.push(Step::Analysis(vec![drawn_metric(dice, "step")]));
+    }
+    Spec {
+        overlap: Duration::from_secs(dice.of(&[0, 3, 20])),
+        keep_warm: Duration::from_secs(dice.of(&[0, 60, 600])),
+        steps,
+        background: None,
+        ..canary(dice)
+    }
+}
+
+/// Sizes of all kinds, and weights that pods can make.
+fn with_sizes(dice: &mut Dice, spec: Spec, carrier: Carrier) -> Spec {
+    let keep_stable = Weight::clamped(dice.of(&[100, 100, 50, 25, 0]));
+    let mut steps = spec.steps;
+    if carrier.shares_by_pods() && keep_stable == Weight::FULL {
+        for step in &mut steps {
+            if let Step::SetWeight(weight) = step {
+                *weight = if *weight == Weight::FULL { *weight } else { Weight::clamped(weight.percent() / 2) };
+            }
+        }
+    }
+    if dice.chance(30) {
+        steps.insert(0, Step::Scale(CanaryScale::Replicas(u32::try_from(dice.below(4)).unwrap())));
+    }
+    Spec {
+        keep_stable,
+        steps,
+        pods_at_once: dice.of(&[None, None, Some(Amount::Pods(1)), Some(Amount::Percent(Weight::clamped(25)))]),
+        least_canary: dice.of(&[0, 0, 2]),
+        keep_warm: Duration::from_secs(dice.of(&[0, 0, 60])),
+        rollback_window: dice.of(&[0, 0, 2]),
+        ..spec
+    }
+}
+
+fn canary(dice: &mut Dice) -> Spec {
     let mut weights: Vec<u32> = (0..dice.below(4)).map(|_| u32::try_from(dice.below(101)).unwrap()).collect();
     weights.sort_unstable();
     let mut steps = Vec::new();

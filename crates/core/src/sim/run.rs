@@ -16,8 +16,8 @@ use super::world::{Kind, Known, Service, World};
 use super::writes::Write;
 use crate::analysis::{Answer, Outcome, Part, Question, Scope, Token};
 use crate::plan::Action;
-use crate::spec::Rollout;
-use crate::traffic::Weight;
+use crate::spec::{Rollout, Spec};
+use crate::traffic::{Carrier, Weight};
 
 /// How a run ended.
 pub(super) struct End {
@@ -46,6 +46,7 @@ pub(super) enum Happening {
     Accept(usize),
     ProxyWeight(usize),
     ProxyEndpoints(String),
+    OtherProxyEndpoints(String),
     Answer(Box<Question>, u64),
     Wake,
     Mischief,
@@ -125,15 +126,19 @@ impl Run {
 
     /// A run in which only the disturbances of these numbers happen, if any are given.
     pub(super) fn of(planner: Planner, seed: u64, faults: Faults, kept: Option<Rc<BTreeSet<u64>>>) -> Self {
-        let mut world = World::new(seed, 1 + usize::try_from(seed % 2).unwrap());
+        let mut world = World::new(seed, faults.carrier);
         world.slow_pods = faults.pods_fail && world.dice.chance(30);
         world.min_ready = jiff::SignedDuration::from_secs(world.dice.of(&[0, 0, 0, 5]));
-        if world.dice.chance(25) {
+        if world.dice.chance(25) && faults.carrier != Carrier::Pods {
             for name in [super::world::STABLE, super::world::CANARY] {
                 world.services.insert(name.to_owned(), Service::of_git());
             }
         }
-        let rollout = Rollout { targets: world.targets(), ..releases::rollout(&mut world.dice) };
+        let rollout = Rollout { targets: world.targets(), ..releases::rollout(&mut world.dice, faults.carrier) };
+        let mut rollout = rollout;
+        if let Ok(spec) = &mut rollout.spec {
+            settle_for(spec, faults);
+        }
         let process = Process::start(&world, planner);
         let calm_at = world.later(CALM_AFTER);
         let source = world.dice.of(&[Source::Good, Source::Good, Source::Good, Source::Bad, Source::Empty]);
@@ -175,7 +180,12 @@ impl Run {
 
     /// A run in which only what the story tells happens.
     pub(super) fn quiet(rollout: Rollout) -> Self {
-        let mut run = Self::new(1, Faults::default());
+        Self::quiet_with(rollout, Carrier::Routes)
+    }
+
+    /// The same with something else that carries the traffic.
+    pub(super) fn quiet_with(rollout: Rollout, carrier: Carrier) -> Self {
+        let mut run = Self::new(1, Faults { carrier, ..Faults::default() });
         run.queue.retain(|_, happening| !matches!(happening, Happening::Mischief));
         run.source = Source::Good;
         run.odd = None;
@@ -325,6 +335,11 @@ impl Run {
                     self.world.proxies.behind.insert(name, parts);
                 }
             }
+            Happening::OtherProxyEndpoints(name) => {
+                if let Some(parts) = self.world.slices.get(&name).cloned() {
+                    self.world.proxies.other_node.insert(name, parts);
+                }
+            }
             Happening::Answer(question, epoch) => {
                 if epoch == self.epoch {
                     self.asked.remove(&question.token);
@@ -440,6 +455,7 @@ impl Run {
 
     /// What follows in the cluster from what changed.
     fn follow_up(&mut self) {
+        self.world.register();
         for (delay, write) in std::mem::take(&mut self.world.under_way) {
             self.schedule(delay, Happening::Arrive(Box::new(write)));
         }
@@ -462,8 +478,15 @@ impl Run {
                 }
                 Kind::Slices => {
                     for name in self.world.slices.keys().cloned().collect::<Vec<_>>() {
-                        let delay = self.world.dice.up_to(self.proxy_lag());
-                        self.schedule(delay, Happening::ProxyEndpoints(name));
+                        if !self.world.carrier.shares_by_pods() {
+                            let delay = self.world.dice.up_to(self.proxy_lag());
+                            self.schedule(delay, Happening::ProxyEndpoints(name));
+                            continue;
+                        }
+                        // Each node at its own time.
+                        let delays = [self.world.dice.up_to(self.proxy_lag()), self.world.dice.up_to(self.proxy_lag())];
+                        self.schedule(delays[0], Happening::ProxyEndpoints(name.clone()));
+                        self.schedule(delays[1], Happening::OtherProxyEndpoints(name));
                     }
                 }
                 Kind::Routes => {
@@ -505,5 +528,13 @@ impl Run {
                 self.queue.insert((at, self.counter), Happening::PodsChange);
             }
         }
+    }
+}
+
+/// A route that Git does not list yet may name stableService and need all of it, which nobody can know: whoever moves routes
+/// keeps stable whole.
+pub(super) fn settle_for(spec: &mut Spec, faults: Faults) {
+    if faults.moves {
+        spec.keep_stable = Weight::FULL;
     }
 }

@@ -218,6 +218,8 @@ pub enum Why {
     Reverted,
     /// The status was lost: what was under way is not known.
     Lost,
+    /// A person gave up a rollback that he had asked for.
+    GivenUp,
     /// Other Services are declared, and the routes name those: its release begins anew with them.
     Moved,
 }

@@ -51,7 +51,8 @@ impl Sizes {
         if replicas == 0 {
             return Shape { stable: 0, canary: 0 };
         }
-        let kept = keep_stable.needs(replicas);
+        // Without one stable pod there is no way back.
+        let kept = keep_stable.needs(replicas).max(1);
         let floor = least_canary.max(1);
         match carrier {
             Carrier::Routes => Shape {
@@ -61,9 +62,9 @@ impl Sizes {
             Carrier::Service if asked == Weight::ZERO => Shape { stable: replicas, canary: floor },
             Carrier::Pods if asked == Weight::ZERO => Shape { stable: replicas, canary: 0 },
             Carrier::Service | Carrier::Pods if asked == Weight::FULL => {
-                Shape { stable: kept.max(1), canary: replicas.max(floor) }
+                Shape { stable: kept, canary: replicas.max(floor) }
             }
-            Carrier::Service | Carrier::Pods => nearest(asked, replicas, kept.max(1), floor.min(replicas)),
+            Carrier::Service | Carrier::Pods => nearest(asked, replicas, kept, floor.min(replicas)),
         }
     }
 }
@@ -144,7 +145,7 @@ mod tests {
             (1, 100, 50, (1, 1)),
             (10, 50, 30, (7, 3)),
             (10, 50, 80, (5, 8)),
-            (10, 0, 100, (0, 10)),
+            (10, 0, 100, (1, 10)),
         ] {
             assert_eq!(shape(Carrier::Routes, replicas, keep, asked), pods, "{asked}% of {replicas}, {keep}% kept");
         }

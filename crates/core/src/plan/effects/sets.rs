@@ -11,7 +11,7 @@ use crate::observed::SetView;
 use crate::plan::{Action, Pass, restart, settle, trial};
 use crate::state::Stage;
 use crate::time::after;
-use crate::traffic::Carrier;
+use crate::traffic::{Carrier, sizes};
 
 /// When a set that was only found idle in this pass is looked at again. Not at once: where the status cannot be written it is
 /// found idle in every pass.
@@ -72,7 +72,11 @@ fn grow(pass: &Pass<'_>, sets: &Sets, effects: &mut Effects) {
 fn takes_pods_away(pass: &Pass<'_>) -> bool {
     match pass.carrier() {
         Carrier::Routes => false,
-        Carrier::Service => pass.state.split.decided.is_shared(),
+        Carrier::Service => {
+            let is_seen = !pass.state.bindings.stable.is_moving();
+            let is_weak = pass.ready_stable() < sizes::half_of_stable(pass.view.replicas());
+            pass.state.split.decided.is_shared() && is_seen && is_weak
+        }
         Carrier::Pods => true,
     }
 }

@@ -5,6 +5,7 @@
 
 mod release;
 mod rest;
+mod service;
 mod traffic;
 mod world;
 
@@ -45,6 +46,14 @@ pub(super) struct Laws {
     rejected: BTreeMap<Hash, u64>,
     good: HashSet<(u64, String, Timestamp)>,
     deployed: bool,
+    /// The present release lets stable be smaller than full size.
+    keeps_less: bool,
+    /// Until then stable may still be on its way back to full size after a rollback.
+    regrows_until: Timestamp,
+    /// Since when nothing has been under way.
+    rested_since: Option<Timestamp>,
+    /// When the Service that carries the traffic was first seen to have endpoints.
+    first_seen: Option<Timestamp>,
 }
 
 type Law = Result<(), String>;
@@ -102,6 +111,10 @@ impl Laws {
             rejected: BTreeMap::new(),
             good: HashSet::new(),
             deployed: false,
+            keeps_less: false,
+            regrows_until: Timestamp::UNIX_EPOCH,
+            rested_since: None,
+            first_seen: None,
         }
     }
 
@@ -113,6 +126,11 @@ impl Laws {
     /// What Git declares of ports is wrong of whatever is released next.
     pub(super) fn excuse_canary_ports(&mut self) {
         self.canary_ports_excused = true;
+    }
+
+    /// Numbers of attempts may be given anew.
+    pub(super) fn status_lost(&mut self) {
+        self.steps.clear();
     }
 
     /// Somebody else wrote a route's weight.
@@ -135,6 +153,10 @@ impl Laws {
                 Self::nothing_in_use_is_taken_away(passed, action, rollout)?;
             }
         }
+        if self.keeps_less && passed.plan.state.as_ref().is_some_and(|state| matches!(state.stage, Stage::Leaving(_))) {
+            self.regrow(world.now);
+        }
+        self.check_pass_of_pods(passed, world, rollout)?;
         self.a_restart_keeps_capacity(passed, world, rollout)?;
         Self::pods_come_after_their_service(passed)?;
         self.edits_are_put_back_once(passed)?;

@@ -13,7 +13,7 @@ use crate::sim::process::Passed;
 use crate::sim::world::World;
 use crate::spec::{Rollout, Step, Verb};
 use crate::state::{Stage, State};
-use crate::traffic::Weight;
+use crate::traffic::{Carrier, Weight};
 
 impl Laws {
     /// I12: with a deletion timestamp nothing is created, scaled or bound.
@@ -167,7 +167,8 @@ impl Laws {
             })?;
         }
         let bound = state.bindings.stable.decided.is_only(&state.stable.hash);
-        law(bound || matches!(state.stage, Stage::Deploying), || {
+        let carries = state.carrier() == Carrier::Service && !matches!(state.stage, Stage::Resting);
+        law(bound || carries || matches!(state.stage, Stage::Deploying), || {
             "I14: stableService is bound to something else".to_owned()
         })
     }

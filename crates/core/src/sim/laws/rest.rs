@@ -6,7 +6,7 @@ use crate::report::Phase;
 use crate::sim::process::Passed;
 use crate::sim::world::{Route, Selects, Service, Set, World};
 use crate::spec::Rollout;
-use crate::state::Stage;
+use crate::state::{Return, Stage};
 use crate::traffic::Weight;
 
 impl Laws {
@@ -34,7 +34,13 @@ impl Laws {
         };
         let waits = matches!(report.phase, Phase::Paused | Phase::Invalid | Phase::RolledBack | Phase::Healthy);
         let hopeless = report.phase == Phase::Degraded && world.never_ready.contains(&state.stable.hash);
-        law(waits || hopeless, || {
+        let never_back = match &state.stage {
+            Stage::Releasing(release) => {
+                release.returns == Some(Return::Commanded) && world.never_ready.contains(&release.canary.hash)
+            }
+            _ => false,
+        };
+        law(waits || hopeless || never_back, || {
             format!("liveness: it ends {:?}: {} {}", report.phase, report.message, short(state))
         })?;
         if matches!(report.phase, Phase::Healthy | Phase::RolledBack) {

@@ -10,7 +10,7 @@ use crate::sim::process::Passed;
 use crate::sim::world::{CANARY, Kind, STABLE, World};
 use crate::spec::Rollout;
 use crate::state::{Stage, State};
-use crate::traffic::Weight;
+use crate::traffic::{Carrier, Weight};
 
 /// Writes of one route within a minute: twelve that put it back, one every ten seconds after that, and what the release
 /// itself goes through meanwhile.
@@ -76,6 +76,9 @@ impl Laws {
         let observed = &passed.observed;
         let Some(state) = &passed.plan.state else { return Ok(()) };
         let named = |hash: &Hash| {
+            if state.carrier() == Carrier::Pods {
+                return false;
+            }
             [Side::Stable, Side::Canary].iter().any(|side| {
                 let admits = |selection: &Option<Selection>| selection.as_ref().is_some_and(|it| it.admits(hash));
                 let selected = observed.service_of(*side).seen().is_some_and(|service| admits(&service.selection));
@@ -130,7 +133,10 @@ impl Laws {
             let (Action::Evict { hash, pod }, Some(state)) = (action, &passed.plan.state) else { continue };
             let left = world.ready_of(hash);
             let share = if *hash == state.stable.hash { Weight::FULL } else { state.split.decided };
-            let needed = share.needs(rollout.replicas);
+            let asked = share.needs(rollout.replicas);
+            let wanted = world.sets.get(hash).map_or(0, |set| set.wanted);
+            // One that may be smaller has the size that its share needs, and one pod more.
+            let needed = if self.keeps_less { asked.min(wanted.saturating_sub(1)) } else { asked };
             let excused = world.now < self.excused_until;
             law((left >= needed || excused) && !passed.first, || {
                 format!("V1: {pod} is evicted and leaves {left} pods ready, {needed} are needed")
@@ -276,7 +282,8 @@ impl Laws {
     pub(super) fn nobody_is_fought(&mut self, passed: &Passed, world: &World) -> Law {
         let swift = self.is_swift();
         for action in &passed.wrote {
-            let Action::Split { route, .. } = action else { continue };
+            // What takes traffic from where it does harm is written as often as it takes.
+            let Action::Split { route, safety: false, .. } = action else { continue };
             let written = self.written.entry(route.clone()).or_default();
             written.push_back(world.now);
             while written.front().is_some_and(|at| world.now.duration_since(*at) > SignedDuration::from_mins(1)) {

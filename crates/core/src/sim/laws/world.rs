@@ -1,6 +1,6 @@
 //! Laws where it counts: nobody is sent to pods that are not there, or on a port that they do not serve.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{Law, Laws, law};
 use crate::sim::world::{Known, Part, Selects, World, serves};
@@ -15,10 +15,15 @@ impl Laws {
         self.edits_are_put_back_at_once(world)?;
         self.one_of_two_ways_is_taken(world)?;
         self.a_rollback_goes_on(world)?;
+        self.note_what_is_kept(world, rollout);
         let deploying = matches!(&world.status, Some(State { stage: Stage::Deploying, .. }) | None);
         if deploying || replicas == 0 {
             return Ok(());
         }
+        if self.first_seen.is_none() && !world.balancer.is_empty() {
+            self.first_seen = Some(world.now);
+        }
+        self.check_world_of_pods(world, replicas)?;
         for (index, route) in world.proxies.routes.iter().enumerate() {
             // Nothing may be lost but what lags beyond all that it was given.
             if self.faults.slow_proxies && *route != Known::of(&world.routes[index]) {
@@ -31,7 +36,8 @@ impl Laws {
             for weight in &route.rules {
                 for (service, share) in [(&route.canary, *weight), (&route.stable, weight.rest())] {
                     if share > Weight::ZERO {
-                        self.somebody_answers(world, index, service, share.needs(replicas))?;
+                        let needed = self.capacity(world, share.needs(replicas));
+                        self.somebody_answers(world, index, service, needed)?;
                     }
                 }
             }
@@ -72,6 +78,30 @@ impl Laws {
             let behind = parts.iter().map(of).collect::<Vec<_>>().join(", ");
             format!("I2: proxies of route {route} send to {service} = {behind} with {ready} of {needed} pods")
         })
+    }
+
+    /// A stable that was allowed to be smaller grows back after a rollback, which does not wait for it.
+    fn note_what_is_kept(&mut self, world: &World, rollout: &Rollout) {
+        let stage = world.status.as_ref().map(|state| &state.stage);
+        self.rested_since = stage.filter(|stage| **stage == Stage::Resting).map(|_| self.rested_since.unwrap_or(world.now));
+        match stage {
+            // So does one whose Rollout is deleted, and then all of its pods.
+            Some(stage) if self.keeps_less && (matches!(stage, Stage::Leaving(_)) || rollout.deleted_at.is_some()) => {
+                self.regrow(world.now);
+            }
+            Some(Stage::Releasing(release)) => self.keeps_less |= release.recipe.keep_stable != Weight::FULL,
+            Some(Stage::Promoting(_)) => self.keeps_less = false,
+            _ => {}
+        }
+    }
+
+    pub(in crate::sim) fn regrow(&mut self, now: Timestamp) {
+        self.regrows_until = now.checked_add(SignedDuration::from_mins(2)).unwrap();
+    }
+
+    /// What has to answer where stable serves: some pod at least, while it grows back.
+    pub(in crate::sim) fn capacity(&self, world: &World, needed: u32) -> u32 {
+        if world.now < self.regrows_until { needed.min(1) } else { needed }
     }
 
     /// The least full size asked for lately: pods follow a change of it, and so do shares.

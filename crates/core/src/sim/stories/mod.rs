@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use super::releases;
 use super::run::Run;
-use super::world::{Dice, Kind, World, port, serves};
+use super::world::{Dice, Kind, World, port_of};
 use crate::analysis::tally::tests::metric;
 use crate::names::Hash;
 use crate::report::Report;
 use crate::spec::{Background, Command, Rollout, Spec, Step, Verb};
 use crate::state::{Stage, State};
-use crate::traffic::Weight;
+use crate::traffic::{Carrier, Weight};
 
 pub(in crate::sim) const LONG: Duration = Duration::from_mins(20);
 
@@ -35,7 +35,7 @@ pub(in crate::sim) fn gated(steps: Vec<Step>) -> Spec {
 
 /// A Rollout of four pods that has deployed `v0` and rests.
 pub(in crate::sim) fn deployed(spec: Spec) -> Run {
-    let rollout = Rollout { replicas: 4, spec: Ok(spec), ..releases::rollout(&mut Dice::new(1)) };
+    let rollout = Rollout { replicas: 4, spec: Ok(spec), ..releases::rollout(&mut Dice::new(1), Carrier::Routes) };
     let mut run = Run::quiet(rollout);
     assert!(run.until(LONG, resting_on("v0")), "the first deployment does not end");
     run
@@ -60,7 +60,7 @@ pub(in crate::sim) fn in_force(percent: u32) -> impl Fn(&World) -> bool {
 pub(in crate::sim) fn declare(run: &mut Run, hash: &str) {
     run.rollout.hash = Hash::new(hash);
     run.rollout.generation += 1;
-    run.world.ports = vec![port(serves(&run.rollout.hash))];
+    run.world.ports = vec![port_of(run.world.carrier, &run.rollout.hash)];
     run.world.changed(Kind::Services);
 }
 

@@ -13,11 +13,11 @@ use jiff::{SignedDuration, Timestamp};
 use crate::names::Hash;
 use crate::observed::{RouteId, Trial};
 use crate::state::State;
-use crate::traffic::{Carrier, Port, Strategy, Targets, Weight};
+use crate::traffic::{Carrier, Port, Strategy, Target, Targets, Weight};
 
 pub(super) use dice::Dice;
 pub(super) use routes::{Known, Proxies, Route};
-pub(super) use services::{Part, Parts, Selects, Service, endpoints, port};
+pub(super) use services::{Part, Parts, REGISTERS_WITHIN, Selects, Service, endpoints, port};
 pub(super) use sets::Set;
 
 use super::writes::Write;
@@ -56,6 +56,10 @@ pub(super) struct World {
     pub(super) carrier: Carrier,
     pub(super) routes: Vec<Route>,
     pub(super) proxies: Proxies,
+    /// Revisions that a load balancer knows, which registers their pods by itself, and since when it could see them.
+    pub(super) balancer: BTreeMap<Hash, Timestamp>,
+    /// What the Service that carries the traffic selects, and since when.
+    pub(super) selected_since: Option<(Selects, Timestamp)>,
     /// The ports of the Service that clients call.
     pub(super) ports: Vec<Port>,
     pub(super) slow_pods: bool,
@@ -80,7 +84,8 @@ pub(super) struct World {
 
 impl World {
     /// One or two routes; the second may be the operator's own.
-    pub(super) fn new(seed: u64, routes: usize) -> Self {
+    pub(super) fn new(seed: u64, carrier: Carrier) -> Self {
+        let routes = if carrier == Carrier::Routes { 1 + usize::try_from(seed % 2).unwrap() } else { 0 };
         let mut dice = Dice::new(seed);
         let owned = dice.chance(30);
         let id = |index: usize| RouteId {
@@ -90,8 +95,8 @@ impl World {
         };
         let mut routes: Vec<_> =
             (0..routes).map(|index| Route::new(id(index), 1 + usize::from(dice.chance(30)))).collect();
-        if dice.chance(20) {
-            routes[0].fixed = Weight::FULL;
+        if let Some(route) = routes.first_mut().filter(|_| dice.chance(20)) {
+            route.fixed = Weight::FULL;
         }
         Self {
             now: Timestamp::from_second(1_700_000_000).unwrap(),
@@ -102,10 +107,16 @@ impl World {
             sets: BTreeMap::new(),
             services: BTreeMap::new(),
             slices: BTreeMap::new(),
-            proxies: Proxies { routes: routes.iter().map(Known::of).collect(), behind: BTreeMap::new() },
+            proxies: Proxies {
+                routes: routes.iter().map(Known::of).collect(),
+                behind: BTreeMap::new(),
+                other_node: BTreeMap::new(),
+            },
+            balancer: BTreeMap::new(),
+            selected_since: None,
             routes,
-            carrier: Carrier::Routes,
-            ports: vec![port(serves(&Hash::new("v0")))],
+            carrier,
+            ports: vec![port_of(carrier, &Hash::new("v0"))],
             slow_pods: false,
             pods_made: 0,
             min_ready: SignedDuration::ZERO,
@@ -129,6 +140,9 @@ impl World {
 
     /// What Git declares at the beginning.
     pub(super) fn targets(&self) -> Targets {
+        if self.carrier == Carrier::Pods {
+            return Targets { carrier: self.carrier, ..Targets::default() };
+        }
         Targets {
             carrier: self.carrier,
             strategy: Strategy::Canary,
@@ -171,6 +185,16 @@ impl World {
             Trial::Refused("unknown field \"spec.template.spec.contianers\"".to_owned())
         } else {
             Trial::Accepted
+        }
+    }
+}
+
+/// The port of the Services while a template is declared. Where pods of both stand behind one Service, it goes by name.
+pub(super) fn port_of(carrier: Carrier, hash: &Hash) -> Port {
+    match carrier {
+        Carrier::Routes => port(serves(hash)),
+        Carrier::Service | Carrier::Pods => {
+            Port { target_port: Target::Name("http".to_owned()), ..port(serves(hash)) }
         }
     }
 }

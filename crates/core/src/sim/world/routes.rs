@@ -111,6 +111,8 @@ pub(in crate::sim) struct Proxies {
     pub(in crate::sim) routes: Vec<Known>,
     /// The pods of each Service as they know them.
     pub(in crate::sim) behind: Behind,
+    /// The same on another node, which follows at its own time.
+    pub(in crate::sim) other_node: Behind,
 }
 
 /// A route as proxies know it.

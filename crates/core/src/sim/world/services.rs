@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use jiff::SignedDuration;
+
 use crate::names::{Hash, Selection};
 use crate::observed::{Endpoints, ServiceView, Slice};
 use crate::traffic::{Port, Target};
@@ -151,3 +153,28 @@ impl World {
 
 /// What proxies know of the pods behind each Service.
 pub(in crate::sim) type Behind = BTreeMap<String, Parts>;
+
+/// How long a load balancer takes to register the pods that it sees; it forgets those that it does not see at once.
+pub(in crate::sim) const REGISTERS_WITHIN: SignedDuration = SignedDuration::from_secs(10);
+
+impl World {
+    /// What a load balancer sees of the Service that carries the traffic, and since when that selects what it does.
+    pub(in crate::sim) fn register(&mut self) {
+        let seen = self.slices.get(super::STABLE).into_iter().flatten().filter(|part| part.ready > 0);
+        let revisions: Vec<Hash> = seen
+            .flat_map(|part| match &part.of {
+                Selects::Only(hash) => vec![hash.clone()],
+                Selects::Any => self.sets.keys().filter(|hash| self.ready_of(hash) > 0).cloned().collect(),
+                Selects::Nothing | Selects::Others => Vec::new(),
+            })
+            .collect();
+        self.balancer.retain(|hash, _| revisions.contains(hash));
+        for hash in revisions {
+            self.balancer.entry(hash).or_insert(self.now);
+        }
+        let selects = self.services.get(super::STABLE).map(|service| service.selects.clone());
+        if self.selected_since.as_ref().map(|(selects, _)| selects) != selects.as_ref() {
+            self.selected_since = selects.map(|selects| (selects, self.now));
+        }
+    }
+}
