@@ -48,7 +48,9 @@ impl Pass<'_> {
                 binding.decided == self.selection_at(weight) && is_seen && (!weight.is_shared() || self.has_its_shape())
             }
             Carrier::Pods if weight == Weight::ZERO => {
-                self.trial().and_then(|canary| self.view.set(&canary.hash)).is_none_or(|set| set.existing == 0)
+                // Sets that are not known may have pods.
+                let gone = |hash| self.view.sets()?.get(hash).map_or(Some(true), |set| Some(set.existing == 0));
+                self.trial().is_none_or(|canary| gone(&canary.hash) == Some(true))
             }
             Carrier::Pods => self.has_its_shape(),
         }
@@ -194,8 +196,17 @@ impl Pass<'_> {
     /// Stable at full size, or at what is left to it where that is declared: once the canary carries the rest.
     fn stable_size(&self) -> u32 {
         let shape = self.shape();
+        let replicas = self.view.replicas();
+        if self.may_shrink_stable() {
+            return shape.stable;
+        }
         let wanted = self.view.set(&self.state.stable.hash).map_or(0, |set| set.wanted);
-        if self.may_shrink_stable() { shape.stable } else { shape.stable.max(wanted).min(self.view.replicas()) }
+        // What the canary does not carry yet is stable's.
+        let carried = match self.carrier() {
+            Carrier::Routes => replicas,
+            Carrier::Service | Carrier::Pods => self.trial().map_or(0, |canary| self.view.available(&canary.hash)),
+        };
+        shape.stable.max(wanted).max(replicas.saturating_sub(carried)).min(replicas)
     }
 
     /// True when what stable gives up has been on the canary for long enough.

@@ -146,7 +146,8 @@ fn begins_to_overlap(pass: &Pass<'_>, leaving: &Leaving) -> bool {
 fn overlap_until(pass: &Pass<'_>) -> Option<Timestamp> {
     let Stage::Leaving(leaving) = &pass.state.stage else { return None };
     let split = pass.state.split;
-    if leaving.had != Weight::FULL || !split.decided.is_shared() || !has_overlap(pass) || canary_is_gone(pass, leaving) {
+    if leaving.had != Weight::FULL || !split.decided.is_shared() || !has_overlap(pass) || canary_is_gone(pass, leaving)
+    {
         return None;
     }
     // Until it is seen, nobody can say.

@@ -14,9 +14,7 @@ use crate::report::Condition;
 use crate::spec::{Rollout, Spec, Step};
 use crate::state::{Clock, Preflight, Release, Stage, State, Timing};
 use crate::time::after;
-use crate::traffic::{
-    Binding, Bindings, Carrier, Port, RouteTarget, Split, Strategy, Target, Targets, Weight,
-};
+use crate::traffic::{Binding, Bindings, Carrier, Port, RouteTarget, Split, Strategy, Target, Targets, Weight};
 
 /// What a pass is given.
 #[derive(Clone)]
@@ -64,7 +62,12 @@ impl Scene {
         let ports = vec![port(80, 8080)];
         let service = || {
             let ports = vec![port(80, 8080)];
-            Look::Seen(ServiceView { selection: Some(Hash::from("old").into()), created_by_us: true, ports, ..ServiceView::default() })
+            Look::Seen(ServiceView {
+                selection: Some(Hash::from("old").into()),
+                created_by_us: true,
+                ports,
+                ..ServiceView::default()
+            })
         };
         let target =
             RouteTarget { kind: "HTTPRoute".to_owned(), name: "shop".to_owned(), owned: false, rules: Vec::new() };

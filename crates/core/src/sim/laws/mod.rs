@@ -168,7 +168,7 @@ impl Laws {
         }
         self.going_forward_needs_evidence(passed)?;
         Self::a_share_needs_a_pod(passed, rollout)?;
-        self.a_rollback_is_monotone(passed, rollout)?;
+        self.a_rollback_is_monotone(passed, world, rollout)?;
         self.steps_follow_one_another(passed, world)?;
         self.rejected_stays_rejected(passed, rollout)?;
         Self::healing_is_asymmetric(passed)?;

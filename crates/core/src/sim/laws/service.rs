@@ -6,8 +6,8 @@ use super::{Law, Laws, law};
 use crate::names::{Hash, Selection, Side};
 use crate::plan::Action;
 use crate::sim::process::Passed;
-use crate::sim::world::{Parts, REGISTERS_WITHIN, STABLE, Selects, World};
-use crate::spec::Rollout;
+use crate::sim::world::{CANARY, Parts, REGISTERS_WITHIN, STABLE, Selects, World};
+use crate::spec::{Rollout, Spec};
 use crate::state::{Release, Stage, State};
 use crate::traffic::{Carrier, Sizes, Weight};
 
@@ -90,7 +90,9 @@ impl Laws {
 
     /// R4: where pods make the share, the canary grows no further than its share was decided.
     fn pods_grow_as_far_as_is_decided(passed: &Passed, action: &Action, rollout: &Rollout) -> Law {
-        let (Action::ScaleSet { hash, from, to, .. }, Some(state)) = (action, &passed.plan.state) else { return Ok(()) };
+        let (Action::ScaleSet { hash, from, to, .. }, Some(state)) = (action, &passed.plan.state) else {
+            return Ok(());
+        };
         let Stage::Releasing(release) = &state.stage else { return Ok(()) };
         let Some(targets) = state.targets.as_ref().filter(|_| release.canary.hash == *hash && to > from) else {
             return Ok(());
@@ -148,7 +150,7 @@ impl Laws {
     }
 
     /// What serves, by what nodes know.
-    pub(super) fn check_world_of_pods(&self, world: &World, replicas: u32) -> Law {
+    pub(super) fn check_world_of_pods(&self, world: &World, rollout: &Rollout, replicas: u32) -> Law {
         let Some(state) = world.status.as_ref().filter(|_| world.carrier.shares_by_pods()) else { return Ok(()) };
         let hopeless = world.never_ready.contains(&state.stable.hash);
         if world.now < self.excused_until || hopeless {
@@ -167,7 +169,8 @@ impl Laws {
             Self::a_node_finds_somebody(world, parts, replicas)?;
             Self::only_two_revisions_are_selected(world, parts)?;
         }
-        self.a_balancer_finds_somebody(world, state)?;
+        self.a_balancer_finds_somebody(world, rollout)?;
+        Self::a_preview_shows_something(world, rollout, state)?;
         self.what_was_given_up_ends(world, state)
     }
 
@@ -202,8 +205,9 @@ impl Laws {
     }
 
     /// B9: with an overlap that is longer than it takes to register pods, a load balancer always knows some that answer.
-    fn a_balancer_finds_somebody(&self, world: &World, state: &State) -> Law {
-        let overlap = SignedDuration::try_from(state.timing.overlap).unwrap_or_default();
+    fn a_balancer_finds_somebody(&self, world: &World, rollout: &Rollout) -> Law {
+        let declared = rollout.spec.as_ref().map(|spec| spec.overlap).unwrap_or_default();
+        let overlap = SignedDuration::try_from(declared).unwrap_or_default();
         if overlap <= REGISTERS_WITHIN + REGISTERS_WITHIN / 2 || !self.is_swift() || world.balancer.is_empty() {
             return Ok(());
         }
@@ -212,6 +216,22 @@ impl Laws {
         let knows = world.balancer.values().any(registered);
         law(knows || world.balancer.values().any(is_young), || {
             format!("B9: a load balancer that registers pods by itself knows none: {:?}", world.balancer)
+        })
+    }
+
+    /// B7: the Service of the revision on trial leads somewhere.
+    fn a_preview_shows_something(world: &World, rollout: &Rollout, state: &State) -> Law {
+        let early = |spec: &Spec| spec.bind_early;
+        let by_recipe = matches!(&state.stage, Stage::Releasing(release) if early(&release.recipe));
+        let Some(parts) = world.proxies.behind.get(CANARY) else { return Ok(()) };
+        let hopeless =
+            parts.iter().any(|part| matches!(&part.of, Selects::Only(hash) if world.never_ready.contains(hash)));
+        if by_recipe || rollout.spec.as_ref().is_ok_and(early) || hopeless {
+            return Ok(());
+        }
+        let ready: u32 = parts.iter().map(|part| world.ready_behind(&part.of)).sum();
+        law(ready > 0, || {
+            format!("B7: {CANARY} leads to {:?}, of which nobody is ready", parts.each_ref().map(|it| &it.of))
         })
     }
 

@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use super::{Law, Laws, law};
 use crate::names::{Hash, Selection, Side};
 use crate::observed::Look;
-use crate::plan::{Action, Fact, Persist};
+use crate::plan::{Action, Fact};
 use crate::sim::process::Passed;
 use crate::sim::world::{CANARY, Kind, STABLE, World};
 use crate::spec::Rollout;
@@ -174,7 +174,7 @@ impl Laws {
     }
 
     /// I4: once a canary leaves, its share only falls; at once where half of stable is ready, and never onto nothing.
-    pub(super) fn a_rollback_is_monotone(&mut self, passed: &Passed, rollout: &Rollout) -> Law {
+    pub(super) fn a_rollback_is_monotone(&mut self, passed: &Passed, world: &World, rollout: &Rollout) -> Law {
         let Some(state) = &passed.plan.state else { return Ok(()) };
         let Stage::Leaving(leaving) = &state.stage else {
             self.leaving = None;
@@ -182,8 +182,9 @@ impl Laws {
         };
         let decided = state.split.decided;
         let before = self.leaving.filter(|(number, _)| *number == leaving.canary.number).map(|(_, before)| before);
-        self.leaving =
-            (passed.plan.persist != Persist::Now || !passed.crashed).then_some((leaving.canary.number, decided));
+        // What was not persisted may be decided otherwise once more.
+        let persisted = world.status.as_ref().is_some_and(|state| matches!(state.stage, Stage::Leaving(_)));
+        self.leaving = persisted.then_some((leaving.canary.number, decided));
         let stable = passed.observed.stable_endpoints.ready_of(&state.stable.hash);
         let canary = passed.observed.canary_endpoints.ready_of(&leaving.canary.hash);
         if let Some(before) = before {

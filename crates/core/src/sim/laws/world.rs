@@ -23,7 +23,7 @@ impl Laws {
         if self.first_seen.is_none() && !world.balancer.is_empty() {
             self.first_seen = Some(world.now);
         }
-        self.check_world_of_pods(world, replicas)?;
+        self.check_world_of_pods(world, rollout, replicas)?;
         for (index, route) in world.proxies.routes.iter().enumerate() {
             // Nothing may be lost but what lags beyond all that it was given.
             if self.faults.slow_proxies && *route != Known::of(&world.routes[index]) {
@@ -83,7 +83,8 @@ impl Laws {
     /// A stable that was allowed to be smaller grows back after a rollback, which does not wait for it.
     fn note_what_is_kept(&mut self, world: &World, rollout: &Rollout) {
         let stage = world.status.as_ref().map(|state| &state.stage);
-        self.rested_since = stage.filter(|stage| **stage == Stage::Resting).map(|_| self.rested_since.unwrap_or(world.now));
+        self.rested_since =
+            stage.filter(|stage| **stage == Stage::Resting).map(|_| self.rested_since.unwrap_or(world.now));
         match stage {
             // So does one whose Rollout is deleted, and then all of its pods.
             Some(stage) if self.keeps_less && (matches!(stage, Stage::Leaving(_)) || rollout.deleted_at.is_some()) => {

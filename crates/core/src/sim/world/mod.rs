@@ -193,9 +193,7 @@ impl World {
 pub(super) fn port_of(carrier: Carrier, hash: &Hash) -> Port {
     match carrier {
         Carrier::Routes => port(serves(hash)),
-        Carrier::Service | Carrier::Pods => {
-            Port { target_port: Target::Name("http".to_owned()), ..port(serves(hash)) }
-        }
+        Carrier::Service | Carrier::Pods => Port { target_port: Target::Name("http".to_owned()), ..port(serves(hash)) },
     }
 }
 

@@ -59,7 +59,13 @@ impl Service {
         // As the shell reads it: a binding is both at once.
         let selection = self.selects.selection().filter(|selection| self.label.as_ref() == Some(selection));
         let conflict = matches!(self.selects, Selects::Others).then(|| "it has a selector of its own".to_owned());
-        ServiceView { selection, created_by_us: self.created_by_us, orphaned: false, conflict, ports: self.ports.clone() }
+        ServiceView {
+            selection,
+            created_by_us: self.created_by_us,
+            orphaned: false,
+            conflict,
+            ports: self.ports.clone(),
+        }
     }
 }
 
@@ -89,8 +95,10 @@ pub(in crate::sim) type Parts = [Part; 2];
 /// What the slices say, as the shell reads it: an endpoint counts only on the port that the Service has now.
 pub(in crate::sim) fn endpoints(parts: Option<&Parts>, service: Option<&Service>) -> Endpoints {
     let target = service.and_then(|service| service.ports.first()).map(|port| port.target_port.clone());
-    let slice =
-        |part: &Part| Slice { selection: part.label.clone(), ready: if part.target == target { part.ready } else { 0 } };
+    let slice = |part: &Part| Slice {
+        selection: part.label.clone(),
+        ready: if part.target == target { part.ready } else { 0 },
+    };
     Endpoints { slices: parts.into_iter().flatten().map(slice).collect(), lacking: None }
 }
 
