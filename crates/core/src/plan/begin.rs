@@ -114,7 +114,7 @@ fn begin_release(pass: &mut Pass<'_>, recipe: Spec) {
     let canary = pass.next_revision();
     pass.tell(Fact::ReleaseStarted { canary: canary.clone(), stable: pass.state.stable.clone() });
     if was_stable_lately(pass, &recipe, &canary.hash) {
-        return start(pass, canary, only_readiness(recipe), Some(Return::Declared));
+        return start(pass, canary, only_readiness(&recipe), Some(Return::Declared));
     }
     start(pass, canary, recipe, None);
     tell_doubts(pass);
@@ -129,12 +129,12 @@ fn was_stable_lately(pass: &Pass<'_>, recipe: &Spec, hash: &Hash) -> bool {
 }
 
 /// All at once, as soon as the pods are there.
-fn only_readiness(recipe: Spec) -> Spec {
-    Spec { steps: vec![Step::SetWeight(Weight::FULL)], background: None, ..recipe }
+fn only_readiness(recipe: &Spec) -> Spec {
+    Spec { steps: vec![Step::SetWeight(Weight::FULL)], background: None, ..recipe.clone() }
 }
 
 /// What was stable before comes back, as an attempt of its own.
-pub(super) fn come_back(pass: &mut Pass<'_>, former: Revision, recipe: Spec, why: Return) {
+pub(super) fn come_back(pass: &mut Pass<'_>, former: Revision, recipe: &Spec, why: Return) {
     pass.state.attempts = pass.state.attempts.saturating_add(1);
     let canary = Revision { number: pass.state.attempts, ..former };
     start(pass, canary, only_readiness(recipe), Some(why));

@@ -24,6 +24,11 @@ pub(super) fn obey(pass: &mut Pass<'_>) {
     if answered.into_iter().any(|answered| *answered == id) {
         return;
     }
+    let needs_sets = |command: &Command| command.verb == Verb::Rollback;
+    if pass.view.sets().is_none() && command.as_ref().is_ok_and(needs_sets) {
+        // It is answered once they are seen.
+        return;
+    }
     let outcome = match command {
         Ok(command) => execute(pass, command),
         Err(wrong) => Err(wrong.clone()),
@@ -145,7 +150,7 @@ fn rollback(pass: &mut Pass<'_>, command: &Command) -> Result<String, String> {
     if view.set(&former.hash).is_none() {
         return Err(format!("the ReplicaSet of revision {} ({}) is gone: revert in Git", former.number, former.hash));
     }
-    let recipe = view.rollout.spec.clone().map_err(|problem| format!("{}; or revert in Git", problem.message))?;
+    let recipe = view.rollout.spec.as_ref().map_err(|problem| format!("{}; or revert in Git", problem.message))?;
     let message = format!("rolled back by command {}", command.id);
     pass.tell(Fact::RollbackCommanded { from: stable.hash.clone(), to: former.clone() });
     leave::note_rejection(pass, stable, "RolledBackByCommand", message, None);

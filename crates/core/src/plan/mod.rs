@@ -223,7 +223,7 @@ impl<'a> Pass<'a> {
             return self.view.problem();
         }
         let early = || self.view.problem_with_early_binding(self.view.rollout.spec.as_ref().ok()?);
-        self.problem().or_else(early)
+        self.problem().or_else(early).or_else(|| ports::problem_with_both(self))
     }
 
     /// True when every route is on `weight` and accepted.

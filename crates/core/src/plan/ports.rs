@@ -2,8 +2,9 @@
 
 use super::Pass;
 use crate::names::{Hash, Side};
+use crate::spec::{Problem, Reason};
 use crate::state::{Return, Stage};
-use crate::traffic::{Binding, ports};
+use crate::traffic::{Binding, Carrier, ports};
 
 /// Keeps the ports of the revisions in use up with what is declared, as far as that is safe under traffic.
 pub(super) fn note(pass: &mut Pass<'_>) {
@@ -33,6 +34,18 @@ pub(super) fn note(pass: &mut Pass<'_>) {
             }
         }
     }
+}
+
+/// Pods of both revisions behind one Service are reached on one port of theirs, unless it goes by name.
+pub(super) fn problem_with_both(pass: &Pass<'_>) -> Option<Problem> {
+    let release = pass.release().filter(|_| pass.carrier() == Carrier::Service)?;
+    let (old, new) = ports::which_differ(&pass.state.stable.ports, &release.canary.ports)?;
+    let message = format!(
+        "port {} leads to {} of the pods that serve and to {} of the new ones, and for a while both stand behind one \
+         Service: give the container's port a name in spec.template and have targetPort name it",
+        old.port, old.target_port, new.target_port
+    );
+    Some(Problem::new(Reason::InvalidSpec, message))
 }
 
 /// Where nothing is known of a revision's ports (the status was lost, or is of form 1), they are those of the Service that is
@@ -110,6 +123,18 @@ mod tests {
                 (Side::Canary, "new".to_owned(), vec!["80->9090".to_owned()]),
             ]
         );
+    }
+
+    #[test]
+    fn two_revisions_behind_one_service_are_reached_on_one_port() {
+        let mut scene = Scene::preflight();
+        scene.carried_by_one_service();
+        scene.state().tried = Some("new".into());
+        scene.seen.ports = Some(vec![port(80, 9090)]);
+        let message = scene.pass().report.message;
+        assert!(message.contains("port 80 leads to 8080") && message.contains("to 9090"), "{message}");
+        scene.seen.ports = Some(vec![port(80, 8080)]);
+        assert!(!scene.pass().report.message.contains("leads to"));
     }
 
     #[test]

@@ -89,11 +89,8 @@ impl Pass<'_> {
     }
 
     fn canary(&self) -> Option<&Revision> {
-        match &self.state.stage {
-            Stage::Releasing(release) => Some(&release.canary),
-            Stage::Leaving(leaving) => Some(&leaving.canary),
-            _ => self.rejection(&self.view.rollout.hash).map(|rejection| &rejection.revision),
-        }
+        let rejected = || self.rejection(&self.view.rollout.hash).map(|rejection| &rejection.revision);
+        self.trial().or_else(rejected)
     }
 
     fn rejection(&self, hash: &Hash) -> Option<&Rejection> {

@@ -204,6 +204,15 @@ impl Scene {
         scene
     }
 
+    /// No routes: the selector of `shop-stable` carries the traffic.
+    pub fn carried_by_one_service(&mut self) {
+        self.rollout.targets.carrier = Carrier::Service;
+        self.rollout.targets.routes.clear();
+        let targets = self.rollout.targets.clone();
+        self.state().targets = Some(targets);
+        self.seen.routes.clear();
+    }
+
     pub fn state(&mut self) -> &mut State {
         self.state.as_mut().unwrap()
     }

@@ -75,7 +75,9 @@ fn stable_shrinks_early(rollout: &Rollout, state: Option<&State>, observed: &Obs
 fn wanted_pods_count(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
     let mut told = observed.clone();
     if let Look::Seen(sets) = &mut told.sets {
-        sets.values_mut().for_each(|set| (set.ready, set.available) = (set.wanted, set.wanted));
+        for set in sets.values_mut() {
+            (set.ready, set.available) = (set.wanted, set.wanted);
+        }
     }
     plan(rollout, state, &told)
 }

@@ -202,13 +202,12 @@ impl Run {
     }
 
     fn break_spec(&mut self) -> String {
-        self.rollout.spec = match &self.rollout.spec {
-            Ok(_) => Err(Problem::missing(Reason::InvalidAnalysis, "no such template")),
-            Err(_) => {
-                let mut spec = releases::spec(&mut self.world.dice, self.world.carrier);
-                settle_for(&mut spec, self.faults);
-                Ok(spec)
-            }
+        self.rollout.spec = if self.rollout.spec.is_ok() {
+            Err(Problem::missing(Reason::InvalidAnalysis, "no such template"))
+        } else {
+            let mut spec = releases::spec(&mut self.world.dice, self.world.carrier);
+            settle_for(&mut spec, self.faults);
+            Ok(spec)
         };
         format!("the spec is {}", if self.rollout.spec.is_ok() { "another one" } else { "broken" })
     }

@@ -179,12 +179,7 @@ impl Run {
     }
 
     /// A run in which only what the story tells happens.
-    pub(super) fn quiet(rollout: Rollout) -> Self {
-        Self::quiet_with(rollout, Carrier::Routes)
-    }
-
-    /// The same with something else that carries the traffic.
-    pub(super) fn quiet_with(rollout: Rollout, carrier: Carrier) -> Self {
+    pub(super) fn quiet(rollout: Rollout, carrier: Carrier) -> Self {
         let mut run = Self::new(1, Faults { carrier, ..Faults::default() });
         run.queue.retain(|_, happening| !matches!(happening, Happening::Mischief));
         run.source = Source::Good;

@@ -42,6 +42,14 @@ impl std::fmt::Display for Target {
     }
 }
 
+/// The first port of two revisions that leads to another number of their pods; names may lead to different ones.
+pub fn which_differ<'a>(old: &'a [Port], new: &'a [Port]) -> Option<(&'a Port, &'a Port)> {
+    let number = |port: &Port| matches!(port.target_port, Target::Number(_));
+    let same_slot = |old: &'a Port| new.iter().find(|new| new.slot() == old.slot()).map(|new| (old, new));
+    let mut pairs = old.iter().filter_map(same_slot);
+    pairs.find(|(old, new)| old.target_port != new.target_port && (number(old) || number(new)))
+}
+
 /// A port that a pod template declares. Its absence proves nothing, since declaring ports is optional; its presence does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContainerPort {

@@ -49,10 +49,12 @@ fn grow(pass: &Pass<'_>, sets: &Sets, effects: &mut Effects) {
         let (hash, number) = (revision.hash.clone(), revision.number);
         let replicas = pass.size_of(&hash).saturating_add(restart::surge(pass, &hash));
         match sets.get(&hash) {
-            None if replicas > 0 || pass.view.replicas() == 0 || !pass.carrier().shares_by_pods() => {
-                if hash == pass.view.rollout.hash && may_be_made(pass) && is_selected(pass, &hash) {
-                    effects.act(Action::CreateSet { hash, replicas, number });
-                }
+            None if hash == pass.view.rollout.hash
+                && may_be_made(pass)
+                && is_selected(pass, &hash)
+                && is_asked_for(pass, replicas) =>
+            {
+                effects.act(Action::CreateSet { hash, replicas, number });
             }
             Some(set) if set.wanted == 0 && !is_selected(pass, &hash) => {}
             Some(set) if !set.deleting && set.wanted != replicas => {
@@ -65,6 +67,11 @@ fn grow(pass: &Pass<'_>, sets: &Sets, effects: &mut Effects) {
             _ => {}
         }
     }
+}
+
+/// A worker without a share has no set yet.
+fn is_asked_for(pass: &Pass<'_>, replicas: u32) -> bool {
+    replicas > 0 || pass.view.replicas() == 0 || pass.carrier() != Carrier::Pods
 }
 
 /// True where the share of what leaves is made smaller by its own size: workers at once, pods behind one Service that selects

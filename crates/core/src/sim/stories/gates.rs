@@ -9,7 +9,7 @@ use crate::sim::run::{Run, Source};
 use crate::sim::world::{Kind, World};
 use crate::spec::{Background, Spec, Step, Verb};
 use crate::state::Stage;
-use crate::traffic::Weight;
+use crate::traffic::{Carrier, Weight};
 
 #[test]
 fn a_count_beside_the_steps_ends_nothing() {
@@ -189,7 +189,7 @@ fn a_template_that_the_api_server_refuses_is_found_before_a_pod_is_made() {
 
 #[test]
 fn a_first_template_that_the_api_server_refuses_is_found_as_well() {
-    let mut run = Run::quiet(deployed(gated(vec![weight(20)])).rollout);
+    let mut run = Run::quiet(deployed(gated(vec![weight(20)])).rollout, Carrier::Routes);
     run.world.refused_templates.push("v0".into());
     run.until(Duration::from_mins(5), |_| false);
     assert!(run.world.sets.is_empty());

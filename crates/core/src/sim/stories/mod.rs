@@ -1,7 +1,8 @@
 //! Single cases on the modelled cluster, told step by step: [`table`] is "What happens when" of the design, row by row,
-//! [`gates`] what analysis holds up and what it does not, [`weak`] the
+//! [`carriers`] the same without a proxy, [`gates`] what analysis holds up and what it does not, [`weak`] the
 //! rollback onto a stable that lost pods, [`others`] what people, tools and the API server do meanwhile.
 
+mod carriers;
 mod gates;
 mod others;
 mod table;
@@ -35,8 +36,13 @@ pub(in crate::sim) fn gated(steps: Vec<Step>) -> Spec {
 
 /// A Rollout of four pods that has deployed `v0` and rests.
 pub(in crate::sim) fn deployed(spec: Spec) -> Run {
-    let rollout = Rollout { replicas: 4, spec: Ok(spec), ..releases::rollout(&mut Dice::new(1), Carrier::Routes) };
-    let mut run = Run::quiet(rollout);
+    deployed_by(Carrier::Routes, spec)
+}
+
+/// The same with something else that carries the traffic.
+pub(in crate::sim) fn deployed_by(carrier: Carrier, spec: Spec) -> Run {
+    let rollout = Rollout { replicas: 4, spec: Ok(spec), ..releases::rollout(&mut Dice::new(1), carrier) };
+    let mut run = Run::quiet(rollout, carrier);
     assert!(run.until(LONG, resting_on("v0")), "the first deployment does not end");
     run
 }
