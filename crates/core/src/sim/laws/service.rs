@@ -170,7 +170,7 @@ impl Laws {
             Self::only_two_revisions_are_selected(world, parts)?;
         }
         self.a_balancer_finds_somebody(world, rollout)?;
-        Self::a_preview_shows_something(world, rollout, state)?;
+        self.a_preview_shows_something(world, rollout, state)?;
         self.what_was_given_up_ends(world, state)
     }
 
@@ -220,12 +220,15 @@ impl Laws {
     }
 
     /// B7: the Service of the revision on trial leads somewhere.
-    fn a_preview_shows_something(world: &World, rollout: &Rollout, state: &State) -> Law {
+    fn a_preview_shows_something(&self, world: &World, rollout: &Rollout, state: &State) -> Law {
         let early = |spec: &Spec| spec.bind_early;
         let by_recipe = matches!(&state.stage, Stage::Releasing(release) if early(&release.recipe));
         let Some(parts) = world.proxies.behind.get(CANARY) else { return Ok(()) };
         let hopeless =
             parts.iter().any(|part| matches!(&part.of, Selects::Only(hash) if world.never_ready.contains(hash)));
+        if self.faults.slow_proxies && world.slices.get(CANARY) != Some(parts) {
+            return Ok(());
+        }
         if by_recipe || rollout.spec.as_ref().is_ok_and(early) || hopeless {
             return Ok(());
         }
