@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use leadsman_api::{AcceptancePolicy, AnalysisTemplateSpec, Rollout, TemplateReference};
-use leadsman_core::names::Hash;
+use leadsman_core::names::Selection;
 use leadsman_core::observed::Look;
 use leadsman_core::spec::{Problem, Reason};
 use leadsman_core::state::State;
-use leadsman_core::traffic::Targets;
+use leadsman_core::traffic::{Carrier, Targets};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -122,8 +122,9 @@ fn owned_routes_are_off(context: &Context, declared: &Declared) -> Option<Proble
     let route = declared.routes.iter().find(|route| route.owned && !context.owned_routes)?;
     let message = format!(
         "{} has a spec, and this operator makes no routes (--no-owned-routes): create the route beside the Rollout, and take \
-         spec out of it in spec.strategy.canary.traffic.routes",
-        route.id()
+         spec out of it in {}.routes",
+        route.id(),
+        declared.at
     );
     Some(Problem::new(Reason::InvalidRoute, message))
 }
@@ -187,11 +188,16 @@ fn in_force<'a>(state: Option<&'a State>, declared: &'a Declared) -> &'a Targets
     state.and_then(|state| state.targets.as_ref()).unwrap_or(&declared.core.targets)
 }
 
+/// The two Services of these targets; none where pods alone carry the work.
+fn services(targets: &Targets) -> impl Iterator<Item = &String> {
+    let both = [&targets.stable_service, &targets.canary_service];
+    both.into_iter().filter(|_| targets.carrier != Carrier::Pods)
+}
+
 /// The Services that are declared, and those that were given up and not let go yet.
 fn declared_and_retired<'a>(state: Option<&'a State>, declared: &'a Declared) -> impl Iterator<Item = &'a String> {
-    let Targets { stable_service, canary_service, .. } = &declared.core.targets;
     let retired = state.into_iter().flat_map(|state| &state.retired).map(|retired| &retired.service);
-    [stable_service, canary_service].into_iter().chain(retired)
+    services(&declared.core.targets).chain(retired)
 }
 
 /// The routes of the targets, each with the rules that were moved, then those that are only declared. One that is not
@@ -220,9 +226,8 @@ fn routes(targets: &Targets, declared: &Declared) -> Vec<RouteRef> {
 fn references(key: &Key, declared: &Declared, state: Option<&State>) -> BTreeSet<Reference> {
     let here = |name: &str| Key::new(&key.namespace, name);
     let targets = in_force(state, declared);
-    let services = [&targets.stable_service, &targets.canary_service].into_iter().chain(&declared.service);
-    let services = services.chain(declared_and_retired(state, declared));
-    let services = services.map(|name| Reference { kind: "Service", key: here(name) });
+    let all = services(targets).chain(&declared.service).chain(declared_and_retired(state, declared));
+    let services = all.map(|name| Reference { kind: "Service", key: here(name) });
     let routes = routes(targets, declared);
     let routes = routes.iter().map(|route| Reference { kind: route.kind.kind(), key: here(&route.name) });
     let templates = declared.refers_to.iter().map(|reference| {
@@ -286,16 +291,29 @@ impl Loaded {
         }
     }
 
+    /// The two Services in force; none where pods alone carry the work.
+    pub fn services(&self) -> impl Iterator<Item = &String> {
+        services(&self.targets)
+    }
+
+    /// True for the Service whose selector carries the traffic.
+    pub fn is_carrier(&self, service: &str) -> bool {
+        [&self.targets, &self.declared.core.targets]
+            .into_iter()
+            .any(|targets| targets.carrier == Carrier::Service && targets.stable_service == service)
+    }
+
     /// The Services that are declared and not in force yet, and those that were given up and not let go yet.
     pub fn other_services(&self) -> BTreeSet<String> {
         let named = declared_and_retired(self.state.as_ref(), &self.declared);
         named.filter(|name| !self.targets.has_service(name)).cloned().collect()
     }
 
-    /// The label selector of a revision's pods.
-    pub fn selector(&self, hash: &Hash) -> String {
+    /// The label selector of the pods of a revision, or of all.
+    pub fn selector(&self, selection: &Selection) -> String {
         let labels = self.declared.match_labels.iter().map(|(label, value)| format!("{label}={value}"));
-        labels.chain([format!("{}={hash}", leadsman_api::names::REVISION_LABEL)]).collect::<Vec<_>>().join(",")
+        let revision = selection.only().map(|hash| format!("{}={hash}", leadsman_api::names::REVISION_LABEL));
+        labels.chain(revision).collect::<Vec<_>>().join(",")
     }
 
     /// The owner reference of what we create.

@@ -106,20 +106,20 @@ impl Taken {
         self.steps.set(steps.fold(self.steps.get(), u64::saturating_add));
         if self.metrics.get() > MOST_METRICS {
             return Err(invalid_analysis(format!(
-                "{at}: spec.strategy.canary has more than {MOST_METRICS} metrics, counted anew for each step: measure less, \
-                 or measure beside the steps (spec.strategy.canary.analysis) what several steps measure"
+                "{at}: spec.strategy has more than {MOST_METRICS} metrics, counted anew for each step: measure less, or \
+                 measure beside the steps of a canary (its analysis) what several steps measure"
             )));
         }
         if self.bytes.get() > MOST_BYTES {
             return Err(invalid_analysis(format!(
-                "{at}: the metrics of spec.strategy.canary take more than {} KiB together, with arguments filled in and \
+                "{at}: the metrics of spec.strategy take more than {} KiB together, with arguments filled in and \
                  counted anew for each step: shorten queries and arguments, as by recording rules, or measure less",
                 MOST_BYTES / 1024
             )));
         }
         if self.steps.get() > MOST_STEPS {
             return Err(invalid_analysis(format!(
-                "{at}: the conditions of spec.strategy.canary take more than {MOST_STEPS} steps together, counted anew for \
+                "{at}: the conditions of spec.strategy take more than {MOST_STEPS} steps together, counted anew for \
                  each step: loop over fewer series, as by aggregating them in the query, or measure less"
             )));
         }

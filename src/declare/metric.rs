@@ -84,7 +84,8 @@ impl Reading<'_> {
                 "stable.service" => backends.stable,
                 _ => return None,
             };
-            Some(value.to_owned())
+            // Workers have no Services.
+            Some(value.to_owned()).filter(|value| !value.is_empty())
         };
         if source.trim().is_empty() {
             return Err(self.wrong("query", "is empty: write what is to be measured in PromQL"));

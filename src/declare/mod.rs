@@ -24,7 +24,6 @@ use serde_json::Value;
 
 pub use leadsman_api::TemplateReference as TemplateRef;
 
-use self::traffic::Traffic;
 use crate::routers::{Backends, RouteRef};
 
 /// Longest message about an analysis, in characters: a condition and what is wrong with it fit in.
@@ -35,11 +34,13 @@ const MOST_WORDS: usize = 2000;
 pub struct Declared {
     /// What plans are made of.
     pub core: spec::Rollout,
+    /// The field that says what carries the traffic.
+    pub at: &'static str,
     /// The routes, in the order of the spec.
     pub routes: Vec<RouteRef>,
     /// Name of the Service that is the routes' parent or host, where one is named.
     pub service: Option<String>,
-    /// Ports of `stableService` and `canaryService`; `None`: those of `service`.
+    /// Ports of the Services that we make; `None`: those of `service`, or of the Service that carries the traffic.
     pub ports: Option<Vec<Port>>,
     /// Every template that the Rollout refers to, each once, whether it exists or not.
     pub refers_to: Vec<TemplateRef>,
@@ -61,12 +62,11 @@ pub fn declare(
     let metadata = &rollout.metadata;
     let name = metadata.name.as_deref().unwrap_or_default();
     let traffic = traffic::read(rollout);
-    let Traffic { stable_service, canary_service, service, ports, routes, .. } = &traffic;
     let around = analysis::Catalog {
         rollout: name,
         backends: Backends {
-            stable: stable_service,
-            canary: canary_service,
+            stable: &traffic.targets.stable_service,
+            canary: &traffic.targets.canary_service,
             namespace: metadata.namespace.as_deref().unwrap_or_default(),
         },
         operator_namespace,
@@ -84,7 +84,7 @@ pub fn declare(
             hash: Hash::new(rollout.spec.template.hash()),
             commit: commit_of(metadata),
             images: rollout.spec.template.images(),
-            targets: traffic.targets(),
+            targets: traffic.targets.clone(),
             replicas: replicas(rollout),
             replicas_given: rollout.spec.replicas.is_some(),
             restart_at: rollout.spec.restart_at.max(rollout.spec.template.restarted_at()),
@@ -92,9 +92,10 @@ pub fn declare(
             command: command.map(|text| Command::parse(text.trim())),
             spec: strategy::read(rollout, &traffic, &around),
         },
-        routes: routes.clone(),
-        service: service.clone(),
-        ports: ports.clone(),
+        at: traffic.at,
+        routes: traffic.routes,
+        service: traffic.service,
+        ports: traffic.ports,
         refers_to: refers_to(rollout),
         template: rollout.spec.template.as_value().clone(),
         match_labels: rollout.spec.selector.match_labels.clone(),
@@ -111,11 +112,14 @@ fn replicas(rollout: &Rollout) -> u32 {
 }
 
 fn refers_to(rollout: &Rollout) -> Vec<TemplateRef> {
-    let Some(canary) = &rollout.spec.strategy.canary else { return Vec::new() };
-    let background = canary.analysis.iter().flat_map(|analysis| &analysis.templates);
-    let steps = canary.steps.iter().filter_map(|step| step.analysis.as_ref()).flat_map(|analysis| &analysis.templates);
+    let strategy = &rollout.spec.strategy;
+    let background = strategy.canary.iter().filter_map(|canary| canary.analysis.as_ref());
+    let steps = strategy.canary.iter().flat_map(|canary| &canary.steps).filter_map(|step| step.analysis.as_ref());
+    let promotion = strategy.blue_green.iter().flat_map(|it| [&it.pre_promotion_analysis, &it.post_promotion_analysis]);
+    let templates = background.flat_map(|analysis| &analysis.templates);
+    let templates = templates.chain(steps.chain(promotion.flatten()).flat_map(|analysis| &analysis.templates));
     let mut all: Vec<TemplateRef> = Vec::new();
-    for template in background.chain(steps) {
+    for template in templates {
         if !all.contains(template) {
             all.push(template.clone());
         }

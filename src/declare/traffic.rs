@@ -1,97 +1,183 @@
-//! `spec.strategy.canary.traffic`: the Services and the routes.
+//! What carries the traffic, as either strategy declares it: Services, and routes where there are some.
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use leadsman_api::{Rollout, Route, ServicePort, defaults};
+use leadsman_api::{AcceptancePolicy, BlueGreen, Duration, Rollout, Route, ServicePort, defaults};
 use leadsman_core::spec::Problem;
-use leadsman_core::traffic::{Port, RouteTarget, Target, Targets};
+use leadsman_core::traffic::{Carrier, Port, RouteTarget, Strategy, Target, Targets};
 
 use super::invalid_spec;
 use crate::routers::{RouteKind, RouteRef, Settle};
 
 /// Services and routes, as far as they can be read.
+#[derive(Default)]
 pub(super) struct Traffic {
+    /// The field that they stand in.
+    pub at: &'static str,
+    pub targets: Targets,
+    /// The Service that is the routes' parent or host.
     pub service: Option<String>,
-    pub stable_service: String,
-    pub canary_service: String,
     pub ports: Option<Vec<Port>>,
     pub routes: Vec<RouteRef>,
     /// The first thing that is wrong.
     pub wrong: Option<Problem>,
 }
 
-impl Traffic {
-    pub fn targets(&self) -> Targets {
-        let target = |route: &RouteRef| RouteTarget {
-            kind: route.kind.kind().to_owned(),
-            name: route.name.clone(),
-            owned: route.owned,
-            rules: route.only.clone(),
-        };
-        Targets {
-            stable_service: self.stable_service.clone(),
-            canary_service: self.canary_service.clone(),
-            routes: self.routes.iter().map(target).collect(),
-        }
-    }
-}
+const CANARY: &str = "spec.strategy.canary.traffic";
+const BLUE_GREEN: &str = "spec.strategy.blueGreen";
 
-const AT: &str = "spec.strategy.canary.traffic";
+/// What both strategies have.
+#[derive(Clone, Copy)]
+struct Common<'a> {
+    at: &'static str,
+    service: Option<&'a String>,
+    ports: Option<&'a Vec<ServicePort>>,
+    routes: Option<&'a Vec<Route>>,
+    acceptance: AcceptancePolicy,
+    settle: &'a Duration,
+    settle_endpoints: Option<&'a Duration>,
+}
 
 pub(super) fn read(rollout: &Rollout) -> Traffic {
-    let traffic = rollout.spec.strategy.canary.as_ref().map(|canary| &canary.traffic);
-    let service = traffic.and_then(|traffic| traffic.service.clone());
-    // Without any name given (the schema refuses that), names that at least belong to this Rollout alone.
-    let base = service.as_deref().or(rollout.metadata.name.as_deref()).unwrap_or_default();
-    let named = |given: Option<&String>, suffix| given.cloned().unwrap_or_else(|| format!("{base}{suffix}"));
-    let stable_service = named(traffic.and_then(|it| it.stable_service.as_ref()), defaults::STABLE_SUFFIX);
-    let canary_service = named(traffic.and_then(|it| it.canary_service.as_ref()), defaults::CANARY_SUFFIX);
-    let routes = traffic.into_iter().flat_map(|traffic| traffic.routes.iter().map(|route| self::route(traffic, route)));
-    let routes: Vec<_> = routes.collect();
-    let wrong = traffic.and_then(|traffic| {
-        let names_missing = traffic.service.is_none()
-            && (traffic.ports.is_none() || traffic.stable_service.is_none() || traffic.canary_service.is_none());
-        if names_missing {
-            Some(format!("{AT} must have service, or ports, stableService and canaryService"))
-        } else if stable_service == canary_service {
-            Some(format!("{AT}.canaryService must be another Service than stableService, not {canary_service} too"))
-        } else if service.as_ref() == Some(&canary_service) {
-            Some(format!("{AT}.canaryService must not be service, {canary_service}: name another"))
-        } else if routes.is_empty() {
-            Some(format!("{AT}.routes is empty: name the route that splits the traffic"))
-        } else {
-            let odd = routes.iter().position(Option::is_none)?;
-            Some(format!("{AT}.routes[{odd}] must have exactly one of: httpRoute, grpcRoute, virtualService"))
-        }
-    });
-    Traffic {
-        ports: traffic.and_then(|it| it.ports.as_ref()).map(|ports| ports.iter().map(port).collect()),
-        routes: routes.into_iter().flatten().collect(),
-        wrong: wrong.map(invalid_spec),
-        service,
-        stable_service,
-        canary_service,
+    let strategy = &rollout.spec.strategy;
+    let name = rollout.metadata.name.as_deref().unwrap_or_default();
+    match (&strategy.canary, &strategy.blue_green) {
+        (Some(canary), _) => canary.traffic.as_ref().map_or_else(worker, |traffic| of_canary(name, traffic)),
+        (None, Some(blue_green)) => of_blue_green(blue_green),
+        // Without any name given (the schema refuses that), names that at least belong to this Rollout alone.
+        (None, None) => Traffic {
+            at: CANARY,
+            targets: Targets {
+                stable_service: format!("{name}{}", defaults::STABLE_SUFFIX),
+                canary_service: format!("{name}{}", defaults::CANARY_SUFFIX),
+                ..Targets::default()
+            },
+            ..Traffic::default()
+        },
     }
 }
 
-fn route(traffic: &leadsman_api::Traffic, route: &Route) -> Option<RouteRef> {
-    let (kind, name, only, spec) = match (&route.http_route, &route.grpc_route, &route.virtual_service) {
-        (Some(it), None, None) => (RouteKind::HttpRoute, &it.name, &it.rules, &it.spec),
-        (None, Some(it), None) => (RouteKind::GrpcRoute, &it.name, &it.rules, &it.spec),
-        (None, None, Some(it)) => (RouteKind::VirtualService, &it.name, &it.routes, &it.spec),
-        _ => return None,
-    };
-    // One that cannot be read is told of where the strategy is read.
-    let weights = traffic.settle.parse().unwrap_or_default();
-    let endpoints = traffic.settle_endpoints.as_ref().and_then(|given| given.parse().ok());
-    Some(RouteRef {
-        kind,
-        name: name.clone(),
-        only: only.clone(),
-        owned: spec.is_some(),
-        spec: spec.clone(),
+fn worker() -> Traffic {
+    Traffic { at: CANARY, targets: Targets { carrier: Carrier::Pods, ..Targets::default() }, ..Traffic::default() }
+}
+
+fn of_canary(name: &str, traffic: &leadsman_api::Traffic) -> Traffic {
+    let leadsman_api::Traffic { service, stable_service, canary_service, ports, routes, .. } = traffic;
+    let common = Common {
+        at: CANARY,
+        service: service.as_ref(),
+        ports: ports.as_ref(),
+        routes: routes.as_ref(),
         acceptance: traffic.acceptance,
-        settle: Settle { weights, endpoints: endpoints.unwrap_or(weights) },
-    })
+        settle: &traffic.settle,
+        settle_endpoints: traffic.settle_endpoints.as_ref(),
+    };
+    let base = service.as_deref().unwrap_or(name);
+    let named = |given: &Option<String>, suffix| given.clone().unwrap_or_else(|| format!("{base}{suffix}"));
+    let (carrier, stable) = match routes {
+        Some(_) => (Carrier::Routes, named(stable_service, defaults::STABLE_SUFFIX)),
+        None => (Carrier::Service, base.to_owned()),
+    };
+    let canary = named(canary_service, defaults::CANARY_SUFFIX);
+    let lacks_names = service.is_none() && (ports.is_none() || stable_service.is_none() || canary_service.is_none());
+    let wrong = if routes.is_none() && service.is_none() {
+        Some(format!("{CANARY} must have service, whose selector carries the traffic where there are no routes"))
+    } else if routes.is_none() && stable_service.is_some() {
+        Some(format!("{CANARY}.stableService must be left out without routes: service itself carries the traffic"))
+    } else if routes.is_some() && lacks_names {
+        Some(format!("{CANARY} must have service, or ports, stableService and canaryService"))
+    } else if service.as_ref() == Some(&canary) {
+        Some(format!("{CANARY}.canaryService must not be service, {canary}: name another"))
+    } else if stable == canary {
+        Some(format!("{CANARY}.canaryService must be another Service than stableService, not {canary} too"))
+    } else {
+        None
+    };
+    common.traffic((Strategy::Canary, carrier), (stable, canary), wrong)
+}
+
+fn of_blue_green(blue_green: &BlueGreen) -> Traffic {
+    let BlueGreen { active_service: active, preview_service, service, ports, routes, .. } = blue_green;
+    let common = Common {
+        at: BLUE_GREEN,
+        service: service.as_ref(),
+        ports: ports.as_ref(),
+        routes: routes.as_ref(),
+        acceptance: blue_green.acceptance,
+        settle: &blue_green.settle,
+        settle_endpoints: blue_green.settle_endpoints.as_ref(),
+    };
+    let preview = preview_service.clone().unwrap_or_else(|| format!("{active}{}", defaults::PREVIEW_SUFFIX));
+    let carrier = if routes.is_some() { Carrier::Routes } else { Carrier::Service };
+    let wrong = if *active == preview {
+        Some(format!("{BLUE_GREEN}.previewService must be another Service than activeService, not {active} too"))
+    } else if routes.is_none() && service.is_some() {
+        Some(format!("{BLUE_GREEN}.service must be left out without routes: activeService is what clients call"))
+    } else if service.as_ref() == Some(&preview) {
+        Some(format!("{BLUE_GREEN}.previewService must not be service, {preview}: name another"))
+    } else if routes.is_some() && service.is_none() && ports.is_none() {
+        Some(format!("{BLUE_GREEN} must have service or ports, where it has routes"))
+    } else {
+        None
+    };
+    common.traffic((Strategy::BlueGreen, carrier), (active.clone(), preview), wrong)
+}
+
+impl Common<'_> {
+    fn traffic(
+        self,
+        (strategy, carrier): (Strategy, Carrier),
+        (stable_service, canary_service): (String, String),
+        wrong: Option<String>,
+    ) -> Traffic {
+        let declared: Vec<_> = self.routes.into_iter().flatten().map(|route| self.route(route)).collect();
+        let wrong = wrong.or_else(|| {
+            if self.routes.is_some_and(Vec::is_empty) {
+                return Some(format!("{}.routes is empty: name the route that splits the traffic", self.at));
+            }
+            let odd = declared.iter().position(Option::is_none)?;
+            Some(format!("{}.routes[{odd}] must have exactly one of: httpRoute, grpcRoute, virtualService", self.at))
+        });
+        let routes: Vec<_> = declared.into_iter().flatten().collect();
+        let targets = routes.iter().map(target).collect();
+        Traffic {
+            at: self.at,
+            targets: Targets { carrier, strategy, stable_service, canary_service, routes: targets },
+            service: self.service.filter(|_| carrier == Carrier::Routes).cloned(),
+            ports: self.ports.map(|ports| ports.iter().map(port).collect()),
+            routes,
+            wrong: wrong.map(invalid_spec),
+        }
+    }
+
+    fn route(&self, route: &Route) -> Option<RouteRef> {
+        let (kind, name, only, spec) = match (&route.http_route, &route.grpc_route, &route.virtual_service) {
+            (Some(it), None, None) => (RouteKind::HttpRoute, &it.name, &it.rules, &it.spec),
+            (None, Some(it), None) => (RouteKind::GrpcRoute, &it.name, &it.rules, &it.spec),
+            (None, None, Some(it)) => (RouteKind::VirtualService, &it.name, &it.routes, &it.spec),
+            _ => return None,
+        };
+        // One that cannot be read is told of where the strategy is read.
+        let weights = self.settle.parse().unwrap_or_default();
+        let endpoints = self.settle_endpoints.and_then(|given| given.parse().ok());
+        Some(RouteRef {
+            kind,
+            name: name.clone(),
+            only: only.clone(),
+            owned: spec.is_some(),
+            spec: spec.clone(),
+            acceptance: self.acceptance,
+            settle: Settle { weights, endpoints: endpoints.unwrap_or(weights) },
+        })
+    }
+}
+
+fn target(route: &RouteRef) -> RouteTarget {
+    RouteTarget {
+        kind: route.kind.kind().to_owned(),
+        name: route.name.clone(),
+        owned: route.owned,
+        rules: route.only.clone(),
+    }
 }
 
 /// A port as the API server completes it.

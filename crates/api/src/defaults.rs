@@ -17,6 +17,8 @@ pub const REVISION_HISTORY_LIMIT: i32 = 3;
 pub const SETTLE: &str = "3s";
 /// `traffic.drain`.
 pub const DRAIN: &str = "30s";
+/// `blueGreen.overlap`.
+pub const OVERLAP: Duration = Duration::from_secs(3);
 
 /// `metrics[].interval`.
 pub const INTERVAL: Duration = Duration::from_secs(10);
@@ -44,3 +46,5 @@ pub const PASSWORD_KEY: &str = "password";
 pub const STABLE_SUFFIX: &str = "-stable";
 /// What is added to `traffic.service` for `traffic.canaryService`.
 pub const CANARY_SUFFIX: &str = "-canary";
+/// What is added to `blueGreen.activeService` for `blueGreen.previewService`.
+pub const PREVIEW_SUFFIX: &str = "-preview";

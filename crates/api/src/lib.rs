@@ -12,6 +12,7 @@
 )]
 
 mod analysis;
+mod blue_green;
 mod canary;
 pub mod crds;
 pub mod defaults;
@@ -19,7 +20,9 @@ mod duration;
 mod hash;
 mod metric;
 pub mod names;
+mod percent;
 mod rollout;
+mod route;
 mod schema;
 mod status;
 mod template;
@@ -29,7 +32,8 @@ pub use analysis::{
     Analysis, AnalysisTemplate, AnalysisTemplateSpec, Argument, BackgroundAnalysis, ClusterAnalysisTemplate,
     ClusterAnalysisTemplateSpec, DeclaredArgument, TemplateReference,
 };
-pub use canary::{Canary, Pause, Step};
+pub use blue_green::BlueGreen;
+pub use canary::{Canary, Pause, SetCanaryScale, Step};
 pub use duration::{Duration, InvalidDuration};
 pub use hash::pod_template_hash;
 pub use leadsman_core::analysis::metric::{OnNoData, OnProviderError};
@@ -40,10 +44,12 @@ pub use metric::{
     Authentication, Basic, BasicSecretReference, Bearer, Header, Metric, Prometheus, Provider, SecretKeyReference,
 };
 pub use names::commit_of;
-pub use rollout::{Rollout, RolloutSpec, Selector, Strategy};
+pub use percent::{InvalidPercent, Percent};
+pub use rollout::{RollbackWindow, Rollout, RolloutSpec, Selector, Strategy};
+pub use route::{Route, RouteReference, VirtualServiceReference};
 pub use status::{
     CommandOutcome, LastCommand, MetricStatus, RejectedRevision, RevisionStatus, RolloutStatus, StepStatus,
     WaitingStatus, WeightStatus,
 };
 pub use template::PodTemplate;
-pub use traffic::{AcceptancePolicy, BindCanary, Route, RouteReference, ServicePort, Traffic, VirtualServiceReference};
+pub use traffic::{AcceptancePolicy, BindCanary, ServicePort, Traffic};

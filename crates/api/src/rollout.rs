@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use kube::{CustomResource, KubeSchema};
 use leadsman_core::spec::ReadyWhen;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::blue_green::BlueGreen;
 use crate::canary::Canary;
 use crate::defaults;
+use crate::percent::{Percent, whole};
 use crate::schema::{MAX_LABEL, is_default};
 use crate::status::RolloutStatus;
 use crate::template::PodTemplate;
@@ -22,8 +25,8 @@ use crate::template::PodTemplate;
     kind = "Rollout",
     namespaced,
     doc = "A Rollout runs pods like a Deployment and brings each new version of them into service step by step: it starts the \
-        new pods beside the old ones, moves traffic to them by weights, measures at every step whether they are well, \
-        and goes on or puts everything back and says why.",
+        new pods beside the old ones, moves traffic to them, measures at every step whether they are well, and goes on \
+        or puts everything back and says why.",
     status = "RolloutStatus",
     derive = "PartialEq",
     scale(
@@ -37,10 +40,15 @@ use crate::template::PodTemplate;
         name = "Weight",
         type_ = "integer",
         json_path = ".status.weight.inForce",
-        description = "Percent of the traffic that the canary gets"
+        description = "Percent of the traffic that the new revision gets"
     ),
     printcolumn(name = "Stable", type_ = "string", json_path = ".status.stable.hash", description = "Revision that serves"),
-    printcolumn(name = "Canary", type_ = "string", json_path = ".status.canary.hash", description = "Revision on trial"),
+    printcolumn(
+        name = "New",
+        type_ = "string",
+        json_path = ".status.canary.hash",
+        description = "Revision on trial: the canary, or what the preview shows"
+    ),
     printcolumn(
         name = "Ready",
         type_ = "string",
@@ -107,7 +115,12 @@ pub struct RolloutSpec {
     #[schemars(range(min = 1))]
     pub progress_deadline_seconds: i32,
 
-    /// Restarts of a container that make a crash loop: where none of the canary's pods is ready and one of its containers waits
+    /// The part of the pods that a share needs which is enough, as with 90%: a pod that is lost to a node must not hold a
+    /// release. At least one pod is always needed.
+    #[serde(default = "whole")]
+    pub ready_threshold: Percent,
+
+    /// Restarts of a container that make a crash loop: where none of the new revision's pods is ready and one of its containers waits
     /// after so many restarts since the step began, the release is rolled back at once.
     #[serde(default = "default_crash_limit")]
     #[schemars(range(min = 1, max = 100))]
@@ -117,6 +130,10 @@ pub struct RolloutSpec {
     #[serde(default = "default_revision_history_limit")]
     #[schemars(range(min = 0, max = 100))]
     pub revision_history_limit: i32,
+
+    /// Which revisions come back without pauses and analyses. Left out: none, but for one that is kept warm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback_window: Option<RollbackWindow>,
 
     /// Stops going forward. Never stops a rollback, and never scaling.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -168,12 +185,25 @@ fn match_labels(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     })
 }
 
+/// Which revisions come back without pauses and analyses.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RollbackWindow {
+    /// So many revisions that were stable last: when one of them is declared again, it is only waited for its pods.
+    #[schemars(range(min = 1, max = 10))]
+    pub revisions: i32,
+}
+
 /// How a new revision takes over: exactly one strategy.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = ("has(self.canary)", "strategy must have exactly one of: canary"))]
+#[x_kube(validation = ("has(self.canary) != has(self.blueGreen)", "strategy must have exactly one of: canary, blueGreen"))]
 pub struct Strategy {
     /// The new revision gets a growing share of the traffic, step by step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canary: Option<Canary>,
+
+    /// The new revision is shown by a preview, and gets all traffic at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blue_green: Option<BlueGreen>,
 }

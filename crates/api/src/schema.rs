@@ -28,6 +28,17 @@ pub(crate) fn int_or_string(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "x-kubernetes-int-or-string": true })
 }
 
+/// A number of pods, at least one, or a part of them.
+pub(crate) fn pods_or_percent(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "x-kubernetes-int-or-string": true,
+        "minimum": 1,
+        "maximum": i32::MAX,
+        "pattern": "^(100|[1-9][0-9]?)%$",
+        "maxLength": 4,
+    })
+}
+
 /// Whether a field may be left out when it is written.
 pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()

@@ -39,7 +39,7 @@ pub struct RolloutStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stable: Option<RevisionStatus>,
 
-    /// The revision on trial.
+    /// What is on trial: the canary, or what the preview shows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canary: Option<RevisionStatus>,
 
@@ -47,7 +47,7 @@ pub struct RolloutStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<StepStatus>,
 
-    /// The canary's share of the traffic.
+    /// The share of the traffic that the revision on trial gets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<WeightStatus>,
 
@@ -72,7 +72,8 @@ pub struct RolloutStatus {
     #[serde(default)]
     pub replicas: i32,
 
-    /// Selector of the pods as text. For the scale subresource.
+    /// Selector of the pods that an autoscaler averages, as text: all of them, or, with blueGreen, those that serve. For the
+    /// scale subresource.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub selector: String,
 
@@ -159,17 +160,17 @@ impl StepStatus {
     }
 }
 
-/// The canary's share of the traffic, in percent.
+/// A share of the traffic in percent; without routes, of the pods.
 #[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WeightStatus {
     /// Decided.
     pub desired: i32,
 
-    /// Written into every route.
+    /// Written into every route, or into the selector of the Service that carries the traffic.
     pub written: i32,
 
-    /// Accepted by every route, and given time to reach the proxies.
+    /// Accepted by every route, and given time to reach whoever sends.
     pub in_force: i32,
 }
 
@@ -234,7 +235,7 @@ pub struct LastCommand {
     /// Its id, chosen by who wrote it.
     pub id: String,
 
-    /// What was asked for: promote, promote-full, abort, retry, pause or resume.
+    /// What was asked for: promote, promote-full, abort, retry, pause, resume or rollback.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verb: Option<String>,
 

@@ -1,68 +1,61 @@
-//! What carries the traffic of a Rollout: two Services, and the routes that split between them.
+//! What carries the traffic of a Rollout: Services, and, where there are some, the routes that split between two of them.
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::KubeSchema;
+use kube::core::Rule;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::defaults;
 use crate::duration::Duration;
-use crate::schema::{LABEL_NAME, MAX_LABEL, MAX_OBJECT_NAME, OBJECT_NAME, int_or_string, opaque};
+use crate::route::{Route, each_once};
+use crate::schema::{LABEL_NAME, MAX_LABEL, MAX_OBJECT_NAME, int_or_string};
 
-/// The Services and routes that carry the traffic.
+/// What carries the traffic: two Services and the routes that split between them, or one Service alone.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = ("has(self.service) || has(self.ports)", "traffic must have service or ports: the ports of stableService and canaryService are taken from one of them"),
     validation = (
-        "has(self.service) || (has(self.stableService) && has(self.canaryService))",
+        "has(self.service) || has(self.ports) || !has(self.routes)",
+        "traffic must have service or ports: the ports of stableService and canaryService are taken from one of them"
+    ),
+    validation = (
+        "has(self.service) || (has(self.stableService) && has(self.canaryService)) || !has(self.routes)",
         "traffic without service must have stableService and canaryService"
     ),
+    validation = (
+        "has(self.routes) || has(self.service)",
+        "traffic without routes must have service: its selector carries the traffic"
+    ),
+    validation = Rule::new("has(self.routes) || !has(self.stableService)")
+        .message("stableService must be left out without routes: service itself carries the traffic")
+        .field_path(".stableService"),
     validation = Rule::new(
-        "!has(self.service) || (has(self.stableService) && has(self.canaryService)) || size(self.service) <= 56"
+        "!has(self.service) || (has(self.canaryService) && (has(self.stableService) || !has(self.routes))) \
+        || size(self.service) <= 56"
     )
     .message("service must be no more than 56 characters where stableService or canaryService is named after it")
     .field_path(".service"),
     validation = Rule::new(
-        "(has(self.stableService) ? self.stableService : (has(self.service) ? self.service : '') + '-stable') \
+        "!has(self.routes) \
+        || (has(self.stableService) ? self.stableService : (has(self.service) ? self.service : '') + '-stable') \
         != (has(self.canaryService) ? self.canaryService : (has(self.service) ? self.service : '') + '-canary')"
     )
     .message("stableService and canaryService must be two different Services")
     .field_path(".canaryService"),
     validation = Rule::new("!has(self.service) || !has(self.canaryService) || self.service != self.canaryService")
         .message("canaryService must not be service: what clients call must not be bound to the canary")
-        .field_path(".canaryService"),
-    validation = Rule::new("!has(self.ports) || size(self.ports) <= 1 || self.ports.all(port, has(port.name))")
-        .message("each of several ports must have a name")
-        .field_path(".ports"),
-    validation = Rule::new(
-        "self.routes.all(a, !has(a.httpRoute) \
-        || self.routes.exists_one(b, has(b.httpRoute) && b.httpRoute.name == a.httpRoute.name))"
-    )
-    .message("routes must not name the same HTTPRoute twice")
-    .field_path(".routes"),
-    validation = Rule::new(
-        "self.routes.all(a, !has(a.grpcRoute) \
-        || self.routes.exists_one(b, has(b.grpcRoute) && b.grpcRoute.name == a.grpcRoute.name))"
-    )
-    .message("routes must not name the same GRPCRoute twice")
-    .field_path(".routes"),
-    validation = Rule::new(
-        "self.routes.all(a, !has(a.virtualService) \
-        || self.routes.exists_one(b, has(b.virtualService) && b.virtualService.name == a.virtualService.name))"
-    )
-    .message("routes must not name the same VirtualService twice")
-    .field_path(".routes")
+        .field_path(".canaryService")
 )]
 pub struct Traffic {
-    /// The Service that is the routes' parent or host. Ports are read from it; it is never written. May be left out when
-    /// ports, stableService and canaryService are given.
+    /// With routes: the Service that is their parent or host; ports are read from it, and it is never written. May be left out
+    /// when ports, stableService and canaryService are given. Without routes: the Service that clients call, whose selector
+    /// carries the traffic. It has no selector in Git, or is made by Leadsman where ports are given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = MAX_LABEL), regex(pattern = LABEL_NAME))]
     pub service: Option<String>,
 
-    /// The Service of the stable revision, made by Leadsman. Left out: the name of service with -stable.
+    /// With routes: the Service of the stable revision, made by Leadsman. Left out: the name of service with -stable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = MAX_LABEL), regex(pattern = LABEL_NAME))]
     pub stable_service: Option<String>,
@@ -73,14 +66,22 @@ pub struct Traffic {
     #[schemars(length(max = MAX_LABEL), regex(pattern = LABEL_NAME))]
     pub canary_service: Option<String>,
 
-    /// Ports of stableService and canaryService. Left out: those of service.
+    /// Ports of the Services that Leadsman makes. Left out: those of service. Given without routes: service is made as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 32))]
+    #[x_kube(validation = named_where_several())]
     pub ports: Option<Vec<ServicePort>>,
 
-    /// The routes that split traffic between the two Services. All are kept on the same split.
+    /// The routes of a mesh or gateway that split traffic between the two Services, all on the same split. Left out: the
+    /// selector of service carries the traffic, and a share is a share of the pods that it selects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 16))]
-    pub routes: Vec<Route>,
+    #[x_kube(
+        validation = each_once("httpRoute", "HTTPRoute"),
+        validation = each_once("grpcRoute", "GRPCRoute"),
+        validation = each_once("virtualService", "VirtualService")
+    )]
+    pub routes: Option<Vec<Route>>,
 
     /// Whose acceptance of a route is waited for after each write to it. Any: of its parents that report on it, one must have
     /// accepted it; one that lags behind is waited for a while, one that refuses it is a warning. All: every parent must
@@ -88,7 +89,8 @@ pub struct Traffic {
     #[serde(default)]
     pub acceptance: AcceptancePolicy,
 
-    /// How long a written split is given to reach the proxies before it counts as in force.
+    /// How long a written split is given to reach the proxies before it counts as in force, or, without routes, what a
+    /// Service selects.
     #[serde(default = "default_settle")]
     pub settle: Duration,
 
@@ -105,6 +107,11 @@ pub struct Traffic {
     /// How long pods without traffic are kept before they are scaled down, for requests that are still open.
     #[serde(default = "default_drain")]
     pub drain: Duration,
+
+    /// How long the revision that was stable before is kept whole after a promotion: going back to it takes no waiting for
+    /// pods. Left out: no longer than drain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_warm: Option<Duration>,
 }
 
 /// Whose acceptance of a route is waited for.
@@ -128,7 +135,7 @@ pub enum BindCanary {
     Created,
 }
 
-/// A port of stableService and canaryService, as in a Service.
+/// A port of a Service that Leadsman makes, as in a Service.
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ServicePort {
@@ -157,78 +164,15 @@ pub struct ServicePort {
     pub app_protocol: Option<String>,
 }
 
-fn default_settle() -> Duration {
+pub(crate) fn default_settle() -> Duration {
     Duration::new(defaults::SETTLE)
 }
 
-fn default_drain() -> Duration {
+pub(crate) fn default_drain() -> Duration {
     Duration::new(defaults::DRAIN)
 }
 
-/// One route: exactly one of its fields is set.
-#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = (
-    "[has(self.httpRoute), has(self.grpcRoute), has(self.virtualService)].filter(given, given).size() == 1",
-    "a route must have exactly one of: httpRoute, grpcRoute, virtualService"
-))]
-pub struct Route {
-    /// A HTTPRoute of the Gateway API, with a Gateway or a Service as parent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub http_route: Option<RouteReference>,
-
-    /// A GRPCRoute of the Gateway API, with a Gateway or a Service as parent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub grpc_route: Option<RouteReference>,
-
-    /// A VirtualService of Istio.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub virtual_service: Option<VirtualServiceReference>,
-}
-
-/// A route of the Gateway API in the Rollout's namespace.
-#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct RouteReference {
-    /// Name of the route.
-    #[schemars(length(max = MAX_OBJECT_NAME), regex(pattern = OBJECT_NAME))]
-    pub name: String,
-
-    /// Names of the rules in it that are split, by their field name. Left out: all that name both Services. Other rules are
-    /// left as they are, also those that give canaryService a share of their own.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(
-        length(max = 16),
-        inner(length(min = 1, max = MAX_OBJECT_NAME), regex(pattern = OBJECT_NAME)),
-        extend("x-kubernetes-list-type" = "set")
-    )]
-    pub rules: Vec<String>,
-
-    /// Left out: the route is yours, in Git; it must name both Services as backends, and only their weights are written.
-    /// Given: Leadsman creates the route with this spec and owns it. Best where a tool such as Argo CD puts routes back
-    /// to what Git says.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "opaque")]
-    pub spec: Option<Value>,
-}
-
-/// A VirtualService in the Rollout's namespace.
-#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct VirtualServiceReference {
-    /// Name of the VirtualService.
-    #[schemars(length(max = MAX_OBJECT_NAME), regex(pattern = OBJECT_NAME))]
-    pub name: String,
-
-    /// Names of the http routes in it that are split. Left out: all that name both Services. Other routes are left as they
-    /// are, also those that give canaryService a share of their own.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32), inner(length(min = 1, max = 253)), extend("x-kubernetes-list-type" = "set"))]
-    pub routes: Vec<String>,
-
-    /// Left out: the VirtualService is yours, in Git; it must name both Services as destinations, and only their weights
-    /// are written. Given: Leadsman creates the VirtualService with this spec and owns it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "opaque")]
-    pub spec: Option<Value>,
+/// A Service with several ports tells them apart by name.
+pub(crate) fn named_where_several() -> Rule {
+    Rule::new("size(self) <= 1 || self.all(port, has(port.name))").message("each of several ports must have a name")
 }

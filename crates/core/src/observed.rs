@@ -170,6 +170,8 @@ pub struct ServiceView {
     pub orphaned: bool,
     /// The ports that it has.
     pub ports: Vec<Port>,
+    /// What is worth saying before a release, and stops none: clients that stay with a pod, connections that last.
+    pub warnings: Vec<String>,
 }
 
 impl ServiceView {

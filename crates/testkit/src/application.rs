@@ -4,7 +4,7 @@ use leadsman_api::pod_template_hash;
 use serde_json::{Value, json};
 
 use crate::kind::{self, Kind};
-use crate::object::{Name, set};
+use crate::object::{Name, set, unset};
 
 /// A kind of route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,21 +35,29 @@ impl Route {
         }
     }
 
-    fn spec(self, service: &str) -> Value {
-        let backend =
-            |side: &str, weight: u32| json!({"name": format!("{service}-{side}"), "port": 80, "weight": weight});
-        let destination = |side: &str, weight: u32| json!({"destination": {"host": format!("{service}-{side}"), "port": {"number": 80}}, "weight": weight});
+    fn spec(self, service: &str, [stable, canary]: [&str; 2]) -> Value {
+        let backend = |name: &str, weight: u32| json!({"name": name, "port": 80, "weight": weight});
+        let destination =
+            |host: &str, weight: u32| json!({"destination": {"host": host, "port": {"number": 80}}, "weight": weight});
         match self {
             Self::HttpRoute | Self::GrpcRoute => json!({
                 "parentRefs": [{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "public"}],
-                "rules": [{"backendRefs": [backend("stable", 100), backend("canary", 0)]}],
+                "rules": [{"backendRefs": [backend(stable, 100), backend(canary, 0)]}],
             }),
             Self::VirtualService => json!({
                 "hosts": [service],
-                "http": [{"name": "primary", "route": [destination("stable", 100), destination("canary", 0)]}],
+                "http": [{"name": "primary", "route": [destination(stable, 100), destination(canary, 0)]}],
             }),
         }
     }
+}
+
+/// How the traffic of an application is carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Carried {
+    ByRoute { owned: bool },
+    ByService { made: bool },
+    ByPods,
 }
 
 /// An application.
@@ -59,7 +67,8 @@ pub struct Application {
     name: String,
     version: String,
     route: Route,
-    owns_route: bool,
+    carried: Carried,
+    is_blue_green: bool,
     changes: Vec<(String, Value)>,
 }
 
@@ -72,7 +81,8 @@ impl Application {
             name: name.to_owned(),
             version: "v1".to_owned(),
             route: Route::HttpRoute,
-            owns_route: false,
+            carried: Carried::ByRoute { owned: false },
+            is_blue_green: false,
             changes: Vec::new(),
         }
     }
@@ -92,7 +102,31 @@ impl Application {
     /// The operator makes the route.
     #[must_use]
     pub fn owning_its_route(&self) -> Self {
-        Self { owns_route: true, ..self.clone() }
+        Self { carried: Carried::ByRoute { owned: true }, ..self.clone() }
+    }
+
+    /// Without routes: behind the selector of its Service, which Git declares without one.
+    #[must_use]
+    pub fn plain(&self) -> Self {
+        Self { carried: Carried::ByService { made: false }, ..self.clone() }
+    }
+
+    /// Without routes, and the operator makes its Service.
+    #[must_use]
+    pub fn plain_and_made(&self) -> Self {
+        Self { carried: Carried::ByService { made: true }, ..self.clone() }
+    }
+
+    /// Without a Service: its pods pull their work.
+    #[must_use]
+    pub fn worker(&self) -> Self {
+        Self { carried: Carried::ByPods, ..self.clone() }
+    }
+
+    /// By a preview of one pod, which is shown for five seconds, instead of a canary.
+    #[must_use]
+    pub fn blue_green(&self) -> Self {
+        Self { is_blue_green: true, ..self.clone() }
     }
 
     /// The steps.
@@ -124,10 +158,6 @@ impl Application {
 
     /// The Rollout.
     pub fn rollout(&self) -> Value {
-        let mut route = json!({"name": self.name});
-        if self.owns_route {
-            set(&mut route, "/spec", self.route.spec(&self.name));
-        }
         let mut rollout = json!({
             "apiVersion": "leadsman.dev/v1alpha1",
             "kind": "Rollout",
@@ -140,18 +170,7 @@ impl Application {
                     "spec": {"containers": [{"name": "app", "image": self.image()}]},
                 },
                 "progressDeadlineSeconds": 120,
-                "strategy": {"canary": {
-                    "traffic": {
-                        "service": self.name,
-                        "routes": [{self.route.member(): route}],
-                        "settle": "2s",
-                        "drain": "5s",
-                    },
-                    "steps": [
-                        {"setWeight": 25}, {"pause": {"duration": "5s"}},
-                        {"setWeight": 50}, {"pause": {"duration": "5s"}},
-                    ],
-                }},
+                "strategy": if self.is_blue_green { self.as_blue_green() } else { self.as_canary() },
             },
         });
         for (pointer, value) in &self.changes {
@@ -160,25 +179,97 @@ impl Application {
         rollout
     }
 
-    /// What else stands in Git: the Service that clients call, and the route where it is not the operator's.
+    fn as_canary(&self) -> Value {
+        let mut canary = json!({
+            "traffic": {"service": self.name, "settle": "2s", "drain": "5s"},
+            "steps": [
+                {"setWeight": 25}, {"pause": {"duration": "5s"}},
+                {"setWeight": 50}, {"pause": {"duration": "5s"}},
+            ],
+        });
+        match self.carried {
+            Carried::ByPods => unset(&mut canary, "/traffic"),
+            Carried::ByRoute { .. } | Carried::ByService { .. } => self.complete(&mut canary, "/traffic"),
+        }
+        json!({"canary": canary})
+    }
+
+    fn as_blue_green(&self) -> Value {
+        let mut blue_green = json!({
+            "activeService": self.service_names()[0],
+            "previewService": self.service_names()[1],
+            "previewReplicas": 1,
+            "autoPromotionAfter": "5s",
+            "settle": "2s",
+            "drain": "5s",
+        });
+        self.complete(&mut blue_green, "");
+        json!({"blueGreen": blue_green})
+    }
+
+    /// Routes or ports, beside what a strategy says of traffic.
+    fn complete(&self, strategy: &mut Value, at: &str) {
+        match self.carried {
+            Carried::ByRoute { owned } => {
+                let mut route = json!({"name": self.name});
+                if owned {
+                    set(&mut route, "/spec", self.route_spec());
+                }
+                set(strategy, &format!("{at}/service"), json!(self.name));
+                set(strategy, &format!("{at}/routes"), json!([{self.route.member(): route}]));
+            }
+            Carried::ByService { made: true } => set(strategy, &format!("{at}/ports"), ports()),
+            Carried::ByService { made: false } | Carried::ByPods => {}
+        }
+    }
+
+    /// What else stands in Git: the Service that clients call, and the route, where these are not the operator's.
     pub fn surroundings(&self) -> Vec<Value> {
         let (name, namespace) = (&self.name, &self.namespace);
-        let service = json!({
+        let mut service = json!({
             "apiVersion": "v1",
             "kind": "Service",
             "metadata": {"name": name, "namespace": namespace},
             "spec": {
                 "selector": {"app": name},
-                "ports": [{"name": "http", "port": 80, "targetPort": 8080, "protocol": "TCP"}],
+                "ports": ports(),
             },
         });
         let route = json!({
             "apiVersion": self.route.kind().api_version(),
             "kind": self.route.kind().kind,
             "metadata": {"name": name, "namespace": namespace},
-            "spec": self.route.spec(name),
+            "spec": self.route_spec(),
         });
-        if self.owns_route { vec![service] } else { vec![service, route] }
+        match self.carried {
+            Carried::ByRoute { owned: false } => vec![service, route],
+            Carried::ByRoute { owned: true } => vec![service],
+            Carried::ByService { made: false } => {
+                unset(&mut service, "/spec/selector");
+                vec![service]
+            }
+            Carried::ByService { made: true } | Carried::ByPods => Vec::new(),
+        }
+    }
+
+    /// The Services of the stable revision and of the new one.
+    pub fn services(&self) -> [Name; 2] {
+        self.service_names().map(|name| Name::new(&kind::SERVICE, &self.namespace, &name))
+    }
+
+    fn service_names(&self) -> [String; 2] {
+        let (stable, new) = match (self.carried, self.is_blue_green) {
+            (Carried::ByRoute { .. }, false) => ("-stable", "-canary"),
+            (Carried::ByRoute { .. }, true) => ("-active", "-preview"),
+            (_, false) => ("", "-canary"),
+            (_, true) => ("", "-preview"),
+        };
+        [stable, new].map(|suffix| format!("{}{suffix}", self.name))
+    }
+
+    fn route_spec(&self) -> Value {
+        let [stable, new] = self.service_names();
+        self.route.spec(&self.name, [&stable, &new])
     }
 
     /// The image of its pods.
@@ -207,9 +298,27 @@ impl Application {
     }
 }
 
+fn ports() -> Value {
+    json!([{"name": "http", "port": 80, "targetPort": 8080, "protocol": "TCP"}])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_carries_the_traffic_is_told_by_what_is_left_out() {
+        let strategy = |application: Application| application.rollout().pointer("/spec/strategy").unwrap().clone();
+        let podinfo = || Application::new("shop", "podinfo");
+        assert!(strategy(podinfo().worker()).pointer("/canary/traffic").is_none());
+        let plain = strategy(podinfo().plain());
+        assert!(
+            plain.pointer("/canary/traffic/service").is_some() && plain.pointer("/canary/traffic/routes").is_none()
+        );
+        assert!(strategy(podinfo().plain_and_made().blue_green()).pointer("/blueGreen/ports").is_some());
+        assert!(podinfo().plain_and_made().surroundings().is_empty());
+        assert!(podinfo().plain().surroundings()[0].pointer("/spec/selector").is_none());
+    }
 
     #[test]
     fn what_is_built_is_a_rollout_as_the_types_know_it() {

@@ -7,11 +7,15 @@
 //! - whatever proxies may still believe, of what was true within the last [`LAG`], somebody answers: no such route meets
 //!   such endpoints without one that is ready.
 //!
+//! Where no route but one Service carries the traffic, new connections go to the ready endpoints of its slices. It has a
+//! selector, its slices have at least full size of them, and each pod that they list, or have listed within the last
+//! [`LAG`], is there.
+//!
 //! The Services of a Rollout are those with its label; routes that name none of them are none of its business. Checking
 //! begins at a version, since before the first deployment nobody answers. It judges what stands in the API; faults that
 //! take endpoints away by themselves (a pod that dies) are not for it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use leadsman_api::names::{REVISION_LABEL, ROLLOUT_LABEL};
@@ -40,11 +44,15 @@ type Shares = Vec<(String, u64)>;
 struct Endpoints {
     revision: String,
     ready: u64,
+    pods: Vec<String>,
 }
 
 #[derive(Default)]
 struct Replay {
     replicas: u64,
+    /// The Service that carries the traffic by itself.
+    carrier: Option<String>,
+    pods: BTreeSet<String>,
     /// Service: the revision that it is bound to.
     bound: BTreeMap<String, String>,
     routes: BTreeMap<String, Vec<Shares>>,
@@ -79,7 +87,12 @@ impl Replay {
             self.old_endpoints.pop_front();
         }
         match (change.name.kind.kind, &change.after) {
-            ("Rollout", Some(rollout)) => self.replicas = number(rollout, "/spec/replicas"),
+            ("Rollout", Some(rollout)) => {
+                self.replicas = number(rollout, "/spec/replicas");
+                self.carrier = carrier(rollout);
+            }
+            ("Pod", Some(_)) => drop(self.pods.insert(name)),
+            ("Pod", None) => drop(self.pods.remove(&name)),
             ("Service", Some(service)) if label(service, ROLLOUT_LABEL).is_some() => {
                 self.bound.insert(name, label(service, REVISION_LABEL).unwrap_or_default().to_owned());
             }
@@ -89,6 +102,7 @@ impl Replay {
                 let now = after.as_ref().map(|slice| Endpoints {
                     revision: label(slice, REVISION_LABEL).unwrap_or_default().to_owned(),
                     ready: list(slice, "/endpoints").iter().filter(|it| is_ready(it)).count() as u64,
+                    pods: ready_pods(slice),
                 });
                 let before = match now {
                     Some(now) => self.endpoints.insert(service.clone(), now),
@@ -109,7 +123,7 @@ impl Replay {
     }
 
     fn judge(&self) -> Vec<String> {
-        let mut wrong = Vec::new();
+        let mut wrong: Vec<String> = self.carrier.iter().flat_map(|service| self.judge_carrier(service)).collect();
         let live = self.routes.iter().flat_map(|(route, rules)| rules.iter().flatten().map(move |it| (route, it)));
         for (route, (service, share)) in live.filter(|(_, (_, share))| *share > 0) {
             let Some(revision) = self.bound.get(service) else {
@@ -136,6 +150,40 @@ impl Replay {
         }
         wrong
     }
+}
+
+impl Replay {
+    fn judge_carrier(&self, service: &str) -> Vec<String> {
+        let mut wrong = Vec::new();
+        if !self.bound.contains_key(service) {
+            wrong.push(format!("{service} carries the traffic and is not there, or bound to nothing"));
+        }
+        let ready = self.endpoints.get(service).map_or(0, |endpoints| endpoints.ready);
+        if ready < self.replicas {
+            wrong.push(format!("{service} carries the traffic and has {ready} of {} endpoints", self.replicas));
+        }
+        let now = self.endpoints.get(service).into_iter();
+        let old = self.old_endpoints.iter().filter(|(_, its, _)| its == service).map(|(.., endpoints)| endpoints);
+        let listed = now.chain(old).flat_map(|endpoints| &endpoints.pods);
+        let gone = listed.filter(|pod| !self.pods.contains(*pod));
+        wrong.extend(gone.map(|pod| format!("{service} leads to pod {pod}, which is gone")));
+        wrong
+    }
+}
+
+/// The Service that carries the traffic of a Rollout without routes.
+fn carrier(rollout: &Value) -> Option<String> {
+    let strategy = rollout.pointer("/spec/strategy")?;
+    let (traffic, service) = match strategy.get("blueGreen") {
+        Some(blue_green) => (blue_green, "/activeService"),
+        None => (strategy.pointer("/canary/traffic")?, "/service"),
+    };
+    traffic.get("routes").is_none().then(|| text(traffic, service).to_owned())
+}
+
+fn ready_pods(slice: &Value) -> Vec<String> {
+    let ready = list(slice, "/endpoints").iter().filter(|it| is_ready(it));
+    ready.map(|it| text(it, "/targetRef/name").to_owned()).collect()
 }
 
 fn is_ready(endpoint: &Value) -> bool {
@@ -237,5 +285,34 @@ mod tests {
         let name = Name::new(&kind::SLICE, "shop", "c");
         server.hand("test").edit(&name, |it| set(it, "/endpoints", json!([])));
         assert_eq!(breaches(&server), "a proxy that lags sends 50% to c and finds nobody there");
+    }
+    /// One Service without routes, and two pods behind it.
+    fn carried() -> ApiServer {
+        let server = ApiServer::new();
+        let rollout = json!({"kind": "Rollout", "metadata": {"name": "shop", "namespace": "shop"},
+            "spec": {"replicas": 2, "strategy": {"blueGreen": {"activeService": "s"}}}});
+        let pod = |name: &str| json!({"kind": "Pod", "metadata": {"name": name, "namespace": "shop"}});
+        let mut slice = slice("s", "a", 2);
+        for (index, pod) in ["a-1", "a-2"].iter().enumerate() {
+            set(&mut slice, &format!("/endpoints/{index}/targetRef"), json!({"name": pod}));
+        }
+        for object in [rollout, pod("a-1"), pod("a-2"), service("s", "a"), slice, pod("b-1")] {
+            server.hand("test").create(&object).unwrap();
+        }
+        server
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_service_that_carries_the_traffic_needs_all_of_it_and_pods_that_are_there() {
+        let server = carried();
+        let slice = Name::new(&kind::SLICE, "shop", "s");
+        let endpoint = json!({"conditions": {"ready": true}, "targetRef": {"name": "b-1"}});
+        server.hand("test").edit(&slice, |it| set(it, "/endpoints/0", endpoint.clone()));
+        assert_eq!(breaches(&server), "");
+        server.hand("test").delete(&Name::new(&kind::POD, "shop", "a-1"), "");
+        assert_eq!(breaches(&server), "s leads to pod a-1, which is gone", "proxies may not have heard of it");
+        let server = carried();
+        server.hand("test").edit(&slice, |it| set(it, "/endpoints", json!([endpoint])));
+        assert_eq!(breaches(&server), "s carries the traffic and has 1 of 2 endpoints");
     }
 }

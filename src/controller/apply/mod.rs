@@ -59,11 +59,11 @@ pub async fn apply(applying: &mut Applying<'_>, action: &Action) -> Result<Effec
 async fn act(applying: &mut Applying<'_>, action: &Action) -> Result<()> {
     match action {
         Action::CreateSet { hash, replicas, number } => sets::create(applying, hash, *replicas, *number).await,
-        Action::ScaleSet { hash, from, to } => sets::scale(applying, hash, *from, *to).await,
+        Action::ScaleSet { hash, from, to, .. } => sets::scale(applying, hash, *from, *to).await,
         Action::MarkSet { hash, number, rejected } => sets::mark(applying, hash, *number, rejected.as_deref()).await,
         Action::DeleteSet { hash } => sets::delete(applying, hash).await,
-        Action::Bind { service, hash, ports, .. } => {
-            services::bind(applying, &services::Binding { service, hash, ports }).await
+        Action::Bind { service, selection, ports, .. } => {
+            services::bind(applying, &services::Binding { service, selection, ports }).await
         }
         Action::Loosen { service } => services::loosen(applying, service).await,
         Action::DeleteService { service } => services::delete(applying, service).await,

@@ -1,9 +1,9 @@
-//! Services: bind to a revision, let go, delete.
+//! Services: have them select a revision or all, let go, delete.
 
 use std::collections::BTreeMap;
 
 use leadsman_api::names::{FIELD_MANAGER, MANAGED_BY_LABEL, REVISION_LABEL, ROLLOUT_LABEL};
-use leadsman_core::names::Hash;
+use leadsman_core::names::Selection;
 use leadsman_core::observed::Look;
 use leadsman_core::traffic::Port;
 use serde_json::{Map, Value, json};
@@ -15,17 +15,17 @@ use crate::controller::cache::{ServiceEntry, Slim};
 use crate::controller::loaded::Loaded;
 use crate::controller::observe::is_created_by;
 
-/// A Service, and what it is to be bound to.
+/// A Service, and what it is to select.
 pub struct Binding<'a> {
     /// Its name.
     pub service: &'a str,
-    /// The revision.
-    pub hash: &'a Hash,
+    /// Pods of one revision, or of all.
+    pub selection: &'a Selection,
     /// The ports of one that we make.
     pub ports: &'a [Port],
 }
 
-/// Binds a Service to a revision: selector, labels and ports in one write, so that the endpoint slices get all of them from
+/// Has a Service select a revision, or all: selector, labels and ports in one write, so that the endpoint slices get all of them from
 /// one version.
 ///
 /// One that is missing is created, and only created. One that we made is changed in the fields that we made, one that Git
@@ -40,7 +40,7 @@ pub async fn bind(applying: &mut Applying<'_>, binding: &Binding<'_>) -> Result<
             services.merge(name, &change(applying.loaded, binding, service)?).await
         }
         Look::Seen(service) => {
-            services.apply(name, &fragment(applying.loaded, name, service, Some(binding.hash)), true).await
+            services.apply(name, &fragment(applying.loaded, name, service, Some(binding.selection)), true).await
         }
     };
     if answer.as_ref().is_err_and(Error::is_already_exists) {
@@ -94,28 +94,31 @@ fn services<'a>(applying: &Applying<'a>) -> Api<'a> {
     context.cluster.objects(&kinds::SERVICES, &applying.loaded.key.namespace)
 }
 
-fn selector(loaded: &Loaded, hash: Option<&Hash>) -> BTreeMap<String, String> {
+/// The Rollout's labels, and that of the revision where it is one.
+fn selector(loaded: &Loaded, selection: Option<&Selection>) -> BTreeMap<String, String> {
     let mut selector = loaded.declared.match_labels.clone();
-    selector.extend(hash.map(|hash| (REVISION_LABEL.to_owned(), hash.to_string())));
+    let only = selection.and_then(Selection::only);
+    selector.extend(only.map(|hash| (REVISION_LABEL.to_owned(), hash.to_string())));
     selector
 }
 
-fn labels(loaded: &Loaded, hash: Option<&Hash>) -> BTreeMap<&'static str, String> {
-    let revision = hash.map(|hash| (REVISION_LABEL, hash.to_string()));
+/// The label says what is selected, also where the selector names no revision: slices copy it.
+fn labels(loaded: &Loaded, selection: Option<&Selection>) -> BTreeMap<&'static str, String> {
+    let revision = selection.map(|selection| (REVISION_LABEL, selection.as_str().to_owned()));
     [(ROLLOUT_LABEL, loaded.key.name.to_string())].into_iter().chain(revision).collect()
 }
 
-fn our_labels(loaded: &Loaded, hash: &Hash) -> BTreeMap<&'static str, String> {
-    let mut labels = labels(loaded, Some(hash));
+fn our_labels(loaded: &Loaded, selection: &Selection) -> BTreeMap<&'static str, String> {
+    let mut labels = labels(loaded, Some(selection));
     labels.insert(MANAGED_BY_LABEL, FIELD_MANAGER.to_owned());
     labels
 }
 
-fn ports(binding: &Binding<'_>) -> Result<Value> {
+fn ports(loaded: &Loaded, binding: &Binding<'_>) -> Result<Value> {
     if binding.ports.is_empty() {
         return Err(Error::Unsendable(format!(
-            "the ports of Service {} are not known: name a Service with ports, or give spec.strategy.canary.traffic.ports",
-            binding.service
+            "the ports of Service {} are not known: name a Service with ports, or give {}.ports",
+            binding.service, loaded.declared.at
         )));
     }
     Ok(json!(binding.ports))
@@ -129,13 +132,13 @@ fn new(loaded: &Loaded, binding: &Binding<'_>) -> Result<Value> {
         "metadata": {
             "name": binding.service,
             "namespace": &*loaded.key.namespace,
-            "labels": our_labels(loaded, binding.hash),
+            "labels": our_labels(loaded, binding.selection),
             "ownerReferences": [loaded.owner_reference()],
         },
         "spec": {
             "type": "ClusterIP",
-            "selector": selector(loaded, Some(binding.hash)),
-            "ports": ports(binding)?,
+            "selector": selector(loaded, Some(binding.selection)),
+            "ports": ports(loaded, binding)?,
         },
     }))
 }
@@ -143,23 +146,24 @@ fn new(loaded: &Loaded, binding: &Binding<'_>) -> Result<Value> {
 /// A merge patch for a Service of our own in the version that was seen: selector and ports become what they should be, our
 /// labels are put on, and everything else stays as others wrote it.
 fn change(loaded: &Loaded, binding: &Binding<'_>, service: &ServiceEntry) -> Result<Value> {
-    let wanted = selector(loaded, Some(binding.hash));
+    let wanted = selector(loaded, Some(binding.selection));
     let foreign = service.selector.keys().filter(|label| !wanted.contains_key(*label)).cloned();
     let mut selector: Map<String, Value> = foreign.map(|label| (label, Value::Null)).collect();
     selector.extend(wanted.into_iter().map(|(label, value)| (label, json!(value))));
     let mut metadata = json!({
         "uid": &*service.identity().uid,
         "resourceVersion": service.identity().version_text(),
-        "labels": our_labels(loaded, binding.hash),
+        "labels": our_labels(loaded, binding.selection),
     });
     if let (None, Some(metadata)) = (&service.controller, metadata.as_object_mut()) {
         metadata.insert("ownerReferences".to_owned(), loaded.owners(&service.owners));
     }
-    Ok(json!({"metadata": metadata, "spec": {"selector": selector, "ports": ports(binding)?}}))
+    Ok(json!({"metadata": metadata, "spec": {"selector": selector, "ports": ports(loaded, binding)?}}))
 }
 
-/// All that we apply to a Service that Git declares, in the version that was seen.
-fn fragment(loaded: &Loaded, name: &str, service: &ServiceEntry, hash: Option<&Hash>) -> Value {
+/// All that we apply to a Service that Git declares, in the version that was seen. A selector is owned as a whole: one without
+/// the revision takes the place of one with it.
+fn fragment(loaded: &Loaded, name: &str, service: &ServiceEntry, selection: Option<&Selection>) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Service",
@@ -168,8 +172,8 @@ fn fragment(loaded: &Loaded, name: &str, service: &ServiceEntry, hash: Option<&H
             "namespace": &*loaded.key.namespace,
             "uid": &*service.identity().uid,
             "resourceVersion": service.identity().version_text(),
-            "labels": labels(loaded, hash),
+            "labels": labels(loaded, selection),
         },
-        "spec": {"selector": selector(loaded, hash)},
+        "spec": {"selector": selector(loaded, selection)},
     })
 }

@@ -22,6 +22,10 @@ pub struct ServiceEntry {
     pub selector: BTreeMap<String, String>,
     /// `spec.type` is `ExternalName`.
     pub is_external: bool,
+    /// `spec.clusterIP` is `None`: clients ask DNS for pods.
+    pub is_headless: bool,
+    /// `spec.sessionAffinity` is `ClientIP`.
+    pub sticks_to_clients: bool,
     /// `spec.publishNotReadyAddresses`.
     pub publishes_not_ready: bool,
     /// Whose it is.
@@ -58,6 +62,8 @@ impl Slim for ServiceEntry {
             is_made_by_us: label(object, MANAGED_BY_LABEL) == Some(FIELD_MANAGER),
             selector: selector.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect(),
             is_external: text(object, "/spec/type") == Some("ExternalName"),
+            is_headless: text(object, "/spec/clusterIP") == Some("None"),
+            sticks_to_clients: text(object, "/spec/sessionAffinity") == Some("ClientIP"),
             publishes_not_ready: object.pointer("/spec/publishNotReadyAddresses") == Some(&Value::Bool(true)),
             controller: Controller::of(object),
             owners: super::owners_without_controller(object),
@@ -80,6 +86,8 @@ impl Slim for ServiceEntry {
             && self.is_made_by_us == other.is_made_by_us
             && self.selector == other.selector
             && self.is_external == other.is_external
+            && self.is_headless == other.is_headless
+            && self.sticks_to_clients == other.sticks_to_clients
             && self.publishes_not_ready == other.publishes_not_ready
             && self.controller == other.controller
             && self.owners == other.owners

@@ -1,7 +1,7 @@
 //! EndpointSlices: how many endpoints are ready, and for which binding they were computed.
 
 use leadsman_api::names::{REVISION_LABEL, ROLLOUT_LABEL};
-use leadsman_core::names::Hash;
+use leadsman_core::names::Selection;
 use leadsman_core::observed::{Endpoints, Slice};
 use leadsman_core::traffic::{Port, Target};
 use serde_json::Value;
@@ -15,7 +15,7 @@ pub struct SliceEntry {
     rollout: Option<Box<str>>,
     /// The Service that it belongs to.
     pub service: Box<str>,
-    revision: Option<Hash>,
+    selection: Option<Selection>,
     family: Family,
     ready: u32,
     /// Name and number of each of its ports; a port without a name has an empty one.
@@ -39,7 +39,7 @@ impl Slim for SliceEntry {
             identity: Identity::of(object),
             rollout: label(object, ROLLOUT_LABEL).map(Into::into),
             service: label(object, SERVICE_LABEL).unwrap_or_default().into(),
-            revision: label(object, REVISION_LABEL).map(Hash::new),
+            selection: label(object, REVISION_LABEL).map(|label| Selection::from(label.to_owned())),
             family: match text(object, "/addressType") {
                 Some("IPv4") => Family::V4,
                 Some("IPv6") => Family::V6,
@@ -62,7 +62,7 @@ impl Slim for SliceEntry {
         self.identity.uid == other.identity.uid
             && self.rollout == other.rollout
             && self.service == other.service
-            && self.revision == other.revision
+            && self.selection == other.selection
             && self.family == other.family
             && self.ready == other.ready
             && self.ports == other.ports
@@ -104,7 +104,7 @@ pub fn endpoints<'a>(slices: &(impl Iterator<Item = &'a SliceEntry> + Clone), ne
     let mut lame = slices.clone().filter(|slice| Some(slice.family) == counted && slice.ready > 0);
     let lacking = lame.find_map(|slice| Some(words(slice.ready, lacks(slice)?)));
     let slices = slices.clone().map(|slice| Slice {
-        revision: slice.revision.clone(),
+        selection: slice.selection.clone(),
         ready: if Some(slice.family) == counted && lacks(slice).is_none() { slice.ready } else { 0 },
     });
     Endpoints { slices: slices.collect(), lacking }

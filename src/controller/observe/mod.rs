@@ -20,7 +20,7 @@ use kube::core::ApiResource;
 use leadsman_api::names::{ROLLOUT_LABEL, ROUTES_FINALIZER};
 use leadsman_core::names::Hash;
 use leadsman_core::observed::{Endpoints, Look, Observed, OtherService, RouteId, ServiceView};
-use leadsman_core::traffic::Targets;
+use leadsman_core::traffic::{Carrier, Targets};
 use serde_json::Value;
 
 use super::cache::{ReplicaSetEntry, ServiceEntry, SliceEntry, Slim, endpoints, key_of};
@@ -114,9 +114,18 @@ async fn look(context: &Context, loaded: &Loaded, memory: &mut Memory, reach: Re
         words::listen(reader, context, loaded, wants_words_of.as_ref(), words),
         pods::list_old(reader, loaded, restart.as_ref()),
     );
-    let Targets { stable_service, canary_service, .. } = &loaded.targets;
-    let named_ports = ports::named(&route_objects, [stable_service, canary_service]);
-    let service = |name: &str| services.get(name).map_or(Look::Stale, |found| services::judge(loaded, name, found));
+    let Targets { carrier, stable_service, canary_service, .. } = &loaded.targets;
+    // Without routes, clients may call any port.
+    let named_ports = match carrier {
+        Carrier::Routes => ports::named(&route_objects, [stable_service, canary_service]),
+        Carrier::Service | Carrier::Pods => None,
+    };
+    let service = |name: &str| match services.get(name) {
+        Some(found) => services::judge(loaded, name, found),
+        None if *carrier == Carrier::Pods => Look::Missing,
+        None => Look::Stale,
+    };
+    let called = parent.as_ref().or_else(|| services::carrier(loaded, &services));
     let endpoints = |name: &str| of_service(&slices, name, services.get(name), named_ports.as_ref());
     let everything_read = !matches!(sets, Look::Stale)
         && !services.values().any(|service| matches!(service, Look::Stale))
@@ -128,8 +137,8 @@ async fn look(context: &Context, loaded: &Loaded, memory: &mut Memory, reach: Re
         first_pass: !memory.has_passed,
         live: reach == Reach::Live && everything_read,
         sets: sets::views(&sets),
-        service: services::judge_parent(loaded, parent.as_ref()),
-        ports: ports::declared(loaded, parent.as_ref()),
+        service: services::judge_parent(loaded, called),
+        ports: ports::declared(loaded, called),
         stable_service: service(stable_service),
         canary_service: service(canary_service),
         other_services: loaded.other_services().into_iter().map(|name| other(name, &service, &route_objects)).collect(),
@@ -165,6 +174,9 @@ fn forget_others(loaded: &Loaded, memory: &mut Memory) {
 /// The slices of both Services; none while they are not known, which never counts as endpoints.
 async fn slices(reader: &Reader, context: &Context, loaded: &Loaded) -> Vec<Arc<SliceEntry>> {
     let store = &context.caches.slices;
+    if loaded.services().next().is_none() {
+        return Vec::new();
+    }
     if reader.reads(store) {
         let slices = reader.cluster().objects(&kinds::ENDPOINT_SLICES, &loaded.key.namespace);
         if let Ok(listed) = slices.list(&format!("{ROLLOUT_LABEL}={}", loaded.key.name)).await {

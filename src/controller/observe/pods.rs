@@ -30,7 +30,8 @@ pub async fn list_old(reader: &Reader, loaded: &Loaded, restart: Option<&Restart
 }
 
 async fn list(reader: &Reader, loaded: &Loaded, restart: &Restart, hash: &Hash) -> Result<OldPodsOf> {
-    let pods = reader.cluster().objects(&kinds::PODS, &loaded.key.namespace).list(&loaded.selector(hash)).await?;
+    let pods =
+        reader.cluster().objects(&kinds::PODS, &loaded.key.namespace).list(&loaded.selector(&hash.into())).await?;
     let staying: Vec<_> = pods.iter().filter(|pod| is_there(pod)).collect();
     let name = |pod: &Value| text(pod, "/metadata/name").unwrap_or_default().to_owned();
     let mut old: Vec<_> = staying

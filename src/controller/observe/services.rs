@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use leadsman_api::names::{REVISION_LABEL, ROLLOUT_LABEL};
-use leadsman_core::names::Hash;
+use leadsman_core::names::{Selection, Side};
 use leadsman_core::observed::{Look, ParentService, ServiceView};
 use leadsman_core::spec::{Problem, Reason};
-use leadsman_core::traffic::Targets;
+use leadsman_core::traffic::{Carrier, Port, Targets};
 use serde_json::Value;
 
 use super::reading::{Reader, read_through};
@@ -38,8 +38,7 @@ pub async fn look_at_all(
     loaded: &Loaded,
     expectations: &Expectations<ServiceEntry>,
 ) -> BTreeMap<String, Look<Arc<ServiceEntry>>> {
-    let Targets { stable_service, canary_service, .. } = &loaded.targets;
-    let names = [stable_service.clone(), canary_service.clone()].into_iter().chain(loaded.other_services());
+    let names = loaded.services().cloned().chain(loaded.other_services());
     let looks = names.map(async |name| {
         let found = look(reader, context, loaded, expectations, &name).await;
         (name, found)
@@ -47,7 +46,7 @@ pub async fn look_at_all(
     join_all(looks).await.into_iter().collect()
 }
 
-/// Looks at the Service that clients call, where one is named.
+/// Looks at the Service that is the routes' parent, where one is named.
 pub async fn parent(
     reader: &Reader,
     context: &Context,
@@ -56,6 +55,15 @@ pub async fn parent(
 ) -> Option<Look<Arc<ServiceEntry>>> {
     let name = loaded.declared.service.as_deref()?;
     Some(look(reader, context, loaded, expectations, name).await)
+}
+
+/// The Service that clients call, of those that were looked at, where it is to carry the traffic itself.
+pub fn carrier<'a>(
+    loaded: &Loaded,
+    services: &'a BTreeMap<String, Look<Arc<ServiceEntry>>>,
+) -> Option<&'a Look<Arc<ServiceEntry>>> {
+    let Targets { carrier, stable_service, .. } = &loaded.declared.core.targets;
+    services.get(stable_service).filter(|_| *carrier == Carrier::Service)
 }
 
 /// A Service of the Rollout as the core sees it.
@@ -67,9 +75,10 @@ pub fn judge(loaded: &Loaded, name: &str, service: &Look<Arc<ServiceEntry>>) -> 
     };
     let created_by_us = is_created_by(loaded, service);
     Look::Seen(ServiceView {
-        bound: bound(&loaded.key.name, service).map(Hash::new),
+        selection: selection(&loaded.key.name, &loaded.declared.match_labels, service),
+        warnings: if loaded.is_carrier(name) { warnings(name, service) } else { Vec::new() },
         created_by_us,
-        conflict: conflict(loaded, service).map(|what| format!("Service {name} cannot be used: {what}")),
+        conflict: conflict(loaded, name, service).map(|what| format!("Service {name} cannot be used: {what}")),
         orphaned: created_by_us && service.controller.is_none(),
         ports: service.ports.clone(),
     })
@@ -92,15 +101,42 @@ fn is_marked(rollout: &str, service: &ServiceEntry) -> bool {
     service.rollout.as_deref() == Some(rollout)
 }
 
-/// The revision that a Service is bound to. Selector and label are written as one, and count as one: were only one of them
-/// edited by hand, slices would say one revision and list the pods of another.
-fn bound<'a>(rollout: &str, service: &'a ServiceEntry) -> Option<&'a str> {
-    let selected = service.selector.get(REVISION_LABEL)?;
-    (is_marked(rollout, service) && service.revision.as_deref() == Some(selected)).then_some(selected)
+/// What a Service selects. Selector and label are written as one, and count as one: were only one of them edited by hand,
+/// slices would say one thing and list the pods of another.
+fn selection(rollout: &str, ours: &BTreeMap<String, String>, service: &ServiceEntry) -> Option<Selection> {
+    let label = service.revision.as_deref().filter(|_| is_marked(rollout, service))?;
+    let selection = Selection::from(label.to_owned());
+    let selects = match &selection {
+        Selection::Only(hash) => service.selector.get(REVISION_LABEL).is_some_and(|it| it == hash.as_str()),
+        Selection::Any => service.selector == *ours,
+    };
+    selects.then_some(selection)
+}
+
+/// Why a share of connections to this Service may not be what was meant by a share.
+fn warnings(name: &str, service: &ServiceEntry) -> Vec<String> {
+    let sticks = service.sticks_to_clients.then(|| {
+        format!("Service {name} has sessionAffinity: ClientIP: each client stays with its pod, so that a share is one of clients")
+    });
+    let long_lived = service.ports.iter().find(|port| keeps_connections(port)).map(|Port { port, .. }| {
+        format!(
+            "port {port} of Service {name} is one for connections that last (HTTP/2, gRPC, WebSocket): a share is one of \
+             connections, and those that are open stay where they are; a share of requests takes routes"
+        )
+    });
+    sticks.into_iter().chain(long_lived).collect()
+}
+
+/// By the application protocol, or by the name as meshes read it: `grpc` or `grpc-api`.
+fn keeps_connections(port: &Port) -> bool {
+    let said = port.app_protocol.as_deref().or_else(|| port.name.as_deref()?.split('-').next());
+    let said = said.map(str::to_ascii_lowercase).unwrap_or_default();
+    let protocol = said.strip_prefix("kubernetes.io/").unwrap_or(&said);
+    matches!(protocol, "h2" | "h2c" | "http2" | "grpc" | "ws" | "wss")
 }
 
 /// Why a Service must not be touched, and what to do about it.
-fn conflict(loaded: &Loaded, service: &ServiceEntry) -> Option<String> {
+fn conflict(loaded: &Loaded, name: &str, service: &ServiceEntry) -> Option<String> {
     if let Some(owner) = service.controller.as_ref().filter(|owner| *owner.uid != *loaded.uid) {
         return Some(format!("it belongs to {}: choose another name, or remove it", owner.words));
     }
@@ -110,11 +146,17 @@ fn conflict(loaded: &Loaded, service: &ServiceEntry) -> Option<String> {
     if service.publishes_not_ready {
         return Some("it publishes addresses that are not ready: remove publishNotReadyAddresses".to_owned());
     }
+    if service.is_headless && loaded.is_carrier(name) {
+        let what = "it is headless (clusterIP: None), and clients keep the pods that DNS gave them: take that out, or name \
+                    another Service";
+        return Some(what.to_owned());
+    }
     // Whatever labels and selector somebody gave to a Service of ours: they are put back.
     if service.controller.is_some() {
         return None;
     }
-    match selects(&loaded.key.name, &loaded.declared.match_labels, service) {
+    let (rollout, ours) = (&loaded.key.name, &loaded.declared.match_labels);
+    match selects(rollout, ours, service, holds(loaded, name, service)) {
         Selects::Nothing | Selects::OurRevision | Selects::WhatItWasLeftWith => None,
         Selects::RevisionOf(other) => Some(format!(
             "it belongs to Rollout {other} (label {ROLLOUT_LABEL}): give each Rollout Services of its own"
@@ -126,11 +168,22 @@ fn conflict(loaded: &Loaded, service: &ServiceEntry) -> Option<String> {
     }
 }
 
+/// Whether a Service that carries the traffic is ours to put back, whatever somebody made of its selector or of its labels:
+/// the labels say so, or what was decided last is just what it selects.
+fn holds(loaded: &Loaded, name: &str, service: &ServiceEntry) -> bool {
+    if !loaded.is_carrier(name) {
+        return false;
+    }
+    let is_labelled = is_marked(&loaded.key.name, service) && service.revision.is_some();
+    let decided = loaded.state.as_ref().map(|state| &state.bindings.of(Side::Stable).decided);
+    is_labelled || decided == Some(&Selection::Any) && service.selector == loaded.declared.match_labels
+}
+
 /// What a Service that nobody controls selects, by its selector and labels.
 #[derive(Debug, PartialEq, Eq)]
 enum Selects<'a> {
     Nothing,
-    /// A revision of this Rollout.
+    /// A revision of this Rollout, or all of them.
     OurRevision,
     /// A revision of another Rollout, which has this name.
     RevisionOf(&'a str),
@@ -139,12 +192,18 @@ enum Selects<'a> {
     SomethingElse,
 }
 
-fn selects<'a>(rollout: &str, match_labels: &BTreeMap<String, String>, service: &'a ServiceEntry) -> Selects<'a> {
+fn selects<'a>(
+    rollout: &str,
+    match_labels: &BTreeMap<String, String>,
+    service: &'a ServiceEntry,
+    is_held: bool,
+) -> Selects<'a> {
     let binds = service.selector.contains_key(REVISION_LABEL);
     match service.rollout.as_deref() {
         Some(other) if other != rollout && (binds || service.revision.is_some()) => Selects::RevisionOf(other),
         _ if service.selector.is_empty() => Selects::Nothing,
         Some(_) if binds => Selects::OurRevision,
+        _ if is_held => Selects::OurRevision,
         Some(_) if service.revision.is_none() => Selects::WhatItWasLeftWith,
         // It lost the label: nobody else writes such a selector.
         None if binds && match_labels.iter().all(|label| service.selector.get_key_value(label.0) == Some(label)) => {
@@ -157,17 +216,27 @@ fn selects<'a>(rollout: &str, match_labels: &BTreeMap<String, String>, service: 
 /// The Service that clients call, as the core sees it.
 pub fn judge_parent(loaded: &Loaded, parent: Option<&Look<Arc<ServiceEntry>>>) -> ParentService {
     let Some(parent) = parent else { return ParentService::NotNamed };
-    let name = loaded.declared.service.as_deref().unwrap_or_default();
+    let declared = &loaded.declared;
+    let at = declared.at;
     let wrong = |reason, message: String| ParentService::Wrong(Problem::new(reason, message));
     let missing = |message: String| ParentService::Wrong(Problem::missing(Reason::ServiceNotFound, message));
+    let Some(name) = declared.service.as_deref() else {
+        let name = &declared.core.targets.stable_service;
+        return match parent {
+            Look::Stale => ParentService::Stale,
+            Look::Missing if declared.ports.is_none() => missing(format!(
+                "Service {name} does not exist: create it, without a selector, or give {at}.ports, so that it is made"
+            )),
+            // Whether it can be used is said of it as of the other one.
+            Look::Missing | Look::Seen(_) => ParentService::Fits,
+        };
+    };
     match parent {
         Look::Stale => ParentService::Stale,
-        Look::Missing if name == loaded.declared.core.targets.stable_service && loaded.declared.ports.is_some() => {
+        Look::Missing if name == declared.core.targets.stable_service && declared.ports.is_some() => {
             ParentService::Fits
         }
-        Look::Missing => missing(format!(
-            "Service {name} does not exist: create it, or correct spec.strategy.canary.traffic.service"
-        )),
+        Look::Missing => missing(format!("Service {name} does not exist: create it, or correct {at}.service")),
         Look::Seen(service) if service.is_external => wrong(
             Reason::ServiceConflict,
             format!("Service {name} is of type ExternalName: name the Service whose ports are to be used"),
@@ -178,8 +247,7 @@ pub fn judge_parent(loaded: &Loaded, parent: Option<&Look<Arc<ServiceEntry>>>) -
                 Reason::ServiceConflict,
                 format!(
                     "Service {name} selects {label}={value}, which the pods of spec.template do not have; where they get \
-                     it only when they run, leave service out and give spec.strategy.canary.traffic.ports, \
-                     stableService and canaryService"
+                     it only when they run, leave service out and give {at}.ports and both other Services"
                 ),
             ),
         },
@@ -209,10 +277,39 @@ mod tests {
         let of = |label: &str, selector: &str| {
             let labels = json!({ROLLOUT_LABEL: "shop", REVISION_LABEL: label});
             let object = json!({"metadata": {"labels": labels}, "spec": {"selector": {REVISION_LABEL: selector}}});
-            bound("shop", &ServiceEntry::of(&object)).map(str::to_owned)
+            selection("shop", &BTreeMap::new(), &ServiceEntry::of(&object))
         };
-        assert_eq!(of("abc", "abc").as_deref(), Some("abc"));
+        assert_eq!(of("abc", "abc"), Some(Selection::from("abc".to_owned())));
         assert_eq!(of("abc", "def"), None);
+    }
+
+    #[test]
+    fn every_revision_is_selected_by_the_rollout_s_labels_and_nothing_else() {
+        let ours = [("app".to_owned(), "shop".to_owned())].into();
+        let of = |label: &str, selector: Value| {
+            let labels = json!({ROLLOUT_LABEL: "shop", REVISION_LABEL: label});
+            let object = json!({"metadata": {"labels": labels}, "spec": {"selector": selector}});
+            selection("shop", &ours, &ServiceEntry::of(&object))
+        };
+        assert_eq!(of("any", json!({"app": "shop"})), Some(Selection::Any));
+        assert_eq!(of("any", json!({"app": "shop", "tier": "front"})), None);
+        assert_eq!(of("any", json!({"app": "shop", REVISION_LABEL: "abc"})), None);
+        assert_eq!(of("abc", json!({"app": "shop"})), None, "somebody took the revision off");
+    }
+
+    #[test]
+    fn what_makes_a_share_of_connections_something_else_is_told() {
+        let of = |spec: Value| warnings("shop", &ServiceEntry::of(&json!({"spec": spec})));
+        assert_eq!(of(json!({"ports": [{"name": "http", "port": 80}]})), [""; 0]);
+        assert!(of(json!({"sessionAffinity": "ClientIP"}))[0].contains("sessionAffinity"));
+        for port in [
+            json!({"name": "grpc-api", "port": 81}),
+            json!({"port": 81, "appProtocol": "kubernetes.io/h2c"}),
+            json!({"name": "http", "port": 81, "appProtocol": "HTTP2"}),
+        ] {
+            let told = of(json!({"ports": [{"name": "http", "port": 80}, port]}));
+            assert!(told.len() == 1 && told[0].contains("port 81"), "{told:?}");
+        }
     }
 
     #[test]
@@ -234,7 +331,7 @@ mod tests {
         let ours = [("app".to_owned(), "shop".to_owned())].into();
         let of = |labels: Value, selector: Value| {
             let service = ServiceEntry::of(&json!({"metadata": {"labels": labels}, "spec": {"selector": selector}}));
-            format!("{:?}", selects("shop", &ours, &service))
+            format!("{:?}", selects("shop", &ours, &service, false))
         };
         let bound = || json!({"app": "shop", REVISION_LABEL: "abc"});
         assert_eq!(of(json!({}), json!({})), "Nothing");
@@ -246,5 +343,11 @@ mod tests {
         assert_eq!(of(json!({ROLLOUT_LABEL: "cart"}), json!({"app": "shop"})), "WhatItWasLeftWith");
         assert_eq!(of(json!({ROLLOUT_LABEL: "shop"}), json!({"app": "shop"})), "WhatItWasLeftWith");
         assert_eq!(of(json!({}), json!({"app": "shop"})), "SomethingElse");
+        let held = ServiceEntry::of(&json!({"spec": {"selector": {"app": "shop"}}}));
+        assert_eq!(
+            selects("shop", &ours, &held, true),
+            Selects::OurRevision,
+            "it carries the traffic, and is put back"
+        );
     }
 }

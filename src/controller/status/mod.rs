@@ -37,8 +37,6 @@ pub fn render(loaded: &Loaded, plan: &Plan, now: Timestamp) -> RolloutStatus {
     let before = loaded.rollout.status.clone().unwrap_or_default();
     let (report, core) = (&plan.report, &loaded.declared.core);
     let state = plan.state.as_ref();
-    let selector: Vec<_> =
-        loaded.declared.match_labels.iter().map(|(label, value)| format!("{label}={value}")).collect();
     let written = before.weight.map_or(0, |weight| weight.written);
     RolloutStatus {
         observed_generation: Some(core.generation),
@@ -58,7 +56,7 @@ pub fn render(loaded: &Loaded, plan: &Plan, now: Timestamp) -> RolloutStatus {
         last_command: state.and_then(|state| state.last_command.as_ref()).map(command),
         progress: state.and_then(|state| serde_json::to_value(state).ok()),
         replicas: signed(core.replicas),
-        selector: selector.join(","),
+        selector: loaded.selector(&report.scaled),
         conditions: conditions::merge(&before.conditions, &report.conditions, core.generation, now),
     }
 }

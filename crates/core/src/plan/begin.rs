@@ -178,7 +178,8 @@ fn tell_doubts(pass: &mut Pass<'_>) {
     let of_metrics = metrics.iter().flat_map(Metric::warnings);
     let of_routes =
         pass.view.routes().flat_map(|(id, route)| route.warnings.iter().map(move |it| format!("{id}: {it}")));
-    let doubts: Vec<String> = of_routes.chain(of_metrics).take(MOST_DOUBTS).collect();
+    let of_service = pass.view.seen.stable_service.seen().into_iter().flat_map(|service| service.warnings.clone());
+    let doubts: Vec<String> = of_routes.chain(of_service).chain(of_metrics).take(MOST_DOUBTS).collect();
     for what in doubts {
         pass.tell(Fact::Doubtful { what });
     }
@@ -197,6 +198,7 @@ mod tests {
         let mut scene = Scene::resting();
         scene.rollout.hash = "new".into();
         scene.route().warnings.push("rules[0] mirrors to shop-canary".to_owned());
+        scene.service(Side::Stable).warnings.push("clients stay with their pods".to_owned());
         let success = Condition::new("len(result) == 0", &std::collections::BTreeMap::new()).ok();
         let metrics = vec![crate::analysis::metric::Metric { success, ..metric("errors") }];
         scene.rollout.spec.as_mut().unwrap().background = Some(Background { starting_step: 0, metrics });
@@ -205,9 +207,10 @@ mod tests {
             facts.iter().filter(|it| matches!(it, Fact::Doubtful { .. })).map(ToString::to_string).collect()
         };
         let told = doubts(&mut scene);
-        assert_eq!(told.len(), 2, "{told:?}");
+        assert_eq!(told.len(), 3, "{told:?}");
         assert_eq!(told[0], "HTTPRoute shop: rules[0] mirrors to shop-canary");
-        assert!(told[1].contains("onNoData"), "{told:?}");
+        assert_eq!(told[1], "clients stay with their pods");
+        assert!(told[2].contains("onNoData"), "{told:?}");
         assert!(doubts(&mut scene).is_empty());
     }
 }

@@ -111,7 +111,7 @@ fn set(context: &Context, loaded: &Loaded, hash: &Hash) -> Option<Set> {
 }
 
 fn params(loaded: &Loaded, hash: &Hash) -> ListParams {
-    ListParams::default().labels(&loaded.selector(hash)).limit(MOST_PODS)
+    ListParams::default().labels(&loaded.selector(&hash.into())).limit(MOST_PODS)
 }
 
 /// A reason and what is added to it, on one line.

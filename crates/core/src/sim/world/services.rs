@@ -62,9 +62,9 @@ impl Service {
         ServiceView {
             selection,
             created_by_us: self.created_by_us,
-            orphaned: false,
             conflict,
             ports: self.ports.clone(),
+            ..ServiceView::default()
         }
     }
 }
