@@ -129,7 +129,7 @@ impl Failures {
 
 #[cfg(test)]
 mod tests {
-    use leadsman_core::names::Side;
+    use leadsman_core::names::{Selection, Side};
     use leadsman_core::observed::RouteId;
     use leadsman_core::traffic::Weight;
 
@@ -137,7 +137,8 @@ mod tests {
 
     fn basis() -> Basis {
         let service = "shop-canary".to_owned();
-        let bind = Action::Bind { side: Side::Canary, service, hash: "abc".into(), ports: Vec::new() };
+        let bind =
+            Action::Bind { side: Side::Canary, service, selection: Selection::Any, ports: Vec::new(), safety: false };
         Basis { action: Some(bind), ..Basis::default() }
     }
 

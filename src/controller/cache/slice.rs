@@ -156,21 +156,21 @@ mod tests {
             {},
         ]);
         let copies = [slice("abc", "IPv4", &mixed)];
-        assert_eq!(endpoints(&copies.iter(), &[]).ready_of(&Hash::new("abc")), Some(3));
+        assert_eq!(endpoints(&copies.iter(), &[]).ready_of(&"abc".into()), Some(3));
     }
 
     #[test]
     fn pods_of_a_dual_stack_service_are_counted_once() {
         let copies =
             [slice("abc", "IPv4", &ready(2)), slice("abc", "IPv6", &ready(3)), slice("abc", "IPv4", &ready(2))];
-        assert_eq!(endpoints(&copies.iter(), &[]).ready_of(&Hash::new("abc")), Some(4));
+        assert_eq!(endpoints(&copies.iter(), &[]).ready_of(&"abc".into()), Some(4));
     }
 
     #[test]
     fn a_slice_of_another_binding_spoils_the_count_in_either_family() {
         let copies = [slice("abc", "IPv4", &ready(3)), slice("old", "IPv6", &ready(0))];
-        assert_eq!(endpoints(&copies.iter(), &[]).ready_of(&Hash::new("abc")), None);
-        assert_eq!(endpoints(&[].iter(), &[]).ready_of(&Hash::new("abc")), None);
+        assert_eq!(endpoints(&copies.iter(), &[]).ready_of(&"abc".into()), None);
+        assert_eq!(endpoints(&[].iter(), &[]).ready_of(&"abc".into()), None);
     }
 
     fn with_port(name: Option<&str>, number: Option<u16>) -> SliceEntry {
@@ -181,7 +181,7 @@ mod tests {
 
     fn counted(copy: &SliceEntry, needed: &Value) -> (Option<u32>, Option<String>) {
         let found = endpoints(&[copy].into_iter(), &[&crate::controller::cache::port(needed)]);
-        (found.ready_of(&Hash::new("abc")), found.lacking)
+        (found.ready_of(&"abc".into()), found.lacking)
     }
 
     #[test]

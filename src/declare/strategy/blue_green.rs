@@ -22,11 +22,13 @@ pub(super) fn read(blue_green: &BlueGreen, around: &Catalog<'_>) -> Result<Way, 
         (given, None) => given.unwrap_or(defaults::OVERLAP),
     };
     let settle_endpoints = blue_green.settle_endpoints.as_ref();
+    let drain = duration(&of("drain"), &blue_green.drain)?;
     Ok(Way {
         settle: duration(&of("settle"), &blue_green.settle)?,
         settle_endpoints: optional(&of("settleEndpoints"), settle_endpoints)?,
-        drain: duration(&of("drain"), &blue_green.drain)?,
-        keep_warm: optional(&of("scaleDownDelay"), blue_green.scale_down_delay.as_ref())?.unwrap_or_default(),
+        drain,
+        // While its pods are there, going back to the old revision takes no waiting for them.
+        keep_warm: optional(&of("scaleDownDelay"), blue_green.scale_down_delay.as_ref())?.unwrap_or(drain),
         overlap,
         keep_stable: Weight::FULL,
         pods_at_once: amount(&of("podsAtOnce"), blue_green.pods_at_once.as_ref())?,
