@@ -49,7 +49,7 @@ pub mod wait;
 pub mod wire;
 
 pub use cluster::Cluster;
-pub use leadsman_bed::{App, Way};
+pub use leadsman_bed::{App, Connections, Way};
 pub use load::{Load, Record};
 pub use namespace::{Namespace, with_namespace};
 pub use operator::{Operator, Setup};

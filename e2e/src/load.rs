@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::Api;
-use leadsman_bed::{LoadClient, Way, http};
+use leadsman_bed::{Connections, LoadClient, Way, http};
 use serde::Deserialize;
 
 use crate::namespace::Namespace;
@@ -87,6 +87,15 @@ impl Load {
         let way = Way::Direct { address: format!("{STABLE}.{}:80", namespace.name) };
         let client = LoadClient::new(&namespace.name, "load-direct", way, rate);
         Self::start(namespace, client, Entry::Service(STABLE.to_owned())).await
+    }
+
+    /// Outside the mesh, to a Service on port 80. Which pod answers is kube-proxy's choice, for each connection anew.
+    pub async fn direct(namespace: &Namespace, service: &str, connections: Connections, rate: f64) -> Result<Self> {
+        let way = Way::Direct { address: format!("{service}.{}:80", namespace.name) };
+        let name = format!("load-{service}-{}", connections.word());
+        let mut client = LoadClient::new(&namespace.name, &name, way, rate);
+        client.connections = Some(connections);
+        Self::start(namespace, client, Entry::Service(service.to_owned())).await
     }
 
     async fn start(namespace: &Namespace, client: LoadClient, entry: Entry) -> Result<Self> {
