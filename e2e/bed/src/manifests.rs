@@ -28,7 +28,7 @@ pub struct App {
     /// Mean latency.
     pub latency_ms: f64,
     /// Further behaviour: `READY_AFTER_S`, `UNREADY_AFTER_S`, `CRASH_AFTER_S`, `CRASH_TIMES` (counted in a
-    /// volume at `/state`), `DRAIN_S`, `PORT`.
+    /// volume at `/state`), `DRAIN_S`, `PORT`, `WORK_RATE`.
     pub env: Vec<(String, String)>,
 }
 

@@ -8,6 +8,7 @@
 //	UNREADY_AFTER_S  not ready from then on
 //	CRASH_AFTER_S    exits with code 42 and a last line on stderr
 //	DRAIN_S          how long it goes on serving after SIGTERM (3)
+//	WORK_RATE        jobs per second that it pulls itself, counted as requests are (0)
 
 package main
 
@@ -72,6 +73,9 @@ func serve() error {
 		})
 	}
 	crashAtFirst(int(number("CRASH_TIMES", 0)))
+	if rate := number("WORK_RATE", 0); rate > 0 {
+		go s.pull(rate)
+	}
 	readyAfter, unreadyAfter := number("READY_AFTER_S", 0), number("UNREADY_AFTER_S", 0)
 
 	mux := http.NewServeMux()
@@ -114,6 +118,20 @@ func serve() error {
 	}
 	<-drained
 	return nil
+}
+
+// pull works through a queue that never ends, as a worker does whom nobody sends anything.
+func (s *service) pull(rate float64) {
+	for range time.Tick(seconds(1 / rate)) {
+		if s.draining.Load() {
+			return
+		}
+		start, code := time.Now(), http.StatusOK
+		if s.work() {
+			code = http.StatusInternalServerError
+		}
+		s.http.observe(fmt.Sprint(code), time.Since(start))
+	}
 }
 
 func newHTTPServer(handler http.Handler) *http.Server {

@@ -6,6 +6,7 @@
 
 mod api;
 mod bad;
+mod blue_green;
 mod boots;
 mod contended;
 mod deleted;
@@ -20,6 +21,7 @@ mod input;
 mod killed;
 mod lost;
 mod people;
+mod plain;
 mod ports;
 mod refused;
 mod sources;
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
         weak::trials(),
         table::trials(),
         deleted::trials(),
+        blue_green::trials(),
         lost::trials(),
         contended::trials(),
         refused::trials(),
@@ -77,6 +80,7 @@ fn main() -> ExitCode {
         good::trials(),
         third::trials(),
         people::trials(),
+        plain::trials(),
         input::trials(),
         bad::trials(),
     ];
