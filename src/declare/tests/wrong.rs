@@ -13,7 +13,7 @@ fn problem(world: &World) -> Problem {
     declared.core.spec.expect_err("is refused")
 }
 
-fn refused(world: &World, reason: Reason, words: &str) {
+pub(super) fn refused(world: &World, reason: Reason, words: &str) {
     let problem = problem(world);
     assert_eq!(problem.reason, reason, "{}", problem.message);
     assert!(problem.message.contains(words), "{:?} does not say {words:?}", problem.message);
@@ -30,7 +30,11 @@ fn what_is_wrong_with_the_rollout_is_named_with_its_field() {
         ("/spec/strategy/canary", json!(null), "spec.strategy must have exactly one of: canary"),
         (&format!("{canary}/steps"), json!([]), "steps: the first step that is not a pause must be a setWeight"),
         (&format!("{canary}/steps"), json!([{"pause": {}}]), "steps: the first step that is not a pause"),
-        (&format!("{canary}/steps/0"), json!({}), "steps[0] must have exactly one of: setWeight, pause, analysis"),
+        (
+            &format!("{canary}/steps/0"),
+            json!({}),
+            "steps[0] must have exactly one of: setWeight, setCanaryScale, pause, analysis",
+        ),
         (&format!("{canary}/steps/0"), json!({"setWeight": 1, "pause": {}}), "steps[0] must have exactly one of"),
         (
             &format!("{canary}/steps/0/setWeight"),
