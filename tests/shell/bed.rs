@@ -10,8 +10,9 @@ use leadsman::args::Args;
 use leadsman::measure::Provider;
 use leadsman::runtime::clock::Clock;
 use leadsman::{Error, Operator};
+use leadsman_api::names::REVISION_LABEL;
 use leadsman_core::analysis::{Outcome, Question};
-use leadsman_testkit::object::{list, number, text};
+use leadsman_testkit::object::{label, list, number, text};
 use leadsman_testkit::traffic::{self, Breach};
 use leadsman_testkit::{ApiServer, Application, Connection, Controllers, Habits, Name, Prometheus, kind};
 use serde_json::Value;
@@ -143,6 +144,29 @@ impl Bed {
             weights.dedup();
             weights
         })
+    }
+
+    /// What a Service has selected, by its label, in its order.
+    pub fn selections(&self, service: &Name) -> Vec<String> {
+        self.server.look_back(|history| {
+            let changes = history.iter().filter(|change| change.name == *service);
+            let labels = changes.map(|change| label(change.object(), REVISION_LABEL).unwrap_or_default().to_owned());
+            let mut labels: Vec<String> = labels.filter(|label| !label.is_empty()).collect();
+            labels.dedup();
+            labels
+        })
+    }
+
+    /// Waits until a Service selects this, by its label and by its selector.
+    pub async fn until_selected(&self, service: &Name, selection: &str) {
+        let revision = Some(selection).filter(|selection| *selection != "any").unwrap_or_default();
+        let look = |server: &ApiServer| {
+            let service = server.get(service.kind, &service.namespace, &service.name)?;
+            let selects = text(&service, "/spec/selector/leadsman.dev~1revision") == revision;
+            (selects && label(&service, REVISION_LABEL) == Some(selection)).then_some(())
+        };
+        let waited = tokio::time::timeout(PATIENCE, self.server.until(look)).await;
+        assert!(waited.is_ok(), "{service} does not select {selection}: {:?}", self.selections(service));
     }
 
     /// What the route of an application gives to the canary now.

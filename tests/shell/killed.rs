@@ -10,7 +10,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use leadsman_testkit::object::{list, number, text};
+use leadsman_api::names::REVISION_LABEL;
+use leadsman_testkit::object::{label, list, number, text};
 use leadsman_testkit::{Application, Change, Moment, Route, kind};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -40,13 +41,37 @@ struct Played {
     killed: bool,
 }
 
-fn application(route: Route) -> Application {
-    Application::new(NAMESPACE, "podinfo").route(route).watched_by("errors{revision=\"{{canary.hash}}\"}")
+/// What carries the traffic of the application, and how a new version takes over.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Carried {
+    By(Route),
+    Plain,
+    BlueGreen,
 }
 
-async fn play(route: Route, story: Story, kill: Option<(u32, Moment)>) -> Played {
+impl Carried {
+    fn application(self) -> Application {
+        let podinfo = Application::new(NAMESPACE, "podinfo");
+        let watched = |application: Application| application.watched_by("errors{revision=\"{{canary.hash}}\"}");
+        match self {
+            Self::By(route) => watched(podinfo.route(route)),
+            Self::Plain => watched(podinfo.plain()),
+            Self::BlueGreen => podinfo.plain().blue_green(),
+        }
+    }
+
+    /// The steps that are pauses.
+    fn pauses(self) -> &'static [u64] {
+        match self {
+            Self::By(_) | Self::Plain => &[1, 3],
+            Self::BlueGreen => &[1],
+        }
+    }
+}
+
+async fn play(carried: Carried, story: Story, kill: Option<(u32, Moment)>) -> Played {
     let bed = Bed::new();
-    let mut old = application(route);
+    let mut old = carried.application();
     old = match story {
         Story::Good => old,
         // The verdict comes within the last pause, whoever leads.
@@ -93,21 +118,17 @@ async fn play(route: Route, story: Story, kill: Option<(u32, Moment)>) -> Played
     second.kill();
 
     let history = bed.server.history_from(from);
-    let what = format!("{story:?} behind {route:?}, stopped at {kill:?}");
+    let what = format!("{story:?} of {carried:?}, stopped at {kill:?}");
     assert_eq!(bed.breaches_until_deleted(since), [], "{what}");
     let taken = if killed { taken_over(&history, &what) } else { None };
     if story == Story::Good {
-        pauses(&history, taken, &what);
+        pauses(carried, &history, taken, &what);
     }
     Played { states: states(&history), writes, killed }
 }
 
 /// Waits for the end of the story, and checks that it is the right one.
 async fn end(bed: &Bed, story: Story, old: &Application, new: &Application) {
-    let bound = |side: &str| {
-        let service = bed.server.get(&kind::SERVICE, NAMESPACE, &format!("podinfo-{side}")).unwrap();
-        text(&service, "/spec/selector/leadsman.dev~1revision").to_owned()
-    };
     let (stable, other) = match story {
         Story::Good => (new, old),
         Story::Bad | Story::Deleted => (old, new),
@@ -128,7 +149,10 @@ async fn end(bed: &Bed, story: Story, old: &Application, new: &Application) {
     }
     bed.until_pods(stable, (4, 4)).await;
     bed.until_pods(other, (0, 0)).await;
-    assert_eq!((bound("stable"), bound("canary")), (stable.hash(), stable.hash()));
+    for service in new.services() {
+        let service = bed.server.get(&kind::SERVICE, NAMESPACE, &service.name).unwrap();
+        assert_eq!(selected(&service), stable.hash());
+    }
 }
 
 /// The other instance leads soon after the last sign of the first. Gives since when.
@@ -147,8 +171,8 @@ fn step(rollout: &Value) -> Option<u64> {
 }
 
 /// Every pause lasted as long as it was meant to, and no longer than until another instance led, if that was later.
-fn pauses(history: &[Change], taken: Option<Instant>, what: &str) {
-    for pause in [1, 3] {
+fn pauses(carried: Carried, history: &[Change], taken: Option<Instant>, what: &str) {
+    for pause in carried.pauses().iter().copied() {
         let during = |change: &&Change| step(change.object()) == Some(pause);
         let rollouts: Vec<_> = history.iter().filter(|change| change.name.kind == &kind::ROLLOUT).collect();
         let began = rollouts.iter().copied().find(during).map(|change| change.at).expect(what);
@@ -176,7 +200,7 @@ fn states(history: &[Change]) -> BTreeMap<String, Vec<String>> {
                 let rejected = if annotation("rejected").is_empty() { "" } else { ", rejected" };
                 format!("{} pods, attempt {}{rejected}", number(set, "/spec/replicas"), annotation("revision-number"))
             }
-            (Some(service), "Service") => text(service, "/spec/selector/leadsman.dev~1revision").to_owned(),
+            (Some(service), "Service") => selected(service),
             (Some(route), _) => format!("{}%", canary_weight(route)),
         };
         let seen = states.entry(change.name.to_string()).or_default();
@@ -185,6 +209,12 @@ fn states(history: &[Change]) -> BTreeMap<String, Vec<String>> {
         }
     }
     states
+}
+
+/// The revision that a Service selects, or what its label says of one that selects them all.
+fn selected(service: &Value) -> String {
+    let revision = text(service, "/spec/selector/leadsman.dev~1revision");
+    if revision.is_empty() { label(service, REVISION_LABEL).unwrap_or_default() } else { revision }.to_owned()
 }
 
 fn stage(rollout: &Value) -> String {
@@ -203,14 +233,14 @@ fn stage(rollout: &Value) -> String {
 }
 
 /// Stops the leader at every `every`th write, before and after it. Gives how often.
-async fn matrix(route: Route, story: Story, every: usize) -> u32 {
-    let undisturbed = play(route, story, None).await;
+async fn matrix(carried: Carried, story: Story, every: usize) -> u32 {
+    let undisturbed = play(carried, story, None).await;
     assert!(!undisturbed.killed && undisturbed.writes > 0);
     let mut kills = 0;
     for nth in (1..=undisturbed.writes).step_by(every) {
         for moment in [Moment::Before, Moment::After] {
-            let played = play(route, story, Some((nth, moment))).await;
-            let what = format!("{story:?} behind {route:?}, stopped at {nth} {moment:?}");
+            let played = play(carried, story, Some((nth, moment))).await;
+            let what = format!("{story:?} of {carried:?}, stopped at {nth} {moment:?}");
             for (object, states) in &undisturbed.states {
                 assert_eq!(played.states.get(object), Some(states), "{what}: {object}");
             }
@@ -226,16 +256,34 @@ fn is_full() -> bool {
 }
 
 async fn all(story: Story) {
+    let of_routes = [(Carried::By(Route::HttpRoute), 3), (Carried::By(Route::VirtualService), 17)];
+    for (carried, some) in of_routes {
+        some_or_all(carried, story, some).await;
+    }
+}
+
+/// At all writes, or at every so many of them.
+async fn some_or_all(carried: Carried, story: Story, some: usize) {
     let began = std::time::Instant::now();
-    let every = if is_full() { [1, 1] } else { [3, 17] };
-    let kills = [matrix(Route::HttpRoute, story, every[0]).await, matrix(Route::VirtualService, story, every[1]).await];
-    println!("{story:?}: stopped {kills:?} times (HTTPRoute, VirtualService), in {:?}", began.elapsed());
-    assert!(kills.into_iter().all(|kills| kills > 0));
+    let kills = matrix(carried, story, if is_full() { 1 } else { some }).await;
+    println!("{story:?} of {carried:?}: stopped {kills} times, in {:?}", began.elapsed());
+    assert!(kills > 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn at_every_write_of_a_good_release() {
     all(Story::Good).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_every_write_of_a_canary_without_routes() {
+    some_or_all(Carried::Plain, Story::Good, 3).await;
+    some_or_all(Carried::Plain, Story::Bad, 5).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_every_write_of_a_blue_green_release() {
+    some_or_all(Carried::BlueGreen, Story::Good, 3).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,6 +9,8 @@
 )]
 
 mod bed;
+mod carrier_services;
+mod carriers;
 mod election;
 mod faults;
 mod hurry;

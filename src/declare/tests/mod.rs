@@ -3,6 +3,7 @@
 mod documented;
 mod shapes;
 mod sound;
+mod strategies;
 mod wrong;
 
 use leadsman_api::{AnalysisTemplateSpec, Rollout};

@@ -13,7 +13,7 @@ fn problem(world: &World) -> Problem {
     declared.core.spec.expect_err("is refused")
 }
 
-fn refused(world: &World, reason: Reason, words: &str) {
+pub(super) fn refused(world: &World, reason: Reason, words: &str) {
     let problem = problem(world);
     assert_eq!(problem.reason, reason, "{}", problem.message);
     assert!(problem.message.contains(words), "{:?} does not say {words:?}", problem.message);
