@@ -65,13 +65,18 @@ pub struct Load {
 impl Load {
     /// Through a route, the way that is usual for its kind.
     pub async fn through(namespace: &Namespace, kind: RouteKind, rate: f64) -> Result<Self> {
+        Self::through_as(namespace, &format!("load-{}", kind.word()), kind, rate).await
+    }
+
+    /// The same by a name of its own, beside another client of the route.
+    pub async fn through_as(namespace: &Namespace, name: &str, kind: RouteKind, rate: f64) -> Result<Self> {
         let way = kind.way(&namespace.name);
         if let Way::Gateway { port, host } = &way
             && !kind.is_grpc()
         {
             answers_through_gateway(namespace, *port, host).await?;
         }
-        let mut client = LoadClient::new(&namespace.name, &format!("load-{}", kind.word()), way, rate);
+        let mut client = LoadClient::new(&namespace.name, name, way, rate);
         client.grpc = kind.is_grpc();
         Self::start(namespace, client, Entry::Route(kind.route_name())).await
     }

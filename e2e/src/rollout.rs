@@ -30,7 +30,7 @@ pub struct RolloutBuilder {
     blue_green: Option<Value>,
     routes: Vec<RouteKind>,
     owned: bool,
-    replicas: u32,
+    replicas: Option<u32>,
     settle: String,
     drain: String,
     deadline: u32,
@@ -69,7 +69,7 @@ impl RolloutBuilder {
             blue_green: None,
             routes: vec![route],
             owned: false,
-            replicas: 2,
+            replicas: Some(2),
             settle: format!("{SETTLE}s"),
             drain: "5s".to_owned(),
             deadline: 120,
@@ -130,7 +130,14 @@ impl RolloutBuilder {
     /// Pods at full size.
     #[must_use]
     pub fn replicas(mut self, replicas: u32) -> Self {
-        self.replicas = replicas;
+        self.replicas = Some(replicas);
+        self
+    }
+
+    /// Leaves the size to an autoscaler.
+    #[must_use]
+    pub fn without_replicas(mut self) -> Self {
+        self.replicas = None;
         self
     }
 
@@ -179,7 +186,7 @@ impl RolloutBuilder {
 
     /// The Rollout.
     pub fn manifest(&self) -> Value {
-        let rollout = json!({
+        let mut rollout = json!({
             "apiVersion": "leadsman.dev/v1alpha1",
             "kind": "Rollout",
             "metadata": {
@@ -188,13 +195,15 @@ impl RolloutBuilder {
                 "annotations": {"leadsman.dev/commit": format!("commit-of-{}", self.app.version)},
             },
             "spec": {
-                "replicas": self.replicas,
                 "selector": {"matchLabels": {"app": APP}},
                 "template": self.app.template(&[("app", APP)]),
                 "progressDeadlineSeconds": self.deadline,
                 "strategy": self.strategy(),
             },
         });
+        if let Some(replicas) = self.replicas {
+            rollout = crate::metrics::with(rollout, "/spec/replicas", json!(replicas));
+        }
         self.changes
             .iter()
             .fold(rollout, |rollout, (pointer, value)| crate::metrics::with(rollout, pointer, value.clone()))

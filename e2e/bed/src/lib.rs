@@ -18,6 +18,7 @@ mod health;
 pub mod http;
 mod image;
 mod images;
+mod installed;
 mod lifecycle;
 mod manifests;
 mod network;

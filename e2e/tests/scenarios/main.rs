@@ -16,6 +16,7 @@ mod gitops;
 mod good;
 mod harness;
 mod helm;
+mod hpa;
 mod idle;
 mod input;
 mod killed;
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
         gitops::trials(),
         drain::trials(),
         helm::trials(),
+        hpa::trials(),
         weak::trials(),
         table::trials(),
         deleted::trials(),
