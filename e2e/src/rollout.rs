@@ -83,7 +83,7 @@ impl RolloutBuilder {
     pub fn plain(namespace: &str) -> Self {
         let steps = vec![set_weight(25), pause("4s"), set_weight(50), pause("4s")];
         let unused = RouteKind::HttpRouteGateway;
-        Self { carried: Carried::Service, steps, replicas: 4, ..Self::new(namespace, unused) }
+        Self { carried: Carried::Service, steps, replicas: Some(4), ..Self::new(namespace, unused) }
     }
 
     /// The same without any Service.
@@ -98,7 +98,7 @@ impl RolloutBuilder {
 
     /// The same with a route to both Services.
     pub fn blue_green_behind(namespace: &str, route: RouteKind, fields: Value) -> Self {
-        Self { blue_green: Some(fields), replicas: 4, ..Self::new(namespace, route) }
+        Self { blue_green: Some(fields), replicas: Some(4), ..Self::new(namespace, route) }
     }
 
     /// The same with another version of the application.
