@@ -85,8 +85,13 @@ fn no_field_in_the_documentation_is_unknown() {
                 _ => continue,
             };
             let schema = serde_json::to_value(&crd.spec.versions[0].schema).unwrap()["openAPIV3Schema"].clone();
-            let block: serde_json::Map<_, _> =
-                block.as_object().unwrap().clone().into_iter().filter(|(key, _)| key != "apiVersion" && key != "kind").collect();
+            let block: serde_json::Map<_, _> = block
+                .as_object()
+                .unwrap()
+                .clone()
+                .into_iter()
+                .filter(|(key, _)| key != "apiVersion" && key != "kind")
+                .collect();
             assert_eq!(unknown("", &schema, &Value::Object(block)), [""; 0], "{name}");
         }
     }
