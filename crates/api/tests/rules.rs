@@ -39,7 +39,9 @@ fn complete(schema: &Value, object: &mut Value) {
         members.get_mut(name).into_iter().for_each(|member| complete(property, member));
     }
     if let (Some(items), Some(elements)) = (schema.get("items"), object.as_array_mut()) {
-        elements.iter_mut().for_each(|element| complete(items, element));
+        for element in elements {
+            complete(items, element);
+        }
     }
 }
 
