@@ -13,6 +13,7 @@
 //! | [`leaders`] | who led when |
 //! | [`rollout`], [`routes`], [`metrics`] | manifests by builders; [`objects`] brings them in |
 //! | [`load`] | clients and their records |
+//! | [`autoscaler`] | Rollouts that follow the load |
 //! | [`account`], [`timeline`], [`binomial`] | no request lost, shares as the weights say |
 //! | [`audit`] | who wrote what, and when |
 //! | [`history`] | weight only where somebody answers, replayed from what watches heard |
@@ -24,6 +25,7 @@
 
 pub mod account;
 pub mod audit;
+pub mod autoscaler;
 pub mod binomial;
 pub mod cluster;
 pub mod demo;
@@ -49,7 +51,7 @@ pub mod wait;
 pub mod wire;
 
 pub use cluster::Cluster;
-pub use leadsman_bed::{App, Way};
+pub use leadsman_bed::{App, Connections, Way};
 pub use load::{Load, Record};
 pub use namespace::{Namespace, with_namespace};
 pub use operator::{Operator, Setup};

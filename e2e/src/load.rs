@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::Api;
-use leadsman_bed::{LoadClient, Way, http};
+use leadsman_bed::{Connections, LoadClient, Way, http};
 use serde::Deserialize;
 
 use crate::namespace::Namespace;
@@ -65,13 +65,18 @@ pub struct Load {
 impl Load {
     /// Through a route, the way that is usual for its kind.
     pub async fn through(namespace: &Namespace, kind: RouteKind, rate: f64) -> Result<Self> {
+        Self::through_as(namespace, &format!("load-{}", kind.word()), kind, rate).await
+    }
+
+    /// The same by a name of its own, beside another client of the route.
+    pub async fn through_as(namespace: &Namespace, name: &str, kind: RouteKind, rate: f64) -> Result<Self> {
         let way = kind.way(&namespace.name);
         if let Way::Gateway { port, host } = &way
             && !kind.is_grpc()
         {
             answers_through_gateway(namespace, *port, host).await?;
         }
-        let mut client = LoadClient::new(&namespace.name, &format!("load-{}", kind.word()), way, rate);
+        let mut client = LoadClient::new(&namespace.name, name, way, rate);
         client.grpc = kind.is_grpc();
         Self::start(namespace, client, Entry::Route(kind.route_name())).await
     }
@@ -87,6 +92,17 @@ impl Load {
         let way = Way::Direct { address: format!("{STABLE}.{}:80", namespace.name) };
         let client = LoadClient::new(&namespace.name, "load-direct", way, rate);
         Self::start(namespace, client, Entry::Service(STABLE.to_owned())).await
+    }
+
+    /// Outside the mesh, to a Service on port 80. Which pod answers is kube-proxy's choice, for each connection anew.
+    pub async fn direct(namespace: &Namespace, service: &str, connections: Connections, rate: f64) -> Result<Self> {
+        // By its address: with a connection per request, names would be looked up as often.
+        let address = namespace.cluster_service(&namespace.name, service).await?;
+        let way = Way::Direct { address: format!("{address}:80") };
+        let name = format!("load-{service}-{}", connections.word());
+        let mut client = LoadClient::new(&namespace.name, &name, way, rate);
+        client.connections = Some(connections);
+        Self::start(namespace, client, Entry::Service(service.to_owned())).await
     }
 
     async fn start(namespace: &Namespace, client: LoadClient, entry: Entry) -> Result<Self> {

@@ -3,20 +3,34 @@
 use leadsman_bed::App;
 use serde_json::{Value, json};
 
-use crate::routes::{APP, RouteKind};
+use crate::routes::{APP, CANARY, PREVIEW, RouteKind, STABLE};
 
 /// Seconds that a change is given to reach every proxy, unless a scenario says otherwise. Much more than it takes, but
 /// for a machine that has other things to do.
 pub const SETTLE: f64 = 2.0;
+
+/// What carries the traffic of an application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Carried {
+    /// Routes, between two Services.
+    Routes,
+    /// The selector of its Service, which has none in Git.
+    Service,
+    /// Nothing: its pods pull their work.
+    Pods,
+}
 
 /// A Rollout of the sample application, and what belongs to it.
 #[derive(Clone, Debug)]
 pub struct RolloutBuilder {
     namespace: String,
     app: App,
+    carried: Carried,
+    /// Fields of `blueGreen`, instead of a canary.
+    blue_green: Option<Value>,
     routes: Vec<RouteKind>,
     owned: bool,
-    replicas: u32,
+    replicas: Option<u32>,
     settle: String,
     drain: String,
     deadline: u32,
@@ -51,9 +65,11 @@ impl RolloutBuilder {
         Self {
             namespace: namespace.to_owned(),
             app: App::new("v1"),
+            carried: Carried::Routes,
+            blue_green: None,
             routes: vec![route],
             owned: false,
-            replicas: 2,
+            replicas: Some(2),
             settle: format!("{SETTLE}s"),
             drain: "5s".to_owned(),
             deadline: 120,
@@ -61,6 +77,28 @@ impl RolloutBuilder {
             steps: vec![set_weight(20), pause("4s"), set_weight(50), pause("4s")],
             changes: Vec::new(),
         }
+    }
+
+    /// Four pods of `v1` behind a Service without routes; 25% and 50% for 4 s each.
+    pub fn plain(namespace: &str) -> Self {
+        let steps = vec![set_weight(25), pause("4s"), set_weight(50), pause("4s")];
+        let unused = RouteKind::HttpRouteGateway;
+        Self { carried: Carried::Service, steps, replicas: Some(4), ..Self::new(namespace, unused) }
+    }
+
+    /// The same without any Service.
+    pub fn worker(namespace: &str) -> Self {
+        Self { carried: Carried::Pods, ..Self::plain(namespace) }
+    }
+
+    /// Four pods of `v1`, with a preview of the next version; `fields` stand in `blueGreen` beside the Services.
+    pub fn blue_green(namespace: &str, fields: Value) -> Self {
+        Self { blue_green: Some(fields), ..Self::plain(namespace) }
+    }
+
+    /// The same with a route to both Services.
+    pub fn blue_green_behind(namespace: &str, route: RouteKind, fields: Value) -> Self {
+        Self { blue_green: Some(fields), replicas: Some(4), ..Self::new(namespace, route) }
     }
 
     /// The same with another version of the application.
@@ -92,7 +130,14 @@ impl RolloutBuilder {
     /// Pods at full size.
     #[must_use]
     pub fn replicas(mut self, replicas: u32) -> Self {
-        self.replicas = replicas;
+        self.replicas = Some(replicas);
+        self
+    }
+
+    /// Leaves the size to an autoscaler.
+    #[must_use]
+    pub fn without_replicas(mut self) -> Self {
+        self.replicas = None;
         self
     }
 
@@ -141,17 +186,7 @@ impl RolloutBuilder {
 
     /// The Rollout.
     pub fn manifest(&self) -> Value {
-        let routes: Vec<_> = self.routes.iter().map(|kind| kind.reference(&self.namespace, self.owned)).collect();
-        let mut canary = json!({
-            "traffic": {"service": APP, "routes": routes, "settle": self.settle, "drain": self.drain},
-            "steps": self.steps,
-        });
-        if !self.background.is_empty()
-            && let Some(canary) = canary.as_object_mut()
-        {
-            canary.insert("analysis".to_owned(), json!({"metrics": self.background}));
-        }
-        let rollout = json!({
+        let mut rollout = json!({
             "apiVersion": "leadsman.dev/v1alpha1",
             "kind": "Rollout",
             "metadata": {
@@ -160,20 +195,53 @@ impl RolloutBuilder {
                 "annotations": {"leadsman.dev/commit": format!("commit-of-{}", self.app.version)},
             },
             "spec": {
-                "replicas": self.replicas,
                 "selector": {"matchLabels": {"app": APP}},
                 "template": self.app.template(&[("app", APP)]),
                 "progressDeadlineSeconds": self.deadline,
-                "strategy": {"canary": canary},
+                "strategy": self.strategy(),
             },
         });
+        if let Some(replicas) = self.replicas {
+            rollout = crate::metrics::with(rollout, "/spec/replicas", json!(replicas));
+        }
         self.changes
             .iter()
             .fold(rollout, |rollout, (pointer, value)| crate::metrics::with(rollout, pointer, value.clone()))
     }
 
+    fn strategy(&self) -> Value {
+        let routes: Vec<_> = self.routes.iter().map(|kind| kind.reference(&self.namespace, self.owned)).collect();
+        let traffic = match self.carried {
+            Carried::Routes => {
+                json!({"service": APP, "routes": routes, "settle": self.settle, "drain": self.drain})
+            }
+            Carried::Service => json!({"settle": self.settle, "drain": self.drain}),
+            Carried::Pods => json!({}),
+        };
+        if let Some(fields) = &self.blue_green {
+            let services = match self.carried {
+                Carried::Routes => json!({"activeService": STABLE, "previewService": CANARY}),
+                Carried::Service | Carried::Pods => json!({"activeService": APP, "previewService": PREVIEW}),
+            };
+            return json!({"blueGreen": merged([&services, &traffic, fields])});
+        }
+        let traffic = match self.carried {
+            Carried::Routes => json!({"traffic": traffic}),
+            Carried::Service => json!({"traffic": merged([&traffic, &json!({"service": APP})])}),
+            Carried::Pods => json!({}),
+        };
+        let analysis =
+            if self.background.is_empty() { json!({}) } else { json!({"analysis": {"metrics": self.background}}) };
+        json!({"canary": merged([&traffic, &analysis, &json!({"steps": self.steps})])})
+    }
+
     /// What else stands in Git: the Service, and the routes that are not the operator's.
     pub fn surroundings(&self) -> Vec<Value> {
+        match self.carried {
+            Carried::Routes => {}
+            Carried::Service => return vec![leadsman_bed::App::service(&self.namespace, APP, &[])],
+            Carried::Pods => return Vec::new(),
+        }
         let mut objects = vec![leadsman_bed::App::service(&self.namespace, APP, &[("app", APP)])];
         if !self.owned {
             objects.extend(self.routes.iter().map(|kind| kind.manifest(&self.namespace)));
@@ -193,6 +261,12 @@ impl RolloutBuilder {
     }
 }
 
+/// The members of all of these.
+fn merged<const N: usize>(objects: [&Value; N]) -> Value {
+    let members = objects.into_iter().filter_map(Value::as_object).flatten();
+    Value::Object(members.map(|(key, value)| (key.clone(), value.clone())).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,5 +282,21 @@ mod tests {
         assert_eq!(canary.steps.len(), 4);
         assert_eq!(canary.analysis.unwrap().metrics.first().unwrap().name, "success-rate");
         assert_ne!(built.hash(), built.version("v2").hash());
+    }
+
+    #[test]
+    fn each_way_to_carry_traffic_is_one_as_the_types_know_it() {
+        let strategy = |built: RolloutBuilder| {
+            let rollout: leadsman_api::Rollout = serde_json::from_value(built.manifest()).unwrap();
+            rollout.spec.strategy
+        };
+        assert!(strategy(RolloutBuilder::worker("shop")).canary.unwrap().traffic.is_none());
+        let plain = strategy(RolloutBuilder::plain("shop")).canary.unwrap();
+        assert!(plain.traffic.unwrap().routes.is_none());
+        let blue_green = strategy(RolloutBuilder::blue_green("shop", json!({"previewReplicas": 1})));
+        assert_eq!(blue_green.blue_green.unwrap().preview_replicas, Some(1));
+        let fields = json!({});
+        let behind = RolloutBuilder::blue_green_behind("shop", RouteKind::VirtualService, fields);
+        assert_eq!(strategy(behind).blue_green.unwrap().routes.map(|routes| routes.len()), Some(1));
     }
 }

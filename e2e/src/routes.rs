@@ -10,6 +10,9 @@ pub const STABLE: &str = "podinfo-stable";
 /// The Service of the canary.
 pub const CANARY: &str = "podinfo-canary";
 
+/// The Service of a preview.
+pub const PREVIEW: &str = "podinfo-preview";
+
 /// A kind of route, and where it hangs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RouteKind {

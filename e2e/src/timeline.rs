@@ -70,6 +70,13 @@ pub fn bindings(requests: &[Request], service: &str) -> Vec<Change<String>> {
     })
 }
 
+/// What a Service was to select, by its label: a revision, or any; only changes.
+pub fn selections(requests: &[Request], service: &str) -> Vec<Change<String>> {
+    changes(requests, "services", service, |object| {
+        Some(object.pointer("/metadata/labels")?.get(REVISION_LABEL)?.as_str()?.to_owned())
+    })
+}
+
 /// The sizes of a `ReplicaSet`; only changes.
 pub fn sizes(requests: &[Request], set: &str) -> Vec<Change<u64>> {
     changes(requests, "replicasets", set, |object| object.get("spec")?.get("replicas")?.as_u64())

@@ -48,7 +48,9 @@ fn complete(schema: &Value, object: &mut Value) {
         }
     }
     if let (Some(items), Some(elements)) = (schema.get("items"), object.as_array_mut()) {
-        elements.iter_mut().for_each(|element| complete(items, element));
+        for element in elements {
+            complete(items, element);
+        }
     }
 }
 

@@ -62,7 +62,10 @@ pub(crate) fn command(component: &str, binaries: &Binaries) -> Result<Vec<String
         ),
         "kube-controller-manager" => format!(
             "{control} --service-account-private-key-file=pki/sa.key --root-ca-file=pki/ca.crt \
-             --use-service-account-credentials"
+             --use-service-account-credentials \
+             --horizontal-pod-autoscaler-sync-period=2s --horizontal-pod-autoscaler-downscale-stabilization=10s \
+             --horizontal-pod-autoscaler-cpu-initialization-period=5s \
+             --horizontal-pod-autoscaler-initial-readiness-delay=2s"
         ),
         "kube-scheduler" => control,
         "kubelet" => format!(

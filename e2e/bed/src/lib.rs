@@ -10,6 +10,7 @@
 
 mod bed;
 mod binaries;
+mod client;
 mod components;
 mod config;
 mod crds;
@@ -17,6 +18,7 @@ mod health;
 pub mod http;
 mod image;
 mod images;
+mod installed;
 mod lifecycle;
 mod manifests;
 mod network;
@@ -30,10 +32,11 @@ mod template;
 
 pub use bed::Bed;
 pub use binaries::helm;
+pub use client::{Connections, LoadClient, Way};
 pub use components::COMPONENTS;
 pub use health::{Check, Health};
 pub use image::{Content, Image};
-pub use manifests::{App, LoadClient, Way, prometheus_manifest};
+pub use manifests::{App, prometheus_manifest};
 pub use network::{DNS_IP, HOST_IP, NODE_IP};
 pub use node::SPARE_NODE;
 pub use operator::build_operator;

@@ -15,13 +15,12 @@ use crate::{
     components::{self, COMPONENTS, SPARE_COMPONENTS, wait, wait_for},
     config,
     images::{self, Packed},
-    manifests::prometheus,
-    network::{self, DNS_IP, NODE_IP},
+    installed::{DEPLOYMENTS, FLUX, FLUX_NAMESPACE, always, dns_manifest, manifests},
+    network,
     node::{self, MAIN, NODES, Node, SPARE},
     packages,
     paths::Paths,
     progress::Progress,
-    template::filled,
 };
 
 impl Bed {
@@ -235,56 +234,6 @@ impl Bed {
     }
 }
 
-/// What every cluster has.
-fn always(packed: &[Packed]) -> Result<String> {
-    // No names: every namespace.
-    let prometheus = prometheus("monitoring", "", digest(packed, "prometheus"))?;
-    Ok(manifests(&MANIFESTS, packed)? + "\n---\n" + &prometheus)
-}
-
-/// In the order in which they are applied, after the DNS server's.
-const MANIFESTS: [&str; 5] = [
-    include_str!("../../cluster/manifests/namespaces.yaml"),
-    include_str!("../../cluster/manifests/istiod.yaml"),
-    include_str!("../../cluster/manifests/gateway.yaml"),
-    include_str!("../../cluster/manifests/istio-metrics.yaml"),
-    include_str!("../../cluster/manifests/git.yaml"),
-];
-const FLUX: &str = include_str!("../../cluster/manifests/flux.yaml");
-const FLUX_NAMESPACE: &str = "flux-system";
-/// What they install, with its namespace.
-const DEPLOYMENTS: [(&str, &str); 6] = [
-    ("istio-system", "istiod"),
-    ("gw", "ingress"),
-    ("monitoring", "prometheus"),
-    ("git", "git"),
-    (FLUX_NAMESPACE, "source-controller"),
-    (FLUX_NAMESPACE, "kustomize-controller"),
-];
-const DNS: &str = include_str!("../../cluster/manifests/dns.yaml");
-
-fn dns_manifest() -> Result<String> {
-    filled(DNS, &[("NODE_IP", NODE_IP), ("DNS_IP", DNS_IP)])
-}
-
-/// Several as one stream. An image's digest in its pods' annotations replaces them when the image changes.
-fn manifests(manifests: &[&str], packed: &[Packed]) -> Result<String> {
-    let values = [
-        ("ISTIOD_DIGEST", digest(packed, "istiod")),
-        ("ENVOY_DIGEST", digest(packed, "envoy")),
-        ("GIT_DIGEST", digest(packed, "git")),
-        ("SOURCE_CONTROLLER_DIGEST", digest(packed, "source-controller")),
-        ("KUSTOMIZE_CONTROLLER_DIGEST", digest(packed, "kustomize-controller")),
-    ];
-    Ok(manifests.iter().map(|manifest| filled(manifest, &values)).collect::<Result<Vec<_>>>()?.join("\n---\n"))
-}
-
-/// The digest of an image of the cluster's own, where it has been packed.
-fn digest<'a>(packed: &'a [Packed], short: &str) -> &'a str {
-    let name = format!("localhost/{short}:bed");
-    packed.iter().find(|image| image.name == name).map_or("", |image| image.digest.as_str())
-}
-
 /// Held while the cluster is being started or stopped.
 fn locked(paths: &Paths, progress: &Progress) -> Result<File> {
     fs::create_dir_all(paths.cache())?;
@@ -298,18 +247,4 @@ fn locked(paths: &Paths, progress: &Progress) -> Result<File> {
         Err(TryLockError::Error(error)) => return Err(error.into()),
     }
     Ok(lock)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{FLUX, always, dns_manifest, manifests};
-
-    #[test]
-    fn every_manifest_is_filled_in() {
-        let all = always(&[]).unwrap() + &manifests(&[FLUX], &[]).unwrap() + &dns_manifest().unwrap();
-        assert!(!all.contains("${"));
-        for kind in ["kind: Gateway", "kind: EnvoyFilter", "kind: Deployment", "kind: EndpointSlice"] {
-            assert!(all.contains(kind), "{kind}");
-        }
-    }
 }

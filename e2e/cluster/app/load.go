@@ -47,6 +47,7 @@ func load(args []string) error {
 	url := flags.String("url", "", "http://HOST:PORT/PATH, or HOST:PORT with -grpc")
 	host := flags.String("host", "", "Host header, or :authority")
 	useGRPC := flags.Bool("grpc", false, "ask "+sayMethod+" over HTTP/2 without TLS")
+	connections := flags.String("connections", "", "new, keep-alive or http2 (see connections.go)")
 	rate := flags.Float64("rate", 50, "requests per second")
 	timeout := flags.Duration("timeout", 10*time.Second, "how long an answer may take")
 	duration := flags.Duration("duration", 0, "how long to send; 0: until told to stop")
@@ -56,14 +57,14 @@ func load(args []string) error {
 		return errors.New("load needs -url and a positive -rate")
 	}
 	var t target
+	var err error
 	if *useGRPC {
-		g, err := newGRPCTarget(*url, *host)
-		if err != nil {
-			return err
-		}
-		t = g
+		t, err = newGRPCTarget(*url, *host)
 	} else {
-		t = newHTTPTarget(*url, *host)
+		t, err = newHTTPTarget(*url, *host, *connections)
+	}
+	if err != nil {
+		return err
 	}
 	l := &loader{
 		target: t, timeout: *timeout, records: newRecords(), stop: make(chan struct{}), finished: make(chan struct{}),

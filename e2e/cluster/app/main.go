@@ -1,6 +1,7 @@
 // Command app is the traffic of the end-to-end cluster: a service whose behaviour is set by its environment (no
-// arguments; see serve.go), and a client that sends requests at a steady rate and accounts for every one of them
-// (`app load`; see load.go).
+// arguments; see serve.go), a client that sends requests at a steady rate and accounts for every one of them
+// (`app load`; see load.go), and the metrics API by which autoscalers follow that traffic (`app metrics-api`; see
+// autoscaling.go).
 package main
 
 import (
@@ -12,9 +13,12 @@ import (
 
 func main() {
 	var err error
-	if len(os.Args) > 1 && os.Args[1] == "load" {
+	switch {
+	case len(os.Args) > 1 && os.Args[1] == "load":
 		err = load(os.Args[2:])
-	} else {
+	case len(os.Args) > 1 && os.Args[1] == "metrics-api":
+		err = serveMetricsAPI(os.Args[2:])
+	default:
 		err = serve()
 	}
 	if err != nil {

@@ -1,5 +1,5 @@
-// The service. HTTP/1 on :8080 (any path answers; /ready and /metrics are its own) and gRPC on :9090 (see echo.go), both
-// with the same behaviour, set by the environment:
+// The service. HTTP/1, and HTTP/2 without TLS, on :8080 (any path answers; /ready and /metrics are its own) and gRPC on
+// :9090 (see echo.go), all with the same behaviour, set by the environment:
 //
 //	VERSION          what it says it is (header x-version)
 //	ERROR_RATE       share of requests that fail, 0 to 1
@@ -8,6 +8,7 @@
 //	UNREADY_AFTER_S  not ready from then on
 //	CRASH_AFTER_S    exits with code 42 and a last line on stderr
 //	DRAIN_S          how long it goes on serving after SIGTERM (3)
+//	WORK_RATE        jobs per second that it pulls itself, counted as requests are (0)
 
 package main
 
@@ -72,6 +73,9 @@ func serve() error {
 		})
 	}
 	crashAtFirst(int(number("CRASH_TIMES", 0)))
+	if rate := number("WORK_RATE", 0); rate > 0 {
+		go s.pull(rate)
+	}
 	readyAfter, unreadyAfter := number("READY_AFTER_S", 0), number("UNREADY_AFTER_S", 0)
 
 	mux := http.NewServeMux()
@@ -98,17 +102,43 @@ func serve() error {
 			fmt.Fprintln(os.Stderr, "app: grpc:", err)
 		}
 	}()
-	httpServer := &http.Server{Addr: fmt.Sprintf(":%d", int(number("PORT", 8080))), Handler: mux}
+	listener, err := net.Listen("tcp", fmt.Sprintf(":%d", int(number("PORT", 8080))))
+	if err != nil {
+		return err
+	}
+	httpListener := newLeaving(listener)
+	httpServer := newHTTPServer(mux)
 	drained := make(chan struct{})
 	go func() {
-		s.drain(httpServer, grpcServer)
+		s.drain(httpListener, httpServer, grpcServer)
 		close(drained)
 	}()
-	if err := httpServer.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+	if err := httpServer.Serve(httpListener); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	<-drained
 	return nil
+}
+
+// pull works through a queue that never ends, as a worker does whom nobody sends anything.
+func (s *service) pull(rate float64) {
+	for range time.Tick(seconds(1 / rate)) {
+		if s.draining.Load() {
+			return
+		}
+		start, code := time.Now(), http.StatusOK
+		if s.work() {
+			code = http.StatusInternalServerError
+		}
+		s.http.observe(fmt.Sprint(code), time.Since(start))
+	}
+}
+
+func newHTTPServer(handler http.Handler) *http.Server {
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	return &http.Server{Handler: handler, Protocols: &protocols}
 }
 
 func (s *service) handle(w http.ResponseWriter, r *http.Request) {
@@ -116,8 +146,9 @@ func (s *service) handle(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body)
 	w.Header().Set("X-Version", s.version)
 	w.Header().Set("X-Pod", s.pod)
-	if s.draining.Load() {
+	if s.draining.Load() && r.ProtoMajor == 1 {
 		// The connection ends with this answer, so that none is idle, with a client about to use it, when the server ends.
+		// HTTP/2 is told in its own way: see goaway.go.
 		w.Header().Set("Connection", "close")
 	}
 	code := http.StatusOK
@@ -131,11 +162,12 @@ func (s *service) handle(w http.ResponseWriter, r *http.Request) {
 
 // drain waits for SIGTERM, goes on serving while the pod's address is being withdrawn everywhere, then finishes what is
 // in flight.
-func (s *service) drain(httpServer *http.Server, grpcServer *grpc.Server) {
+func (s *service) drain(httpListener *leaving, httpServer *http.Server, grpcServer *grpc.Server) {
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
 	<-stop
 	s.draining.Store(true)
+	httpListener.begin()
 	time.Sleep(seconds(number("DRAIN_S", 3)))
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()

@@ -1,14 +1,12 @@
-// How the load client asks: over HTTP/1 or gRPC, never twice for one request.
+// How the load client asks: over HTTP (see connections.go) or gRPC, never twice for one request.
 
 package main
 
 import (
 	"context"
 	"io"
-	"net"
 	"net/http"
 	"strings"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -22,12 +20,15 @@ type httpTarget struct {
 	client    *http.Client
 }
 
-func newHTTPTarget(url, host string) *httpTarget {
-	dialer := &net.Dialer{Timeout: 2 * time.Second}
+func newHTTPTarget(url, host, connections string) (*httpTarget, error) {
+	transport, err := newTransport(connections)
+	if err != nil {
+		return nil, err
+	}
 	return &httpTarget{url: url, host: host, client: &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport:     &http.Transport{DialContext: dialer.DialContext, MaxIdleConnsPerHost: 512, DisableCompression: true},
-	}}
+		Transport:     transport,
+	}}, nil
 }
 
 // onceOnly is a body that the transport cannot read anew. Together with POST it keeps Go from sending a request a second

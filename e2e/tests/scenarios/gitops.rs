@@ -105,7 +105,7 @@ fn manifest(rollout: &RolloutBuilder) -> Value {
     manifest
 }
 
-/// Keeps the size between its limits; there is no source of metrics that could ask for more than the least.
+/// Keeps the size between its limits; pods that request no cpu have no utilization that could ask for more than the least.
 fn autoscaler(namespace: &str, least: u32) -> Value {
     json!({
         "apiVersion": "autoscaling/v2",
@@ -137,7 +137,7 @@ async fn until_ready(namespace: &Namespace, hash: &str, pods: i32) -> Result<()>
 }
 
 /// Waits until the autoscaler has read the selector of the scale subresource: only then does it ask for the pods' metrics,
-/// of which there are none.
+/// and finds that there is no request of cpu to compare them with.
 async fn until_selected(namespace: &Namespace) -> Result<()> {
     let asked = |scaler: Option<&HorizontalPodAutoscaler>| {
         let conditions = scaler.and_then(|it| it.status.as_ref()?.conditions.as_ref());

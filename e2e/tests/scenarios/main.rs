@@ -6,6 +6,7 @@
 
 mod api;
 mod bad;
+mod blue_green;
 mod boots;
 mod contended;
 mod deleted;
@@ -15,11 +16,13 @@ mod gitops;
 mod good;
 mod harness;
 mod helm;
+mod hpa;
 mod idle;
 mod input;
 mod killed;
 mod lost;
 mod people;
+mod plain;
 mod ports;
 mod refused;
 mod sources;
@@ -63,9 +66,11 @@ fn main() -> ExitCode {
         gitops::trials(),
         drain::trials(),
         helm::trials(),
+        hpa::trials(),
         weak::trials(),
         table::trials(),
         deleted::trials(),
+        blue_green::trials(),
         lost::trials(),
         contended::trials(),
         refused::trials(),
@@ -77,6 +82,7 @@ fn main() -> ExitCode {
         good::trials(),
         third::trials(),
         people::trials(),
+        plain::trials(),
         input::trials(),
         bad::trials(),
     ];
