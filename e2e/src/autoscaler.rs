@@ -1,4 +1,4 @@
-//! A HorizontalPodAutoscaler of a Rollout, driven by Kubernetes' own controller. The cluster's metrics API gives it a
+//! An autoscaler of a Rollout, driven by Kubernetes' own controller. The cluster's metrics API gives it a
 //! request per second of a pod as 1m of cpu (`e2e/cluster/app/autoscaling.go`), so that it follows the load.
 
 use std::time::Duration;

@@ -96,7 +96,9 @@ impl Load {
 
     /// Outside the mesh, to a Service on port 80. Which pod answers is kube-proxy's choice, for each connection anew.
     pub async fn direct(namespace: &Namespace, service: &str, connections: Connections, rate: f64) -> Result<Self> {
-        let way = Way::Direct { address: format!("{service}.{}:80", namespace.name) };
+        // By its address: with a connection per request, names would be looked up as often.
+        let address = namespace.cluster_service(&namespace.name, service).await?;
+        let way = Way::Direct { address: format!("{address}:80") };
         let name = format!("load-{service}-{}", connections.word());
         let mut client = LoadClient::new(&namespace.name, &name, way, rate);
         client.connections = Some(connections);

@@ -285,5 +285,8 @@ pub fn canary_weight(route: &Value) -> u64 {
     let gateway = list(route, "/spec/rules/0/backendRefs").iter().map(|it| (text(it, "/name"), number(it, "/weight")));
     let istio =
         list(route, "/spec/http/0/route").iter().map(|it| (text(it, "/destination/host"), number(it, "/weight")));
-    gateway.chain(istio).find(|(name, _)| name.ends_with("-canary")).map_or(0, |(_, weight)| weight)
+    gateway
+        .chain(istio)
+        .find(|(name, _)| name.ends_with("-canary") || name.ends_with("-preview"))
+        .map_or(0, |(_, weight)| weight)
 }

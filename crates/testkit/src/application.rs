@@ -55,9 +55,9 @@ impl Route {
 /// How the traffic of an application is carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Carried {
-    ByRoute { owned: bool },
-    ByService { made: bool },
-    ByPods,
+    Route { owned: bool },
+    Service { made: bool },
+    Pods,
 }
 
 /// An application.
@@ -81,7 +81,7 @@ impl Application {
             name: name.to_owned(),
             version: "v1".to_owned(),
             route: Route::HttpRoute,
-            carried: Carried::ByRoute { owned: false },
+            carried: Carried::Route { owned: false },
             is_blue_green: false,
             changes: Vec::new(),
         }
@@ -102,25 +102,25 @@ impl Application {
     /// The operator makes the route.
     #[must_use]
     pub fn owning_its_route(&self) -> Self {
-        Self { carried: Carried::ByRoute { owned: true }, ..self.clone() }
+        Self { carried: Carried::Route { owned: true }, ..self.clone() }
     }
 
     /// Without routes: behind the selector of its Service, which Git declares without one.
     #[must_use]
     pub fn plain(&self) -> Self {
-        Self { carried: Carried::ByService { made: false }, ..self.clone() }
+        Self { carried: Carried::Service { made: false }, ..self.clone() }
     }
 
     /// Without routes, and the operator makes its Service.
     #[must_use]
     pub fn plain_and_made(&self) -> Self {
-        Self { carried: Carried::ByService { made: true }, ..self.clone() }
+        Self { carried: Carried::Service { made: true }, ..self.clone() }
     }
 
     /// Without a Service: its pods pull their work.
     #[must_use]
     pub fn worker(&self) -> Self {
-        Self { carried: Carried::ByPods, ..self.clone() }
+        Self { carried: Carried::Pods, ..self.clone() }
     }
 
     /// By a preview of one pod, which is shown for five seconds, instead of a canary.
@@ -188,8 +188,8 @@ impl Application {
             ],
         });
         match self.carried {
-            Carried::ByPods => unset(&mut canary, "/traffic"),
-            Carried::ByRoute { .. } | Carried::ByService { .. } => self.complete(&mut canary, "/traffic"),
+            Carried::Pods => unset(&mut canary, "/traffic"),
+            Carried::Route { .. } | Carried::Service { .. } => self.complete(&mut canary, "/traffic"),
         }
         json!({"canary": canary})
     }
@@ -210,7 +210,7 @@ impl Application {
     /// Routes or ports, beside what a strategy says of traffic.
     fn complete(&self, strategy: &mut Value, at: &str) {
         match self.carried {
-            Carried::ByRoute { owned } => {
+            Carried::Route { owned } => {
                 let mut route = json!({"name": self.name});
                 if owned {
                     set(&mut route, "/spec", self.route_spec());
@@ -218,8 +218,8 @@ impl Application {
                 set(strategy, &format!("{at}/service"), json!(self.name));
                 set(strategy, &format!("{at}/routes"), json!([{self.route.member(): route}]));
             }
-            Carried::ByService { made: true } => set(strategy, &format!("{at}/ports"), ports()),
-            Carried::ByService { made: false } | Carried::ByPods => {}
+            Carried::Service { made: true } => set(strategy, &format!("{at}/ports"), ports()),
+            Carried::Service { made: false } | Carried::Pods => {}
         }
     }
 
@@ -242,13 +242,13 @@ impl Application {
             "spec": self.route_spec(),
         });
         match self.carried {
-            Carried::ByRoute { owned: false } => vec![service, route],
-            Carried::ByRoute { owned: true } => vec![service],
-            Carried::ByService { made: false } => {
+            Carried::Route { owned: false } => vec![service, route],
+            Carried::Route { owned: true } => vec![service],
+            Carried::Service { made: false } => {
                 unset(&mut service, "/spec/selector");
                 vec![service]
             }
-            Carried::ByService { made: true } | Carried::ByPods => Vec::new(),
+            Carried::Service { made: true } | Carried::Pods => Vec::new(),
         }
     }
 
@@ -259,8 +259,8 @@ impl Application {
 
     fn service_names(&self) -> [String; 2] {
         let (stable, new) = match (self.carried, self.is_blue_green) {
-            (Carried::ByRoute { .. }, false) => ("-stable", "-canary"),
-            (Carried::ByRoute { .. }, true) => ("-active", "-preview"),
+            (Carried::Route { .. }, false) => ("-stable", "-canary"),
+            (Carried::Route { .. }, true) => ("-active", "-preview"),
             (_, false) => ("", "-canary"),
             (_, true) => ("", "-preview"),
         };

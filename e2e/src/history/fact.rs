@@ -94,9 +94,17 @@ impl Fact {
 }
 
 fn rollout(object: &Value) -> Fact {
-    let traffic = object.pointer("/spec/strategy/canary/traffic").unwrap_or(&Value::Null);
-    let service = text(traffic, "service").unwrap_or_default();
-    let named = |key: &str, suffix: &str| text(traffic, key).unwrap_or_else(|| format!("{service}-{suffix}"));
+    let blue_green = object.pointer("/spec/strategy/blueGreen");
+    let traffic = blue_green.or_else(|| object.pointer("/spec/strategy/canary/traffic")).unwrap_or(&Value::Null);
+    let service = text(traffic, if blue_green.is_some() { "activeService" } else { "service" }).unwrap_or_default();
+    let named = |key: &str, suffix: &str| {
+        let key = match (blue_green, key) {
+            (None, key) => key,
+            (Some(_), "stableService") => "activeService",
+            (Some(_), _) => "previewService",
+        };
+        text(traffic, key).unwrap_or_else(|| format!("{service}-{suffix}"))
+    };
     let settle = text(traffic, "settle").and_then(|settle| Duration::new(settle).parse().ok());
     Fact::Rollout {
         replicas: count(object.pointer("/spec/replicas"), 1),

@@ -22,8 +22,10 @@ use serde_json::{Value, json};
 use crate::harness::{now, scenario};
 use crate::people::command;
 
-/// Each kind of client asks so often.
+/// Each kind of client asks so often, where that is what is shown.
 const RATE: f64 = 150.0;
+/// The same where something else is.
+const CALM: f64 = 40.0;
 /// Both revisions are selected for so long, in seconds.
 const OVERLAP: f64 = 3.0;
 
@@ -45,10 +47,10 @@ fn measured(count: u32) -> Value {
 }
 
 /// One client of each kind, all of them sending.
-async fn clients(namespace: &Namespace) -> Result<[Load; 3]> {
+async fn clients(namespace: &Namespace, rate: f64) -> Result<[Load; 3]> {
     let mut all = Vec::new();
     for connections in [Connections::New, Connections::KeepAlive, Connections::Http2] {
-        let mut load = Load::direct(namespace, APP, connections, RATE).await?;
+        let mut load = Load::direct(namespace, APP, connections, rate).await?;
         load.until_answered(100).await?;
         all.push(load);
     }
@@ -97,7 +99,7 @@ async fn good(namespace: &Namespace) -> Result<()> {
     });
     let rollout = RolloutBuilder::blue_green(&namespace.name, fields);
     namespace.deploy(&rollout).await?;
-    let mut clients = clients(namespace).await?;
+    let mut clients = clients(namespace, RATE).await?;
     let mut preview = Load::direct(namespace, PREVIEW, Connections::New, 5.0).await?;
     let next = rollout.version("v2");
     namespace.declare(&next).await?;
@@ -138,10 +140,10 @@ async fn until_only(load: &mut Load, version: &str) -> Result<()> {
 /// 30% errors, seen once it has all traffic: new connections are back within a second of the answer that said so first, and
 /// kept ones as soon as the rejected pods have ended.
 async fn post_fails(namespace: &Namespace) -> Result<()> {
-    let fields = json!({"postPromotionAnalysis": measured(30), "scaleDownDelay": "30s"});
+    let fields = json!({"postPromotionAnalysis": measured(30), "scaleDownDelay": "30s", "overlap": "2s"});
     let rollout = RolloutBuilder::blue_green(&namespace.name, fields);
     namespace.deploy(&rollout).await?;
-    let mut clients = clients(namespace).await?;
+    let mut clients = clients(namespace, RATE).await?;
     let bad = rollout.app(App { error_rate: 0.3, ..App::new("v2") });
     namespace.declare(&bad).await?;
     let rolled_back = namespace.until_rolled_back(Duration::from_mins(2)).await?;
@@ -178,7 +180,7 @@ async fn new_crashes(namespace: &Namespace) -> Result<()> {
     let fields = json!({"postPromotionAnalysis": {"metrics": [late]}, "overlap": "3s"});
     let rollout = RolloutBuilder::blue_green(&namespace.name, fields).deadline(60);
     namespace.deploy(&rollout).await?;
-    let mut load = Load::direct(namespace, APP, Connections::New, RATE).await?;
+    let mut load = Load::direct(namespace, APP, Connections::New, CALM).await?;
     load.until_answered(100).await?;
     // Preview, overlap and switch take some ten seconds.
     let crashing = App { env: vec![("CRASH_AFTER_S".to_owned(), "16".to_owned())], ..App::new("v2") };
@@ -191,7 +193,7 @@ async fn new_crashes(namespace: &Namespace) -> Result<()> {
     load.until_more(300).await?;
     let records = load.finish().await?;
     let account = account(records, &["v2"]);
-    let after: Vec<_> = account.lost.iter().filter(|it| it.sent > back.done + 1.0).collect();
+    let after: Vec<_> = account.lost.iter().filter(|it| it.sent > back.done + SETTLE).collect();
     ensure!(after.is_empty(), "{} requests were lost after the way back, the first {:?}", after.len(), after.first());
     let first = account.lost.iter().map(|it| it.sent).fold(f64::MAX, f64::min);
     figures::record(&namespace.scenario, "requests", account.requests);
@@ -218,7 +220,7 @@ async fn revert_warm(namespace: &Namespace) -> Result<()> {
     let fields = json!({"prePromotionAnalysis": measured(2), "autoPromotionAfter": "2s", "scaleDownDelay": "10m"});
     let rollout = RolloutBuilder::blue_green(&namespace.name, fields);
     namespace.deploy(&rollout).await?;
-    let mut load = Load::direct(namespace, APP, Connections::New, RATE).await?;
+    let mut load = Load::direct(namespace, APP, Connections::New, CALM).await?;
     let mut preview = Load::direct(namespace, PREVIEW, Connections::New, 20.0).await?;
     load.until_answered(100).await?;
     let next = rollout.version("v2");
@@ -247,12 +249,11 @@ async fn revert_warm(namespace: &Namespace) -> Result<()> {
 async fn third_at_overlap(namespace: &Namespace) -> Result<()> {
     let rollout = RolloutBuilder::blue_green(&namespace.name, json!({"overlap": "8s"}));
     namespace.deploy(&rollout).await?;
-    let mut clients = clients(namespace).await?;
+    let mut clients = clients(namespace, CALM).await?;
     let second = rollout.version("v2");
     namespace.declare(&second).await?;
-    for load in &mut clients {
-        load.until_answered_by("v2", Duration::from_mins(1)).await?;
-    }
+    let [new, ..] = &mut clients;
+    new.until_answered_by("v2", Duration::from_mins(1)).await?;
     let third = rollout.version("v3");
     namespace.declare(&third).await?;
     namespace.until_promoted(&third).await?;
@@ -278,7 +279,7 @@ async fn third_at_overlap(namespace: &Namespace) -> Result<()> {
 async fn by_command(namespace: &Namespace) -> Result<()> {
     let rollout = RolloutBuilder::blue_green(&namespace.name, json!({"scaleDownDelay": "10m"}));
     namespace.deploy(&rollout).await?;
-    let mut clients = clients(namespace).await?;
+    let mut clients = clients(namespace, CALM).await?;
     let next = rollout.version("v2");
     namespace.declare(&next).await?;
     namespace.until_promoted(&next).await?;

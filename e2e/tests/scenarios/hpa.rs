@@ -5,12 +5,16 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use leadsman_api::{Phase, Rollout};
+use leadsman_e2e::account::account;
 use leadsman_e2e::autoscaler::{AUTOSCALER, autoscaler, until_scaling};
 use leadsman_e2e::routes::APP;
 use leadsman_e2e::status::{is_current, phase, weight_in_force};
 use leadsman_e2e::wait::wait_for;
-use leadsman_e2e::{Load, Namespace, RolloutBuilder, RouteKind, figures, pause_until_promoted, set_weight};
+use leadsman_e2e::{
+    Connections, Load, Namespace, RolloutBuilder, RouteKind, figures, pause_until_promoted, set_weight,
+};
 use libtest_mimic::Trial;
+use serde_json::json;
 
 use crate::harness::{now, scenario};
 use crate::people::command;
@@ -25,7 +29,11 @@ const MORE: f64 = 42.0;
 const SOON: Duration = Duration::from_mins(1);
 
 pub fn trials() -> Vec<Trial> {
-    vec![scenario("hpa-canary", |ns| async move { canary(&ns).await })]
+    vec![
+        scenario("hpa-canary", |ns| async move { canary(&ns).await }),
+        scenario("hpa-plain", |ns| async move { plain(&ns).await }),
+        scenario("hpa-blue-green", |ns| async move { blue_green(&ns).await }),
+    ]
 }
 
 /// In the middle of a release the load grows: the autoscaler makes the Rollout larger, and stable and canary follow.
@@ -63,6 +71,48 @@ async fn canary(namespace: &Namespace) -> Result<()> {
     expect_sizes_of_the_autoscaler(namespace)?;
     namespace.close(&mut more, &[]).await?;
     namespace.close(&mut load, &[]).await?;
+    Ok(())
+}
+
+/// The same without a proxy: stable follows, and the canary has the pods that the share takes.
+async fn plain(namespace: &Namespace) -> Result<()> {
+    let steps = [set_weight(25), pause_until_promoted()];
+    let rollout = RolloutBuilder::plain(&namespace.name).without_replicas().steps(&steps);
+    grows_behind_one_service(namespace, &rollout, 1).await
+}
+
+/// The same with a preview, which stands idle beside what serves: it is neither averaged nor scaled.
+async fn blue_green(namespace: &Namespace) -> Result<()> {
+    let fields = json!({"previewReplicas": 1, "autoPromotion": false});
+    let rollout = RolloutBuilder::blue_green(&namespace.name, fields).without_replicas();
+    grows_behind_one_service(namespace, &rollout, 1).await
+}
+
+/// More load while a person is waited for: what serves grows to four pods, and the new revision has so many meanwhile.
+async fn grows_behind_one_service(namespace: &Namespace, rollout: &RolloutBuilder, new: i32) -> Result<()> {
+    namespace.deploy(rollout).await?;
+    namespace.apply(&autoscaler(&namespace.name, 2, 8, PER_POD)).await?;
+    let mut load = Load::direct(namespace, APP, Connections::New, AT_FIRST).await?;
+    until_scaling(namespace).await?;
+    until_pods(namespace, rollout, 2).await?;
+
+    let next = rollout.version("v2");
+    namespace.declare(&next).await?;
+    let paused = |seen: &Rollout| is_current(seen) && phase(seen) == Some(Phase::Paused);
+    namespace.until("to wait for a person", SOON, paused).await?;
+    let mut more = Load::direct(namespace, APP, Connections::KeepAlive, MORE).await?;
+    until_pods(namespace, rollout, 4).await?;
+    until_pods(namespace, &next, new).await?;
+
+    command(namespace, "promote", &next).await?;
+    namespace.until_promoted(&next).await?;
+    until_pods(namespace, &next, 4).await?;
+    load.until_more(60).await?;
+    expect_sizes_of_the_autoscaler(namespace)?;
+    for load in [&mut more, &mut load] {
+        let name = load.name.clone();
+        account(load.finish().await?, &[]).expect_nothing_lost(&name)?;
+    }
     Ok(())
 }
 

@@ -40,7 +40,7 @@ async fn good(namespace: &Namespace) -> Result<()> {
     let steps = [set_weight(25), pause_until_promoted(), set_weight(50), pause_until_promoted()];
     let rollout = RolloutBuilder::plain(&namespace.name).background(&[success_rate()]).steps(&steps);
     namespace.deploy(&rollout).await?;
-    let mut load = Load::direct(namespace, APP, Connections::New, 150.0).await?;
+    let mut load = Load::direct(namespace, APP, Connections::New, 60.0).await?;
     load.until_answered(100).await?;
     let next = rollout.version("v2");
     namespace.declare(&next).await?;
@@ -79,7 +79,7 @@ async fn bad(namespace: &Namespace) -> Result<()> {
         pause("30s"),
     ]);
     namespace.deploy(&rollout).await?;
-    let mut load = Load::direct(namespace, APP, Connections::New, 150.0).await?;
+    let mut load = Load::direct(namespace, APP, Connections::New, 60.0).await?;
     load.until_answered(100).await?;
     let bad = rollout.app(App { error_rate: 0.3, ..App::new("v2") });
     namespace.declare(&bad).await?;

@@ -9,7 +9,7 @@ use crate::names::{Hash, Revision, Side};
 use crate::observed::Look;
 use crate::spec::{Spec, Step};
 use crate::state::{Clock, Preflight, Release, Return, Stage};
-use crate::traffic::Weight;
+use crate::traffic::{Strategy, Weight};
 
 /// Warnings that are told of one release.
 const MOST_DOUBTS: usize = 10;
@@ -178,7 +178,10 @@ fn tell_doubts(pass: &mut Pass<'_>) {
     let of_metrics = metrics.iter().flat_map(Metric::warnings);
     let of_routes =
         pass.view.routes().flat_map(|(id, route)| route.warnings.iter().map(move |it| format!("{id}: {it}")));
-    let of_service = pass.view.seen.stable_service.seen().into_iter().flat_map(|service| service.warnings.clone());
+    // They are about shares.
+    let shares = pass.strategy() == Strategy::Canary;
+    let service = pass.view.seen.stable_service.seen().filter(|_| shares);
+    let of_service = service.into_iter().flat_map(|service| service.warnings.clone());
     let doubts: Vec<String> = of_routes.chain(of_service).chain(of_metrics).take(MOST_DOUBTS).collect();
     for what in doubts {
         pass.tell(Fact::Doubtful { what });
