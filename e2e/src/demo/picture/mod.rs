@@ -206,7 +206,6 @@ mod tests {
                 decision(88.8, "rolled back", Tone::Bad),
             ],
             limit: Some(0.95),
-            selected: Vec::new(),
             captions: vec!["20,000 requests; 42 failed, all of them in v3 <itself> & nowhere else".to_owned()],
         }
     }
