@@ -12,7 +12,10 @@ pub struct Demo {
     /// Leave the application and its operator running, and say how to look around
     #[arg(long)]
     keep: bool,
-    /// Where the picture goes; target/demo/rollout.svg unless given
+    /// How the releases go: by the weights of a route, or without a mesh by the selector of a Service
+    #[arg(long, default_value = "canary", value_parser = ["canary", "blue-green", "plain"])]
+    strategy: String,
+    /// Where the picture goes; a file in target/demo unless given
     #[arg(long, value_name = "PATH")]
     picture: Option<PathBuf>,
 }
@@ -30,7 +33,7 @@ impl Demo {
         let built = cargo().arg("build").args(program).status().context("cannot run cargo")?;
         ensure!(built.success(), "building the demo: {built}");
         let mut demo = cargo();
-        demo.args(["run", "--quiet"]).args(program).arg("--");
+        demo.args(["run", "--quiet"]).args(program).args(["--", "--strategy", &self.strategy]);
         demo.env("LEADSMAN_E2E_OPERATOR_IMAGE", image).env("LEADSMAN_E2E_KEEP", if self.keep { "1" } else { "0" });
         if let Some(picture) = self.picture {
             demo.arg("--picture").arg(current_dir()?.join(picture));

@@ -1,21 +1,18 @@
-//! The demo on a cluster that is up: `demo [--picture PATH]`. `cargo xtask demo` sees to the rest.
+//! The demo on a cluster that is up: `demo [--strategy STRATEGY] [--picture PATH]`. `cargo xtask demo` sees to the rest.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use leadsman_e2e::{demo, runtime};
+use leadsman_e2e::demo::{self, Strategy};
+use leadsman_e2e::runtime;
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args_os().skip(1);
-    let picture = match (arguments.next(), arguments.next()) {
-        (None, _) => None,
-        (Some(flag), Some(path)) if flag == "--picture" => Some(PathBuf::from(path)),
-        _ => {
-            eprintln!("usage: demo [--picture PATH]");
-            return ExitCode::from(2);
-        }
+    let Some((strategy, picture)) = arguments() else {
+        let strategies = Strategy::ALL.map(Strategy::word).join("|");
+        eprintln!("usage: demo [--strategy {strategies}] [--picture PATH]");
+        return ExitCode::from(2);
     };
-    match runtime::block_on(demo::run(picture)) {
+    match runtime::block_on(demo::run(strategy, picture)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -23,4 +20,18 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn arguments() -> Option<(Strategy, Option<PathBuf>)> {
+    let (mut strategy, mut picture) = (Strategy::default(), None);
+    let mut arguments = std::env::args_os().skip(1);
+    while let Some(flag) = arguments.next() {
+        let value = arguments.next()?;
+        match flag.to_str()? {
+            "--strategy" => strategy = Strategy::of_word(value.to_str()?)?,
+            "--picture" => picture = Some(PathBuf::from(value)),
+            _ => return None,
+        }
+    }
+    Some((strategy, picture))
 }

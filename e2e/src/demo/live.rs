@@ -17,6 +17,7 @@ use tokio::time::{Instant, interval, timeout_at};
 use super::manifests::{Commit, limit};
 use super::screen::Screen;
 use super::story::{Decision, Story, Tone, Version};
+use super::strategy::Strategy;
 use super::view::{Now, wrapped};
 use crate::account::account;
 use crate::audit::seconds;
@@ -36,6 +37,7 @@ enum News {
 /// Everything that is shown, and how.
 pub(super) struct Live<'a> {
     namespace: &'a Namespace,
+    strategy: Strategy,
     load: Load,
     /// Where it is shown.
     pub screen: Screen,
@@ -54,7 +56,7 @@ pub(super) struct Live<'a> {
 impl<'a> Live<'a> {
     /// From now on. The versions are those that will be declared, in their order.
     pub(super) async fn start(
-        namespace: &'a Namespace,
+        (namespace, strategy): (&'a Namespace, Strategy),
         screen: Screen,
         mut load: Load,
         commits: &[Commit],
@@ -66,9 +68,10 @@ impl<'a> Live<'a> {
         let mut watches = JoinSet::new();
         watches.spawn(watch_rollout(namespace.api(), sender.clone()));
         watches.spawn(watch_events(namespace.api(), sender, start));
-        let revisions = commits.iter().map(Commit::revision).collect::<Result<_>>()?;
+        let revisions = commits.iter().map(|commit| commit.revision(strategy)).collect::<Result<_>>()?;
         Ok(Self {
             namespace,
+            strategy,
             load,
             screen,
             news,
@@ -97,7 +100,7 @@ impl<'a> Live<'a> {
         let label = format!("{} declared", commit.version);
         self.tell(began, &label, "", Tone::Plain);
         self.decisions.push(Decision { at: began - self.start, label, tone: Tone::Plain });
-        self.namespace.apply(&commit.rollout(&self.namespace.name)?).await?;
+        self.namespace.apply(&commit.rollout(self.strategy, &self.namespace.name)?).await?;
         let end = Instant::now() + limit;
         loop {
             let Ok(changed) = timeout_at(end, self.next()).await else {
@@ -120,7 +123,7 @@ impl<'a> Live<'a> {
         Ok(())
     }
 
-    /// Ends the load; gives it, and the story but for weights and caption.
+    /// Ends the load; gives it, and the story but for caption and what was written.
     pub(super) async fn finish(mut self) -> Result<(Load, Story, Screen, f64)> {
         self.load.finish().await?;
         self.draw();
@@ -182,7 +185,7 @@ impl<'a> Live<'a> {
 
     fn story(&self) -> Story {
         let story = Story::of_records(self.versions.clone(), self.load.records(), self.start);
-        Story { limit: limit(), ..story }
+        Story { limit: limit(self.strategy), ..story }
     }
 
     fn draw(&mut self) {
@@ -194,7 +197,8 @@ impl<'a> Live<'a> {
         let story = self.story();
         let at = seconds(Timestamp::now()) - self.start;
         let requests = (account.requests, account.own_failures, account.lost.len() as u64);
-        let now = Now { title: &self.title, at, status, story: &story, revisions: &self.revisions, requests };
+        let trial = self.strategy.trial();
+        let now = Now { title: &self.title, at, status, story: &story, revisions: &self.revisions, trial, requests };
         if self.screen.is_live {
             let panel = now.panel(self.screen.width);
             self.screen.panel(&panel);

@@ -5,11 +5,29 @@ use anyhow::{Context as _, Result};
 use leadsman_api::names::COMMIT_ANNOTATION;
 use serde_json::{Value, json};
 
+use super::strategy::Strategy;
 use crate::metrics::with;
 use crate::routes::RouteKind;
 
-const ROLLOUT: &str = include_str!("../../demo/rollout.yaml");
-const SURROUNDINGS: &str = include_str!("../../demo/surroundings.yaml");
+/// The files of a strategy.
+fn files(strategy: Strategy) -> &'static [&'static str] {
+    match strategy {
+        Strategy::Canary => &[include_str!("../../demo/rollout.yaml"), include_str!("../../demo/surroundings.yaml")],
+        Strategy::BlueGreen => &[include_str!("../../demo/blue-green.yaml")],
+        Strategy::Plain => &[include_str!("../../demo/plain.yaml")],
+    }
+}
+
+/// Everything that is declared: the Rollout, and what stands beside it.
+fn declared(strategy: Strategy) -> Result<(Value, Vec<Value>)> {
+    let mut objects = Vec::new();
+    for file in files(strategy) {
+        objects.extend(serde_saphyr::from_multiple::<Value>(file).context("e2e/demo")?);
+    }
+    let at = objects.iter().position(|object| object.get("kind").is_some_and(|kind| kind == "Rollout"));
+    let rollout = objects.remove(at.context("no Rollout in e2e/demo")?);
+    Ok((rollout, objects))
+}
 
 /// A commit that changes the version of the application.
 #[derive(Clone, Copy, Debug)]
@@ -24,8 +42,8 @@ pub(super) struct Commit {
 
 impl Commit {
     /// The Rollout, as it is declared from this commit on.
-    pub(super) fn rollout(&self, namespace: &str) -> Result<Value> {
-        let mut rollout: Value = serde_saphyr::from_str(ROLLOUT).context("e2e/demo/rollout.yaml")?;
+    pub(super) fn rollout(&self, strategy: Strategy, namespace: &str) -> Result<Value> {
+        let (mut rollout, _) = declared(strategy)?;
         let env = "/spec/template/spec/containers/0/env";
         let error_rate = self.error_rate.to_string();
         for (pointer, value) in [
@@ -40,15 +58,15 @@ impl Commit {
     }
 
     /// What names the revision that it declares.
-    pub(super) fn revision(&self) -> Result<String> {
-        let template = self.rollout("")?.pointer("/spec/template").cloned().context("no template")?;
+    pub(super) fn revision(&self, strategy: Strategy) -> Result<String> {
+        let template = self.rollout(strategy, "")?.pointer("/spec/template").cloned().context("no template")?;
         Ok(leadsman_api::pod_template_hash(&template))
     }
 }
 
-/// The Service and the route, under the name that the gateway is to know in this namespace.
-pub(super) fn surroundings(namespace: &str) -> Result<Vec<Value>> {
-    let objects: Vec<Value> = serde_saphyr::from_multiple(SURROUNDINGS).context("e2e/demo/surroundings.yaml")?;
+/// The Service, and the route where there is one, under the name that the gateway is to know in this namespace.
+pub(super) fn surroundings(strategy: Strategy, namespace: &str) -> Result<Vec<Value>> {
+    let (_, objects) = declared(strategy)?;
     let placed = objects.into_iter().map(|object| {
         let object = with(object, "/metadata/namespace", json!(namespace));
         if object.pointer("/spec/hostnames").is_none() {
@@ -59,10 +77,14 @@ pub(super) fn surroundings(namespace: &str) -> Result<Vec<Value>> {
     Ok(placed.collect())
 }
 
-/// The success rate that a canary needs, as its condition says.
-pub(super) fn limit() -> Option<f64> {
-    let rollout: Value = serde_saphyr::from_str(ROLLOUT).ok()?;
-    let condition = rollout.pointer("/spec/strategy/canary/analysis/metrics/0/successCondition")?.as_str()?;
+/// The success rate that a version needs under all of the traffic that it gets, as its condition says.
+pub(super) fn limit(strategy: Strategy) -> Option<f64> {
+    let (rollout, _) = declared(strategy).ok()?;
+    let analysis = match strategy {
+        Strategy::Canary | Strategy::Plain => "canary/analysis",
+        Strategy::BlueGreen => "blueGreen/postPromotionAnalysis",
+    };
+    let condition = rollout.pointer(&format!("/spec/strategy/{analysis}/metrics/0/successCondition"))?.as_str()?;
     condition.strip_prefix("value >= ")?.parse().ok()
 }
 
@@ -77,19 +99,22 @@ mod tests {
 
     #[test]
     fn a_commit_changes_the_version_and_nothing_else_of_the_pods() {
-        let rollout = COMMIT.rollout("shop").unwrap();
-        let env = rollout.pointer("/spec/template/spec/containers/0/env").unwrap();
-        assert_eq!(*env, json!([{"name": "VERSION", "value": "v7"}, {"name": "ERROR_RATE", "value": "0.3"}]));
-        let typed: Rollout = serde_json::from_value(rollout).unwrap();
-        assert_eq!(leadsman_api::commit_of(&typed.metadata).as_deref(), Some("3f2c9e1"));
-        assert_eq!(typed.metadata.name.as_deref(), Some(APP));
-        assert_eq!(COMMIT.revision().unwrap(), Commit { hash: "other", ..COMMIT }.revision().unwrap());
-        assert_ne!(COMMIT.revision().unwrap(), Commit { error_rate: 0.0, ..COMMIT }.revision().unwrap());
+        for strategy in Strategy::ALL {
+            let rollout = COMMIT.rollout(strategy, "shop").unwrap();
+            let env = rollout.pointer("/spec/template/spec/containers/0/env").unwrap();
+            assert_eq!(*env, json!([{"name": "VERSION", "value": "v7"}, {"name": "ERROR_RATE", "value": "0.3"}]));
+            let typed: Rollout = serde_json::from_value(rollout).unwrap();
+            assert_eq!(leadsman_api::commit_of(&typed.metadata).as_deref(), Some("3f2c9e1"));
+            assert_eq!(typed.metadata.name.as_deref(), Some(APP));
+            let revision = |commit: Commit| commit.revision(strategy).unwrap();
+            assert_eq!(revision(COMMIT), revision(Commit { hash: "other", ..COMMIT }));
+            assert_ne!(revision(COMMIT), revision(Commit { error_rate: 0.0, ..COMMIT }));
+        }
     }
 
     #[test]
     fn the_route_names_both_services_and_the_gateway_knows_it_by_its_namespace() {
-        let objects = surroundings("shop").unwrap();
+        let objects = surroundings(Strategy::Canary, "shop").unwrap();
         let route = objects.iter().find(|object| object["kind"] == "HTTPRoute").unwrap();
         assert_eq!(crate::timeline::canary_weight(route, STABLE, CANARY), Some(0.0));
         assert_eq!(route["spec"]["hostnames"], json!(["podinfo.shop.test"]));
@@ -97,7 +122,19 @@ mod tests {
     }
 
     #[test]
+    fn where_a_service_carries_the_traffic_git_gives_it_no_selector_and_has_no_route() {
+        for strategy in [Strategy::BlueGreen, Strategy::Plain] {
+            let objects = surroundings(strategy, "shop").unwrap();
+            let [service] = &objects[..] else { panic!("{objects:?}") };
+            assert_eq!((&service["kind"], &service["metadata"]["name"]), (&json!("Service"), &json!(APP)));
+            assert_eq!(service["spec"].get("selector"), None);
+        }
+    }
+
+    #[test]
     fn the_limit_is_read_from_the_condition() {
-        assert_eq!(limit(), Some(0.95));
+        for strategy in Strategy::ALL {
+            assert_eq!(limit(strategy), Some(0.95), "{strategy:?}");
+        }
     }
 }

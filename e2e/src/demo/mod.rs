@@ -8,6 +8,7 @@ mod outcome;
 pub mod picture;
 mod screen;
 pub mod story;
+mod strategy;
 mod view;
 
 use std::path::{Path, PathBuf};
@@ -19,16 +20,16 @@ use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, ListParams};
 use leadsman_api::{Phase, Rollout};
 
-use crate::account::account;
+use crate::account::account as account_of;
 use crate::cluster::{Cluster, RUN_LABEL};
 use crate::dump::dump;
 use crate::load::Load;
 use crate::namespace::{Namespace, keeps};
 use crate::objects::remove_finalizers;
 use crate::operator::Operator;
-use crate::routes::RouteKind;
+use crate::routes::{APP, RouteKind};
 use crate::status::{canary_hash, is_current, phase, stable_hash};
-use crate::timeline::weights;
+use crate::timeline::{Change, selections, weights};
 use crate::wait::wait_for;
 
 use live::Live;
@@ -36,6 +37,8 @@ use manifests::{Commit, surroundings};
 use outcome::{Ended, captions, closing};
 use screen::Screen;
 use story::Version;
+
+pub use strategy::Strategy;
 
 /// Requests per second.
 const RATE: f64 = 200.0;
@@ -47,17 +50,17 @@ const BAD: Commit = Commit { version: "v3", error_rate: 0.3, hash: "3f2c9e1" };
 const LIMIT: Duration = Duration::from_mins(2);
 
 /// Runs it. True when both releases ended as they should and no request was lost. The picture goes to `picture`, or to
-/// `target/demo/rollout.svg`.
-pub async fn run(picture: Option<PathBuf>) -> Result<bool> {
+/// a file in `target/demo`.
+pub async fn run(strategy: Strategy, picture: Option<PathBuf>) -> Result<bool> {
     let cluster = Cluster::get_without_flux().await?;
     remove_earlier(cluster).await?;
     let picture = picture.unwrap_or_else(|| {
         let target = cluster.output.parent().unwrap_or(&cluster.output);
-        target.join("demo/rollout.svg")
+        target.join("demo").join(strategy.picture())
     });
     let namespace = Namespace::create("demo").await?;
     let performed = tokio::select! {
-        performed = perform(&namespace, &picture) => Some(performed),
+        performed = perform(&namespace, strategy, &picture) => Some(performed),
         _ = tokio::signal::ctrl_c() => None,
     };
     let outcome = match performed {
@@ -67,7 +70,7 @@ pub async fn run(picture: Option<PathBuf>) -> Result<bool> {
     };
     namespace.remove().await?;
     if keeps() {
-        say_how_to_look_around(&namespace.name);
+        say_how_to_look_around(strategy, &namespace.name);
     } else {
         println!(
             "\nThe cluster is still up; cargo xtask cluster down ends it. With --keep the application stays, too."
@@ -76,22 +79,24 @@ pub async fn run(picture: Option<PathBuf>) -> Result<bool> {
     outcome
 }
 
-async fn perform(namespace: &Namespace, picture: &Path) -> Result<bool> {
+async fn perform(namespace: &Namespace, strategy: Strategy, picture: &Path) -> Result<bool> {
     let began = Instant::now();
     let done = |what: &str| println!("{:>7.1}s  {what}", began.elapsed().as_secs_f64());
     Operator::install(namespace).await?;
     done("the operator is ready");
-    namespace.apply_all(&surroundings(&namespace.name)?).await?;
-    namespace.apply(&FIRST.rollout(&namespace.name)?).await?;
-    let first = FIRST.revision()?;
+    namespace.apply_all(&surroundings(strategy, &namespace.name)?).await?;
+    namespace.apply(&FIRST.rollout(strategy, &namespace.name)?).await?;
+    let first = FIRST.revision(strategy)?;
     let limit = Duration::from_mins(1);
     namespace.until("to serve v1", limit, |it| is_current(it) && serves(it, &first)).await?;
     done("v1 serves with 4 pods");
-    let load = Load::through(namespace, ROUTE, RATE).await?;
-    done("200 requests/s through the gateway\n");
+    let load = strategy.load(namespace).await?;
+    let looks = strategy.looks(namespace).await?;
+    done(&format!("{RATE} requests/s {}\n", strategy.way()));
 
-    let (good, bad) = (GOOD.revision()?, BAD.revision()?);
-    let mut live = Live::start(namespace, Screen::new(), load, &[FIRST, GOOD, BAD], versions()).await?;
+    let (good, bad) = (GOOD.revision(strategy)?, BAD.revision(strategy)?);
+    let revisions = [first, good.clone(), bad.clone()];
+    let mut live = Live::start((namespace, strategy), Screen::new(), load, &[FIRST, GOOD, BAD], versions()).await?;
     live.linger(Duration::from_secs(3)).await?;
     let title = "release 1 of 2: v2, a good one";
     let (rollout, took) = live.release(title, &GOOD, LIMIT, |it| is_over(it, &good)).await?;
@@ -107,31 +112,45 @@ async fn perform(namespace: &Namespace, picture: &Path) -> Result<bool> {
     live.linger(Duration::from_secs(6)).await?;
 
     let (load, mut story, mut screen, start) = live.finish().await?;
-    let account = account(load.records(), &[BAD.version]);
-    let written = weights(&namespace.requests()?, &ROUTE.route_name());
-    story.weights = written.iter().map(|change| ((change.done - start).max(0.0), change.to)).collect();
+    let account = account_of(load.records(), &[BAD.version]);
+    let requests = namespace.requests()?;
+    match strategy {
+        Strategy::Canary => story.weights = since(start, weights(&requests, &ROUTE.route_name())),
+        Strategy::BlueGreen | Strategy::Plain => story.select(&since(start, selections(&requests, APP)), &revisions),
+    }
     story.captions = captions(&bad, &story, &account);
     if let Some(folder) = picture.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    let title = format!("A good release and a bad one under {RATE} requests/s");
-    std::fs::write(picture, picture::draw(&story, &title)).with_context(|| picture.display().to_string())?;
+    std::fs::write(picture, picture::draw(&story, &strategy.title())).with_context(|| picture.display().to_string())?;
     screen.line("");
     screen.line(&closing(&good, &bad, &story, &account, screen.width));
     screen.line(&format!("  {:<11}{}", "picture", picture.display()));
     account.expect_nothing_lost("load")?;
-    if keeps() {
-        send_again(namespace, &load).await?;
+    if let Some(mut looks) = looks {
+        let looked = account_of(looks.finish().await?, &[BAD.version]);
+        screen.line(&format!("  {:<11}{} looks at it, {} lost", "preview", looked.requests, looked.lost.len()));
+        looked.expect_nothing_lost("preview")?;
+        go_on(namespace, &looks, strategy.looks(namespace)).await?;
     }
+    go_on(namespace, &load, strategy.load(namespace)).await?;
     Ok(good.not_promoted().is_none() && bad.not_rolled_back(&good.revision).is_none())
 }
 
-/// The client has been stopped so that its account could be closed; another one takes its place.
-async fn send_again(namespace: &Namespace, load: &Load) -> Result<()> {
+/// What was written, in seconds since the story began.
+fn since<T>(start: f64, changes: Vec<Change<T>>) -> Vec<(f64, T)> {
+    changes.into_iter().map(|change| ((change.done - start).max(0.0), change.to)).collect()
+}
+
+/// A client has been stopped so that its account could be closed; where all of it is to go on, another one takes its place.
+async fn go_on<T>(namespace: &Namespace, load: &Load, again: impl Future<Output = Result<T>>) -> Result<()> {
+    if !keeps() {
+        return Ok(());
+    }
     let pods: Api<Pod> = namespace.api();
     pods.delete(&load.name, &DeleteParams::default().grace_period(0)).await?;
     wait_for(pods, &load.name, "to be gone", Duration::from_secs(20), |pod| pod.is_none()).await?;
-    Load::through(namespace, ROUTE, RATE).await.map(drop)
+    again.await.map(drop)
 }
 
 fn versions() -> Vec<Version> {
@@ -164,12 +183,14 @@ async fn remove_earlier(cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
-fn say_how_to_look_around(namespace: &str) {
+fn say_how_to_look_around(strategy: Strategy, namespace: &str) {
     let kubectl = format!("cargo xtask cluster kubectl -- -n {namespace}");
     println!("\nAll of it goes on, under load. To look around:");
     println!("  {kubectl} get rollouts.leadsman.dev -o wide");
     println!("  {kubectl} get rollouts.leadsman.dev podinfo -o yaml");
-    println!("  {kubectl} get httproute podinfo -o yaml");
+    if strategy == Strategy::Canary {
+        println!("  {kubectl} get httproute podinfo -o yaml");
+    }
     println!("  {kubectl} get replicasets,pods,services -L leadsman.dev/revision");
     println!("  {kubectl} get events --field-selector involvedObject.kind=Rollout");
     println!("  {kubectl} logs deployment/leadsman");
@@ -186,7 +207,7 @@ mod tests {
     use super::*;
 
     fn rollout(status: &serde_json::Value) -> Rollout {
-        let mut rollout = GOOD.rollout("demo").unwrap();
+        let mut rollout = GOOD.rollout(Strategy::Canary, "demo").unwrap();
         rollout["metadata"]["generation"] = json!(2);
         rollout["status"] = status.clone();
         serde_json::from_value(rollout).unwrap()

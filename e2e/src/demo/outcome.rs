@@ -86,7 +86,7 @@ pub(super) fn closing(good: &Ended, bad: &Ended, story: &Story, account: &Accoun
         }
     }
     if let Some(delay) = way_back(story) {
-        row("  back", &format!("weight 0 was in the route {:.0} ms after the decision", delay * 1000.0));
+        row("  back", &delay);
     }
     row("requests", &format!("{}; {}", grouped(account.requests), failed(account, name)));
     text
@@ -102,7 +102,7 @@ fn samples<'a>(story: &'a Story, version: &str) -> Option<(&'a str, super::story
 pub(super) fn captions(bad: &Ended, story: &Story, account: &Account) -> Vec<String> {
     let mut requests = format!("{} requests; {}", grouped(account.requests), failed(account, bad.commit.version));
     if let Some(delay) = way_back(story) {
-        let _ = write!(requests, "; weight 0 was in the route {:.0} ms after the decision", delay * 1000.0);
+        let _ = write!(requests, "; {delay}");
     }
     let why = bad.rejection().map(|it| it.message.split("; ").next().unwrap_or_default());
     let why = why.map(|why| format!("{} was rolled back because {why}", bad.commit.version));
@@ -115,11 +115,19 @@ fn failed(account: &Account, bad: &str) -> String {
     format!("{own} failed in {bad} itself, {lost} for any other reason")
 }
 
-/// Seconds from the decision to go back to the write that took the canary's weight away.
-fn way_back(story: &Story) -> Option<f64> {
+/// From the decision to go back to the write that took the traffic away.
+fn way_back(story: &Story) -> Option<String> {
     let decided = story.decisions.iter().find(|it| it.tone == Tone::Bad)?.at;
-    let (written, _) = story.weights.iter().find(|(at, weight)| *at >= decided && *weight == 0.0)?;
-    Some(written - decided)
+    let after = |written: f64| format!("{:.0} ms after the decision", (written - decided) * 1000.0);
+    if let Some((written, _)) = story.weights.iter().find(|(at, weight)| *at >= decided && *weight == 0.0) {
+        return Some(format!("weight 0 was in the route {}", after(*written)));
+    }
+    let (written, version) = story.selected.iter().find_map(|(at, versions)| match versions[..] {
+        [only] if *at >= decided => Some((*at, only)),
+        _ => None,
+    })?;
+    let name = &story.versions.get(version)?.name;
+    Some(format!("the Service selected {name} alone {}", after(written)))
 }
 
 #[cfg(test)]
@@ -127,11 +135,12 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::super::story::{Answers, Decision, Second, tests::versions};
+    use super::super::strategy::Strategy;
     use super::*;
 
     fn ended(version: &'static str, revision: &str, status: &Value) -> Ended {
         let commit = Commit { version, error_rate: 0.0, hash: "3f2c9e1" };
-        let mut rollout = commit.rollout("demo").unwrap();
+        let mut rollout = commit.rollout(Strategy::Canary, "demo").unwrap();
         rollout["status"] = status.clone();
         Ended { commit, revision: revision.to_owned(), rollout: serde_json::from_value(rollout).unwrap(), took: 40.0 }
     }
@@ -182,5 +191,15 @@ mod tests {
         ] {
             assert!(text.contains(words), "{words}\n{text}");
         }
+    }
+
+    #[test]
+    fn the_way_back_is_told_of_a_service_as_well() {
+        let failed = Decision { at: 10.0, label: "analysis failed".to_owned(), tone: Tone::Bad };
+        let selected = vec![(2.0, vec![1]), (8.0, vec![1, 2]), (10.04, vec![1])];
+        let mut story = Story { versions: versions(), decisions: vec![failed], selected, ..Story::default() };
+        assert_eq!(way_back(&story).unwrap(), "the Service selected v2 alone 40 ms after the decision");
+        story.selected.pop();
+        assert_eq!(way_back(&story), None);
     }
 }

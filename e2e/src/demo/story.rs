@@ -12,6 +12,8 @@ pub struct Story {
     pub seconds: Vec<Second>,
     /// The canary's weight in the route in percent, from each instant on.
     pub weights: Vec<(f64, f64)>,
+    /// Which versions the Service selects that carries the traffic, from each instant on.
+    pub selected: Vec<(f64, Vec<usize>)>,
     /// In the order of their times.
     pub decisions: Vec<Decision>,
     /// The success rate that a canary has to have, 0 to 1.
@@ -130,11 +132,34 @@ impl Story {
         sum
     }
 
+    /// What the Service selected, from what was written to it: the hash of a revision, or `any`, which is all that there are:
+    /// the one before and the one that was declared last.
+    pub fn select(&mut self, written: &[(f64, String)], revisions: &[String]) {
+        for (at, selection) in written {
+            let only = revisions.iter().position(|revision| revision == selection);
+            let versions = only.map_or_else(|| self.all_at(*at), |version| vec![version]);
+            self.selected.push((at.max(0.0), versions));
+        }
+    }
+
+    fn all_at(&self, at: f64) -> Vec<usize> {
+        let mut all = self.selected.last().map(|(_, before)| before.clone()).unwrap_or_default();
+        let is_declared = |version: &Version| {
+            let label = format!("{} declared", version.name);
+            self.decisions.iter().any(|decision| decision.at <= at && decision.label == label)
+        };
+        all.extend(self.versions.iter().rposition(is_declared));
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
     /// When it ends: what was seen, written or decided last.
     pub fn end(&self) -> f64 {
         let decided = self.decisions.iter().map(|decision| decision.at);
         let written = self.weights.iter().map(|(at, _)| *at);
-        decided.chain(written).fold(self.seconds.len() as f64, f64::max)
+        let selected = self.selected.iter().map(|(at, _)| *at);
+        decided.chain(written).chain(selected).fold(self.seconds.len() as f64, f64::max)
     }
 }
 
@@ -180,6 +205,18 @@ pub(crate) mod tests {
         assert_eq!(story.seconds[0].of(1).success(), Some(0.0));
         assert_eq!(story.seconds[0].share(1), Some(0.5));
         assert_eq!(story.seconds[1].of(2).success(), None);
+    }
+
+    #[test]
+    fn any_is_what_was_selected_before_and_what_was_declared_last() {
+        let declared = |at: f64, label: &str| Decision { at, label: label.to_owned(), tone: Tone::Plain };
+        let decisions = vec![declared(5.0, "v2 declared"), declared(30.0, "v3 declared")];
+        let mut story = Story { versions: versions(), decisions, ..Story::default() };
+        let written = [(-9.0, "a"), (10.0, "any"), (13.0, "b"), (35.0, "any"), (39.0, "b")];
+        let written = written.map(|(at, what)| (at, what.to_owned()));
+        story.select(&written, &["a", "b", "c"].map(str::to_owned));
+        let seen: Vec<_> = story.selected.iter().map(|(at, versions)| (*at, &versions[..])).collect();
+        assert_eq!(seen, [(0.0, &[0][..]), (10.0, &[0, 1]), (13.0, &[1]), (35.0, &[1, 2]), (39.0, &[1])]);
     }
 
     #[test]

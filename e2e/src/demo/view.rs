@@ -33,6 +33,8 @@ pub(super) struct Now<'a> {
     pub story: &'a Story,
     /// By version, in the order of [`Story::versions`].
     pub revisions: &'a [String],
+    /// What a version is called until it is promoted.
+    pub trial: &'a str,
     /// Requests, those that a release failed itself, and those that nobody should have lost.
     pub requests: (u64, u64, u64),
 }
@@ -106,7 +108,7 @@ impl Now<'_> {
         let is = |hash: &str| self.revisions.get(version).is_some_and(|it| it == hash);
         let (role, pods) = match (&self.status.stable, &self.status.canary) {
             (Some(stable), _) if is(&stable.hash) => ("stable", Some((stable.ready_replicas, stable.replicas))),
-            (_, Some(canary)) if is(&canary.hash) => ("canary", Some((canary.ready_replicas, canary.replicas))),
+            (_, Some(canary)) if is(&canary.hash) => (self.trial, Some((canary.ready_replicas, canary.replicas))),
             _ => ("", None),
         };
         let success = recent.of(version).success();
@@ -260,6 +262,7 @@ mod tests {
             status: &status(),
             story: &story,
             revisions: &revisions,
+            trial: "canary",
             requests: (12345, 30, 0),
         };
         let panel: Vec<_> = now.panel(100).iter().map(|line| plain(line)).collect();

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::pen::{Pen, Scale};
-use super::{LEFT, RIGHT};
+use super::{LEFT, RIGHT, labels};
 use crate::demo::story::Story;
 
 /// Fewer answers in a second than this say nothing about a success rate.
@@ -49,6 +49,28 @@ fn area(pen: &mut Pen, class: &str, bands: &[Option<(f64, f64)>], time: Scale, h
             pen.path(class, &format!("{there}{back}Z"));
         }
         start += part.len();
+    }
+}
+
+/// What the Service selects, one version or two above each other, with their names where there is room.
+pub(super) fn selected(pen: &mut Pen, story: &Story, time: Scale, (top, bottom): (f64, f64)) {
+    if story.selected.is_empty() {
+        return;
+    }
+    pen.text("", "end", (LEFT - 7.0, bottom - 3.5), "selected");
+    let ends = story.selected.iter().skip(1).map(|(at, _)| time.at(*at)).chain([RIGHT]);
+    for ((at, versions), end) in story.selected.iter().zip(ends) {
+        let (x, width) = (time.at(*at), end - time.at(*at));
+        let height = (bottom - top) / versions.len().max(1) as f64;
+        for (place, version) in versions.iter().enumerate() {
+            let y = height.mul_add(place as f64, top);
+            pen.rect(&format!("area s{version} f{version}"), (x, y), (width, height), 0.0);
+        }
+        let names: Vec<_> = versions.iter().filter_map(|it| story.versions.get(*it)).map(|it| &*it.name).collect();
+        let words = names.join(" + ");
+        if labels::width(&words) < width {
+            pen.text("on", "middle", (x + width / 2.0, bottom - 3.5), &words);
+        }
     }
 }
 

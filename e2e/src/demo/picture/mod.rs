@@ -20,6 +20,8 @@ const RIGHT: f64 = 940.0;
 const ROWS: [f64; 3] = [78.0, 93.0, 108.0];
 /// Top and bottom of the lane of shares.
 const SHARES: (f64, f64) = (118.0, 268.0);
+/// Top and bottom of the strip between both lanes: what the Service selects.
+const SELECTED: (f64, f64) = (271.0, 285.0);
 /// Top and bottom of the lane of success rates.
 const SUCCESS: (f64, f64) = (288.0, 368.0);
 
@@ -38,6 +40,7 @@ text{font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Aria
 .s0{stroke:#8c959f}.f0{fill:#8c959f}
 .s1{stroke:#0969da}.f1{fill:#0969da}
 .s2{stroke:#d9480f}.f2{fill:#d9480f}
+.on{fill:#1f2328;font-size:10px}
 .halo{stroke:#fbfcfd;stroke-width:3px;stroke-linejoin:round;paint-order:stroke}
 .mark{stroke-width:1;stroke-opacity:.75}
 .plain{stroke:#8c959f;stroke-dasharray:2 3}
@@ -45,7 +48,7 @@ line.good{stroke:#1a7f37}text.good{fill:#1a7f37;font-weight:600}
 line.bad{stroke:#cf222e}text.bad{fill:#cf222e;font-weight:600}
 @media (prefers-color-scheme:dark){
 text{fill:#9198a1}
-.title,.strong{fill:#f0f6fc}
+.title,.strong,.on{fill:#f0f6fc}
 .page{fill:#0d1117;stroke:#30363d}
 .halo{stroke:#0d1117}
 .lane{fill:#151b23}
@@ -75,6 +78,7 @@ pub fn draw(story: &Story, title: &str) -> String {
     }
     seconds(&mut pen, time, end);
     lanes::shares(&mut pen, story, time, SHARES);
+    lanes::selected(&mut pen, story, time, SELECTED);
     lanes::success(&mut pen, story, time, SUCCESS);
     decisions(&mut pen, story, time);
     for (caption, y) in story.captions.iter().zip([406.0, 421.0]) {
@@ -97,12 +101,14 @@ fn legend(pen: &mut Pen, story: &Story) {
         pen.text("strong", "start", (x + 18.0, y), &words);
         x += 18.0 + labels::width(&words) + 22.0;
     }
-    pen.path("weight", &format!("M{x:.1} {y1:.1}h8v-8h8", y1 = y - 0.5));
-    pen.text("strong", "start", (x + 22.0, y), "canary's weight in the route");
-    x += 22.0 + labels::width("canary's weight in the route") + 22.0;
+    if !story.weights.is_empty() {
+        pen.path("weight", &format!("M{x:.1} {y1:.1}h8v-8h8", y1 = y - 0.5));
+        pen.text("strong", "start", (x + 22.0, y), "canary's weight in the route");
+        x += 22.0 + labels::width("canary's weight in the route") + 22.0;
+    }
     if story.limit.is_some() {
         pen.line("limit", (x, y - 4.0), (x + 16.0, y - 4.0));
-        pen.text("strong", "start", (x + 22.0, y), "success that a canary needs");
+        pen.text("strong", "start", (x + 22.0, y), "success that a new version needs");
     }
 }
 
@@ -221,6 +227,33 @@ mod tests {
         let svg = draw(&Story::default(), "Nothing");
         assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
         assert!(!svg.contains("NaN") && !svg.contains("inf"));
+    }
+
+    #[test]
+    fn what_the_service_selects_is_a_strip_of_its_versions() {
+        let selected = vec![(0.0, vec![0]), (2.0, vec![0, 1]), (5.0, vec![1])];
+        let story = Story { seconds: vec![Second::default(); 10], versions: versions(), selected, ..Story::default() };
+        let svg = draw(&story, "");
+        let at = |second: f64| (RIGHT - LEFT).mul_add(second / 10.0, LEFT);
+        let part = |version: usize, from: f64, to: f64, (top, height): (f64, f64)| {
+            let (x, width) = (at(from), at(to) - at(from));
+            format!(
+                r#"<rect class="area s{version} f{version}" x="{x:.1}" y="{top:.1}" width="{width:.1}" height="{height:.1}""#
+            )
+        };
+        for part in [
+            part(0, 0.0, 2.0, (271.0, 14.0)),
+            part(0, 2.0, 5.0, (271.0, 7.0)),
+            part(1, 2.0, 5.0, (278.0, 7.0)),
+            part(1, 5.0, 10.0, (271.0, 14.0)),
+        ] {
+            assert!(svg.contains(&part), "{part}\n{svg}");
+        }
+        assert!(svg.contains(">v1 + v2<") && svg.contains(">selected<") && !svg.contains("weight in the route"));
+        if let Some(path) = std::env::var_os("LEADSMAN_PICTURE_OF_SELECTIONS") {
+            let story = Story { weights: Vec::new(), selected: story.selected, ..both_releases() };
+            std::fs::write(path, draw(&story, "Two releases")).unwrap();
+        }
     }
 
     #[test]
