@@ -184,6 +184,12 @@ impl RolloutBuilder {
         changed
     }
 
+    /// Takes a field out by its JSON pointer, at the end.
+    #[must_use]
+    pub fn without(&self, pointer: &str) -> Self {
+        self.set(pointer, Value::Null)
+    }
+
     /// The Rollout.
     pub fn manifest(&self) -> Value {
         let mut rollout = json!({

@@ -119,7 +119,7 @@ pub struct BlueGreen {
     pub auto_promotion_after: Option<Duration>,
 
     /// Without routes: how long activeService selects both revisions before it selects the new one alone. Behind a load
-    /// balancer that registers pods by itself, as long as that takes: 60s or more. Left out: 3s.
+    /// balancer that registers pods by itself, as long as that takes: 60s or more; the way back takes it as well then, where it is longer than settle. Left out: settle.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overlap: Option<Duration>,
 

@@ -17,8 +17,6 @@ pub const REVISION_HISTORY_LIMIT: i32 = 3;
 pub const SETTLE: &str = "3s";
 /// `traffic.drain`.
 pub const DRAIN: &str = "30s";
-/// `blueGreen.overlap`.
-pub const OVERLAP: Duration = Duration::from_secs(3);
 
 /// `metrics[].interval`.
 pub const INTERVAL: Duration = Duration::from_secs(10);

@@ -11,16 +11,19 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::DeleteParams;
 use leadsman_api::{Phase, Rollout};
+use leadsman_e2e::account::account;
 use leadsman_e2e::leaders::Leaders;
 use leadsman_e2e::metrics::success_rate;
-use leadsman_e2e::routes::{APP, CANARY, STABLE};
+use leadsman_e2e::routes::{APP, CANARY, PREVIEW, STABLE};
 use leadsman_e2e::status::{canary_hash, is_current, phase, stable_hash, weight_in_force};
-use leadsman_e2e::timeline::{Change, bindings, sizes, weights};
+use leadsman_e2e::timeline::{Change, selections, sizes, weights};
 use leadsman_e2e::wire::{Effect, Strike, When};
 use leadsman_e2e::{
-    Load, Namespace, Operator, RolloutBuilder, RouteKind, Wire, figures, pause, pause_until_promoted, set_weight,
+    Connections, Load, Namespace, Operator, RolloutBuilder, RouteKind, Wire, figures, pause, pause_until_promoted,
+    set_weight,
 };
 use libtest_mimic::Trial;
+use serde_json::json;
 
 use crate::harness::{full, now, scenario_on_the_wire};
 use crate::people::command;
@@ -39,27 +42,89 @@ pub fn trials() -> Vec<Trial> {
         let strikes = strikes.iter().map(|(effect, nth, when)| Strike { effect: *effect, nth: *nth, when: *when });
         strikes.collect::<Vec<_>>()
     };
-    let trial = |kind: RouteKind, word: &str, release: Vec<Strike>, rollback: Vec<Strike>| {
+    let trial = |way: Way, word: &str, release: Vec<Strike>, rollback: Vec<Strike>| {
         let [release, rollback] = if full() { [every(), every()] } else { [release, rollback] };
         scenario_on_the_wire(format!("leader-killed-at-every-effect-{word}"), 1, move |ns, wire| async move {
-            killed(&ns, &wire, kind, release, rollback).await
+            killed(&ns, &wire, way, release, rollback).await
         })
     };
     vec![
         trial(
-            RouteKind::HttpRouteGateway,
+            Way::Route(RouteKind::HttpRouteGateway),
             "httproute",
             some(&[(Service, 0, Before), (Route, 0, After), (Set, 1, Before)]),
             some(&[(Route, 1, Before), (Service, 1, After)]),
         ),
         trial(
-            RouteKind::VirtualService,
+            Way::Route(RouteKind::VirtualService),
             "virtualservice",
             some(&[(Set, 0, After), (Service, 1, After), (Route, 2, Before)]),
             some(&[(Route, 1, After), (Service, 1, Before)]),
         ),
+        trial(
+            Way::BlueGreen,
+            "blue-green",
+            some(&[(Set, 0, After), (Service, 1, After), (Service, 2, Before)]),
+            some(&[(Service, 1, Before)]),
+        ),
         scenario_on_the_wire("leader-hands-over", 1, |ns, _| async move { hands_over(&ns).await }),
     ]
+}
+
+/// What is released, and by what.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    /// A canary through a route.
+    Route(RouteKind),
+    /// A preview that takes over behind one Service.
+    BlueGreen,
+}
+
+impl Way {
+    fn rollout(self, namespace: &str) -> RolloutBuilder {
+        let rollout = match self {
+            Self::Route(kind) => {
+                RolloutBuilder::new(namespace, kind).background(&[success_rate()]).steps(&[set_weight(40), pause("2s")])
+            }
+            Self::BlueGreen => {
+                let fields = json!({"previewReplicas": 1, "autoPromotionAfter": "2s", "scaleDownDelay": "2s"});
+                RolloutBuilder::blue_green(namespace, fields).replicas(2)
+            }
+        };
+        rollout.drain("2s").set("/spec/revisionHistoryLimit", json!(9))
+    }
+
+    /// The same, until somebody aborts it.
+    fn held(self, rollout: &RolloutBuilder) -> RolloutBuilder {
+        match self {
+            Self::Route(_) => rollout.clone().steps(&[set_weight(40), pause_until_promoted()]),
+            Self::BlueGreen => rollout
+                .set("/spec/strategy/blueGreen/autoPromotion", json!(false))
+                .without("/spec/strategy/blueGreen/autoPromotionAfter"),
+        }
+    }
+
+    /// The share at which it is held.
+    fn held_at(self) -> i32 {
+        match self {
+            Self::Route(_) => 40,
+            Self::BlueGreen => 0,
+        }
+    }
+
+    async fn load(self, namespace: &Namespace) -> Result<Load> {
+        match self {
+            Self::Route(kind) => Load::through(namespace, kind, 200.0).await,
+            Self::BlueGreen => Load::direct(namespace, APP, Connections::New, 60.0).await,
+        }
+    }
+
+    async fn settle_accounts(self, namespace: &Namespace, load: &mut Load) -> Result<()> {
+        match self {
+            Self::Route(_) => namespace.close(load, &[]).await.map(drop),
+            Self::BlueGreen => account(load.finish().await?, &[]).expect_nothing_lost("load"),
+        }
+    }
 }
 
 /// Before and after every write there may be.
@@ -74,19 +139,15 @@ fn every() -> Vec<Strike> {
 async fn killed(
     namespace: &Namespace,
     wire: &Wire,
-    kind: RouteKind,
+    way: Way,
     release: Vec<Strike>,
     rollback: Vec<Strike>,
 ) -> Result<()> {
-    let rollout = RolloutBuilder::new(&namespace.name, kind)
-        .background(&[success_rate()])
-        .drain("2s")
-        .steps(&[set_weight(40), pause("2s")])
-        .set("/spec/revisionHistoryLimit", serde_json::json!(9));
+    let rollout = way.rollout(&namespace.name);
     namespace.deploy(&rollout).await?;
-    let mut load = Load::through(namespace, kind, 200.0).await?;
+    let mut load = way.load(namespace).await?;
     let leaders = Leaders::of(namespace);
-    let aborted = |version: &str| rollout.version(version).steps(&[set_weight(40), pause_until_promoted()]);
+    let aborted = |version: &str| way.held(&rollout.version(version));
     let mut slowest = 0.0_f64;
     let mut kills = 0;
     let versions = [
@@ -102,11 +163,11 @@ async fn killed(
         wire.strike(strikes);
         namespace.declare(&declared).await?;
         if goes_back {
-            until_goes_back(namespace, &declared).await?;
+            until_goes_back(namespace, &declared, way.held_at()).await?;
         } else {
             until_promoted(namespace, &declared).await?;
         }
-        let effects = effects(namespace, kind, &declared.hash(), &rollout.version(stable).hash(), began)?;
+        let effects = effects(namespace, way, &declared.hash(), &rollout.version(stable).hash(), began)?;
         if !is_struck {
             undisturbed.insert(goes_back, effects);
             continue;
@@ -126,8 +187,7 @@ async fn killed(
     figures::record(&namespace.scenario, "kills", kills);
     figures::record(&namespace.scenario, "slowest take-over s", figures::rounded(slowest));
     Operator::of(namespace).until_ready().await?;
-    namespace.close(&mut load, &[]).await?;
-    Ok(())
+    way.settle_accounts(namespace, &mut load).await
 }
 
 /// Longer than the usual wait: every kill costs a lease.
@@ -141,12 +201,12 @@ async fn until_promoted(namespace: &Namespace, rollout: &RolloutBuilder) -> Resu
     namespace.until("to be promoted and cleaned up", LONG, promoted).await.map(drop)
 }
 
-async fn until_goes_back(namespace: &Namespace, rollout: &RolloutBuilder) -> Result<()> {
+async fn until_goes_back(namespace: &Namespace, rollout: &RolloutBuilder, percent: i32) -> Result<()> {
     let hash = rollout.hash();
     let waits = |seen: &Rollout| {
-        canary_hash(seen) == Some(&hash) && weight_in_force(seen) == 40 && phase(seen) == Some(Phase::Paused)
+        canary_hash(seen) == Some(&hash) && weight_in_force(seen) == percent && phase(seen) == Some(Phase::Paused)
     };
-    namespace.until("to wait at 40%", LONG, waits).await?;
+    namespace.until(&format!("to wait at {percent}%"), LONG, waits).await?;
     command(namespace, "abort", rollout).await?;
     let back = |seen: &Rollout| is_current(seen) && phase(seen) == Some(Phase::RolledBack) && is_clean(seen);
     namespace.until("to be rolled back and cleaned up", LONG, back).await.map(drop)
@@ -161,20 +221,34 @@ fn is_clean(rollout: &Rollout) -> bool {
 /// What the operator did since then, object by object, with revisions by their part in it.
 fn effects(
     namespace: &Namespace,
-    kind: RouteKind,
+    way: Way,
     new: &str,
     stable: &str,
     since: f64,
 ) -> Result<BTreeMap<&'static str, Vec<String>>> {
     let requests = namespace.requests()?;
-    let part = |hash: &str| if hash == new { "new" } else { "stable" }.to_owned();
+    let part = |hash: &String| match hash.as_str() {
+        "any" => "any".to_owned(),
+        hash if hash == new => "new".to_owned(),
+        _ => "stable".to_owned(),
+    };
+    let services = match way {
+        Way::Route(_) => [STABLE, CANARY],
+        Way::BlueGreen => [APP, PREVIEW],
+    };
+    let selected = services.map(|service| (service, told(&selections(&requests, service), since, part)));
+    let weights = match way {
+        Way::Route(kind) => told(&weights(&requests, &kind.route_name()), since, f64::to_string),
+        Way::BlueGreen => Vec::new(),
+    };
     Ok(BTreeMap::from([
-        ("weights", told(&weights(&requests, &kind.route_name()), since, f64::to_string)),
-        (STABLE, told(&bindings(&requests, STABLE), since, |hash| part(hash))),
-        (CANARY, told(&bindings(&requests, CANARY), since, |hash| part(hash))),
+        ("weights", weights),
         ("new set", told(&sizes(&requests, &format!("{APP}-{new}")), since, u64::to_string)),
         ("stable set", told(&sizes(&requests, &format!("{APP}-{stable}")), since, u64::to_string)),
-    ]))
+    ])
+    .into_iter()
+    .chain(selected)
+    .collect())
 }
 
 fn told<T>(changes: &[Change<T>], since: f64, words: impl Fn(&T) -> String) -> Vec<String> {

@@ -1,7 +1,7 @@
 //! `spec.strategy.blueGreen`, as steps: a preview of some size, what is asked of it, all pods, all traffic, and what is asked
 //! then.
 
-use leadsman_api::{BlueGreen, defaults};
+use leadsman_api::BlueGreen;
 use leadsman_core::spec::{CanaryScale, Problem, Step};
 use leadsman_core::traffic::Weight;
 
@@ -13,18 +13,21 @@ const AT: &str = "spec.strategy.blueGreen";
 
 pub(super) fn read(blue_green: &BlueGreen, around: &Catalog<'_>) -> Result<Way, Problem> {
     let of = |field: &str| format!("{AT}.{field}");
+    let settle = duration(&of("settle"), &blue_green.settle)?;
     let given = optional(&of("overlap"), blue_green.overlap.as_ref())?;
     let overlap = match (given, &blue_green.routes) {
         (Some(_), Some(_)) => {
             return Err(invalid_spec(format!("{AT}.overlap must be left out with routes: they go over in one write")));
         }
         (None, Some(_)) => std::time::Duration::ZERO,
-        (given, None) => given.unwrap_or(defaults::OVERLAP),
+        // As long as any change is given, so that the way back needs no more than one write.
+        (None, None) => settle,
+        (Some(given), None) => given,
     };
     let settle_endpoints = blue_green.settle_endpoints.as_ref();
     let drain = duration(&of("drain"), &blue_green.drain)?;
     Ok(Way {
-        settle: duration(&of("settle"), &blue_green.settle)?,
+        settle,
         settle_endpoints: optional(&of("settleEndpoints"), settle_endpoints)?,
         drain,
         // While its pods are there, going back to the old revision takes no waiting for them.
@@ -50,7 +53,10 @@ fn steps(blue_green: &BlueGreen, around: &Catalog<'_>) -> Result<Vec<Step>, Prob
         steps.push(analysis(format!("{AT}.prePromotionAnalysis"), wanted, around)?);
     }
     steps.extend(pause(blue_green)?);
-    steps.extend([Step::Scale(whole), Step::SetWeight(Weight::FULL)]);
+    if preview != whole {
+        steps.push(Step::Scale(whole));
+    }
+    steps.push(Step::SetWeight(Weight::FULL));
     if let Some(wanted) = &blue_green.post_promotion_analysis {
         steps.push(analysis(format!("{AT}.postPromotionAnalysis"), wanted, around)?);
     }

@@ -83,11 +83,11 @@ fn blue_green_is_a_list_of_steps() {
     let Step::Analysis(measured) = &world().declare().core.spec.unwrap().steps[2] else { panic!("an analysis") };
     let asked = Step::Analysis(vec![measured[1].clone()]);
     for (more, steps) in [
-        (json!({}), vec![whole.clone(), whole.clone(), full.clone()]),
+        (json!({}), vec![whole.clone(), full.clone()]),
         (json!({"previewReplicas": 1}), vec![one.clone(), whole.clone(), full.clone()]),
         (
             json!({"autoPromotionAfter": "10m", "prePromotionAnalysis": analysis()}),
-            vec![whole.clone(), asked.clone(), Step::Pause(Some(seconds(600))), whole.clone(), full.clone()],
+            vec![whole.clone(), asked.clone(), Step::Pause(Some(seconds(600))), full.clone()],
         ),
         (
             json!({"previewReplicas": 1, "autoPromotion": false, "postPromotionAnalysis": analysis()}),
