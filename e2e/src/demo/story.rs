@@ -133,7 +133,7 @@ impl Story {
     }
 
     /// What the Service selected, from what was written to it: the hash of a revision, or `any`, which is all that there are:
-    /// the one before and the one that was declared last.
+    /// the one that was alone before, and the one that was declared last.
     pub fn select(&mut self, written: &[(f64, String)], revisions: &[String]) {
         for (at, selection) in written {
             let only = revisions.iter().position(|revision| revision == selection);
@@ -143,15 +143,17 @@ impl Story {
     }
 
     fn all_at(&self, at: f64) -> Vec<usize> {
-        let mut all = self.selected.last().map(|(_, before)| before.clone()).unwrap_or_default();
         let is_declared = |version: &Version| {
             let label = format!("{} declared", version.name);
             self.decisions.iter().any(|decision| decision.at <= at && decision.label == label)
         };
-        all.extend(self.versions.iter().rposition(is_declared));
-        all.sort_unstable();
-        all.dedup();
-        all
+        let newest = self.versions.iter().rposition(is_declared);
+        let another = |versions: &Vec<usize>| match versions[..] {
+            [only] if Some(only) != newest => Some(only),
+            _ => None,
+        };
+        let before = self.selected.iter().rev().find_map(|(_, versions)| another(versions));
+        before.into_iter().chain(newest).collect()
     }
 
     /// When it ends: what was seen, written or decided last.
@@ -212,11 +214,13 @@ pub(crate) mod tests {
         let declared = |at: f64, label: &str| Decision { at, label: label.to_owned(), tone: Tone::Plain };
         let decisions = vec![declared(5.0, "v2 declared"), declared(30.0, "v3 declared")];
         let mut story = Story { versions: versions(), decisions, ..Story::default() };
-        let written = [(-9.0, "a"), (10.0, "any"), (13.0, "b"), (35.0, "any"), (39.0, "b")];
+        let written = [(-9.0, "a"), (10.0, "any"), (13.0, "b"), (35.0, "any"), (39.0, "c"), (44.0, "any"), (47.0, "b")];
         let written = written.map(|(at, what)| (at, what.to_owned()));
         story.select(&written, &["a", "b", "c"].map(str::to_owned));
         let seen: Vec<_> = story.selected.iter().map(|(at, versions)| (*at, &versions[..])).collect();
-        assert_eq!(seen, [(0.0, &[0][..]), (10.0, &[0, 1]), (13.0, &[1]), (35.0, &[1, 2]), (39.0, &[1])]);
+        let there = [(0.0, &[0][..]), (10.0, &[0, 1]), (13.0, &[1])];
+        let and_back = [(35.0, &[1, 2][..]), (39.0, &[2]), (44.0, &[1, 2]), (47.0, &[1])];
+        assert_eq!(seen, [&there[..], &and_back].concat());
     }
 
     #[test]

@@ -41,7 +41,7 @@ const SIDE_BY_SIDE: usize = 6;
 
 /// What takes minutes and shows for another kind of route, or on the cluster, what others show by default: run by
 /// `cargo xtask test --full`, or by name with `--include-ignored`.
-const FULL_ONLY: [&str; 11] = [
+const FULL_ONLY: [&str; 15] = [
     "killed-in-every-phase-virtualservice",
     "api-server-slow",
     "good-httproute-service",
@@ -53,6 +53,10 @@ const FULL_ONLY: [&str; 11] = [
     "weak-stable-crashed",
     "deleted-in-each-phase-virtualservice",
     "watches-fall-silent",
+    "blue-green-routes",
+    "blue-green-rolled-back-by-command",
+    "plain-one-replica",
+    "hpa-plain",
 ];
 
 fn main() -> ExitCode {

@@ -69,7 +69,7 @@ pub(super) fn selected(pen: &mut Pen, story: &Story, time: Scale, (top, bottom):
         let names: Vec<_> = versions.iter().filter_map(|it| story.versions.get(*it)).map(|it| &*it.name).collect();
         let words = names.join(" + ");
         if labels::width(&words) < width {
-            pen.text("on", "middle", (x + width / 2.0, bottom - 3.5), &words);
+            pen.text("halo on", "middle", (x + width / 2.0, bottom - 3.5), &words);
         }
     }
 }

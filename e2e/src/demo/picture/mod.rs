@@ -192,6 +192,7 @@ mod tests {
                 (77.9, 10.0),
                 (84.6, 0.0),
             ],
+            selected: Vec::new(),
             decisions: vec![
                 decision(5.0, "v2 declared", Tone::Plain),
                 decision(14.8, "step 1/4", Tone::Plain),
