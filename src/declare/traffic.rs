@@ -1,7 +1,7 @@
 //! What carries the traffic, as either strategy declares it: Services, and routes where there are some.
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use leadsman_api::{AcceptancePolicy, BlueGreen, Duration, Rollout, Route, ServicePort, defaults};
+use leadsman_api::{AcceptancePolicy, BlueGreen, Duration, Rollout, Route, ServicePort, defaults, names};
 use leadsman_core::spec::Problem;
 use leadsman_core::traffic::{Carrier, Port, RouteTarget, Strategy, Target, Targets};
 
@@ -29,6 +29,8 @@ const BLUE_GREEN: &str = "spec.strategy.blueGreen";
 #[derive(Clone, Copy)]
 struct Common<'a> {
     at: &'static str,
+    /// The fields that name the Service which carries the traffic, or stable's, and the other one.
+    fields: [&'static str; 2],
     service: Option<&'a String>,
     ports: Option<&'a Vec<ServicePort>>,
     routes: Option<&'a Vec<Route>>,
@@ -64,6 +66,7 @@ fn of_canary(name: &str, traffic: &leadsman_api::Traffic) -> Traffic {
     let leadsman_api::Traffic { service, stable_service, canary_service, ports, routes, .. } = traffic;
     let common = Common {
         at: CANARY,
+        fields: [if routes.is_some() { "stableService" } else { "service" }, "canaryService"],
         service: service.as_ref(),
         ports: ports.as_ref(),
         routes: routes.as_ref(),
@@ -99,6 +102,7 @@ fn of_blue_green(blue_green: &BlueGreen) -> Traffic {
     let BlueGreen { active_service: active, preview_service, service, ports, routes, .. } = blue_green;
     let common = Common {
         at: BLUE_GREEN,
+        fields: ["activeService", "previewService"],
         service: service.as_ref(),
         ports: ports.as_ref(),
         routes: routes.as_ref(),
@@ -130,13 +134,8 @@ impl Common<'_> {
         wrong: Option<String>,
     ) -> Traffic {
         let declared: Vec<_> = self.routes.into_iter().flatten().map(|route| self.route(route)).collect();
-        let wrong = wrong.or_else(|| {
-            if self.routes.is_some_and(Vec::is_empty) {
-                return Some(format!("{}.routes is empty: name the route that splits the traffic", self.at));
-            }
-            let odd = declared.iter().position(Option::is_none)?;
-            Some(format!("{}.routes[{odd}] must have exactly one of: httpRoute, grpcRoute, virtualService", self.at))
-        });
+        let wrong = wrong.or_else(|| self.too_long([&stable_service, &canary_service]));
+        let wrong = wrong.or_else(|| self.nameless_port()).or_else(|| self.odd_route(&declared));
         let routes: Vec<_> = declared.into_iter().flatten().collect();
         let targets = routes.iter().map(target).collect();
         Traffic {
@@ -147,6 +146,39 @@ impl Common<'_> {
             routes,
             wrong: wrong.map(invalid_spec),
         }
+    }
+
+    /// A name that no Service can have, given or made of another one.
+    fn too_long(&self, services: [&String; 2]) -> Option<String> {
+        let (field, name) = self.fields.into_iter().zip(services).find(|(_, name)| name.len() > names::MAX_SERVICE)?;
+        let (at, most) = (self.at, names::MAX_SERVICE);
+        Some(format!("{at}.{field} must be no more than {most} characters, also where it is left out; it is {name}"))
+    }
+
+    fn nameless_port(&self) -> Option<String> {
+        let ports = self.ports.filter(|ports| ports.len() > 1)?;
+        let nameless = ports.iter().position(|port| port.name.is_none())?;
+        Some(format!("{}.ports[{nameless}] must have a name, as each of several ports", self.at))
+    }
+
+    fn odd_route(&self, declared: &[Option<RouteRef>]) -> Option<String> {
+        let at = self.at;
+        if self.routes.is_some_and(Vec::is_empty) {
+            return Some(format!("{at}.routes is empty: name the route that splits the traffic"));
+        }
+        let mut known = Vec::new();
+        for (index, route) in declared.iter().enumerate() {
+            let Some(RouteRef { kind, name, .. }) = route else {
+                return Some(format!(
+                    "{at}.routes[{index}] must have exactly one of: httpRoute, grpcRoute, virtualService"
+                ));
+            };
+            if known.contains(&(kind, name)) {
+                return Some(format!("{at}.routes[{index}] names {} {name} for the second time", kind.kind()));
+            }
+            known.push((kind, name));
+        }
+        None
     }
 
     fn route(&self, route: &Route) -> Option<RouteRef> {

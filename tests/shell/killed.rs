@@ -60,6 +60,32 @@ impl Carried {
         }
     }
 
+    /// The same, so that the story has a moment to turn in: the last step waits for longer than anything else takes.
+    fn told_in(self, story: Story) -> Application {
+        let application = self.application();
+        match (story, self) {
+            (Story::Good, _) => application,
+            // The verdict comes while the new revision has all traffic and the old one is whole.
+            (Story::Bad | Story::Deleted, Self::BlueGreen) => {
+                application.measured_after_promotion("errors{revision=\"{{canary.hash}}\"}")
+            }
+            // The verdict comes within the last pause, whoever leads.
+            (Story::Bad, _) => application.steps(&json!([
+                {"setWeight": 25}, {"pause": {"duration": "5s"}}, {"setWeight": 50}, {"pause": {"duration": "2m"}},
+            ])),
+            (Story::Deleted, _) => application.steps(&json!([{"setWeight": 25}, {"pause": {}}])),
+        }
+    }
+
+    /// The step in which the story turns.
+    fn turns_at(self, story: Story) -> u64 {
+        match (self, story) {
+            (Self::BlueGreen, _) => 4,
+            (_, Story::Deleted) => 1,
+            (_, _) => 3,
+        }
+    }
+
     /// The steps that are pauses.
     fn pauses(self) -> &'static [u64] {
         match self {
@@ -71,15 +97,7 @@ impl Carried {
 
 async fn play(carried: Carried, story: Story, kill: Option<(u32, Moment)>) -> Played {
     let bed = Bed::new();
-    let mut old = carried.application();
-    old = match story {
-        Story::Good => old,
-        // The verdict comes within the last pause, whoever leads.
-        Story::Bad => old.steps(&json!([
-            {"setWeight": 25}, {"pause": {"duration": "5s"}}, {"setWeight": 50}, {"pause": {"duration": "2m"}},
-        ])),
-        Story::Deleted => old.steps(&json!([{"setWeight": 25}, {"pause": {}}])),
-    };
+    let old = carried.told_in(story);
     let new = old.version("v2");
     bed.prometheus.says_value(&old.hash(), 0.0);
     bed.prometheus.says_value(&new.hash(), 0.0);
@@ -92,7 +110,7 @@ async fn play(carried: Carried, story: Story, kill: Option<(u32, Moment)>) -> Pl
 
     if story == Story::Deleted {
         bed.release(&new);
-        bed.until(&new, |rollout| step(rollout) == Some(1)).await;
+        bed.until(&new, |rollout| step(rollout) == Some(carried.turns_at(story))).await;
         seconds(3).await;
     }
     let already = first.connection.writes() - before;
@@ -103,7 +121,7 @@ async fn play(carried: Carried, story: Story, kill: Option<(u32, Moment)>) -> Pl
         Story::Good => bed.release(&new),
         Story::Bad => {
             bed.release(&new);
-            bed.until(&new, |rollout| step(rollout) == Some(3)).await;
+            bed.until(&new, |rollout| step(rollout) == Some(carried.turns_at(story))).await;
             bed.prometheus.says_value(&new.hash(), 0.3);
         }
         Story::Deleted => assert!(bed.server.hand("person").delete(&new.name(), "Background")),
@@ -279,11 +297,14 @@ async fn at_every_write_of_a_good_release() {
 async fn at_every_write_of_a_canary_without_routes() {
     some_or_all(Carried::Plain, Story::Good, 3).await;
     some_or_all(Carried::Plain, Story::Bad, 5).await;
+    some_or_all(Carried::Plain, Story::Deleted, 3).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn at_every_write_of_a_blue_green_release() {
     some_or_all(Carried::BlueGreen, Story::Good, 3).await;
+    some_or_all(Carried::BlueGreen, Story::Bad, 5).await;
+    some_or_all(Carried::BlueGreen, Story::Deleted, 3).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
 //! The CRD of Rollouts is removed, and put back: nobody restarts the operator for it.
 
-use leadsman_testkit::object::text;
+use leadsman_testkit::object::{number, text};
 use leadsman_testkit::{Application, kind};
 use serde_json::json;
 
@@ -71,4 +71,60 @@ async fn a_release_ends_with_the_definition_and_what_is_declared_anew_is_deploye
     bed.release(&new);
     bed.until_at_rest(&new).await;
     assert_eq!(bed.pods(&new), (4, 4));
+}
+
+/// A Service of Git's selects every revision by then, so it does not say which one is stable.
+#[tokio::test(start_paused = true)]
+async fn what_was_rejected_does_not_serve_where_no_service_says_what_is_stable() {
+    let query = "errors{revision=\"{{canary.hash}}\"}";
+    let bare = || Application::new(NAMESPACE, "podinfo");
+    let watched = [bare().plain(), bare().plain_and_made(), bare().worker()].map(|it| it.watched_by(query));
+    let blue_green = bare().plain().blue_green().measured_after_promotion(query);
+    for good in watched.into_iter().chain([blue_green]) {
+        let bed = Bed::new();
+        let _operator = bed.operator("a");
+        let bad = good.version("v2");
+        bed.prometheus.says_value(&good.hash(), 0.0);
+        bed.prometheus.says_value(&bad.hash(), 0.5);
+        bed.declare(&good);
+        bed.until_at_rest(&good).await;
+        bed.release(&bad);
+        bed.until_phase(&bad, "RolledBack").await;
+        seconds(30).await;
+        let since = bed.version();
+
+        remove_and_put_back(&bed, &bad, "Orphan").await;
+        bed.release(&bad);
+        let rollout = bed.until_phase(&bad, "RolledBack").await;
+        assert_eq!(text(&rollout, "/status/stable/hash"), good.hash());
+        seconds(120).await;
+        assert_eq!((bed.pods(&good), bed.pods(&bad)), ((4, 4), (0, 0)));
+        assert_eq!(bed.breaches(since), []);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn workers_that_a_release_left_behind_begin_anew() {
+    let bed = Bed::new();
+    let _operator = bed.operator("a");
+    let old = Application::new(NAMESPACE, "podinfo").worker().steps(&json!([{"setWeight": 50}, {"pause": {}}]));
+    let new = old.version("v2");
+    bed.declare(&old);
+    bed.until_at_rest(&old).await;
+    bed.release(&new);
+    bed.until_phase(&new, "Paused").await;
+    assert_eq!((bed.pods(&old), bed.pods(&new)), ((4, 4), (4, 4)));
+
+    remove_and_put_back(&bed, &new, "Orphan").await;
+    bed.release(&new);
+    let rollout = bed.until_phase(&new, "Paused").await;
+    assert_eq!(text(&rollout, "/status/stable/hash"), old.hash());
+    assert_eq!((bed.pods(&old), bed.pods(&new)), ((4, 4), (4, 4)));
+    let sizes = bed.server.look_back(|history| {
+        let changes = history.iter().filter(|change| change.name == new.set_name());
+        let mut sizes: Vec<u64> = changes.map(|change| number(change.object(), "/spec/replicas")).collect();
+        sizes.dedup();
+        sizes
+    });
+    assert_eq!(sizes, [4, 0, 4], "the share is given, not found");
 }

@@ -30,6 +30,8 @@ pub const FIELD_MANAGER: &str = "leadsman";
 
 /// Longest `metadata.name` of a Rollout: with a dash and a hash it still fits into a label's 63 characters.
 pub const MAX_NAME: usize = 52;
+/// Longest name of a Service.
+pub const MAX_SERVICE: usize = 63;
 /// Longest commit that is taken from the annotation: a SHA-256 in hex.
 const MAX_COMMIT: usize = 64;
 

@@ -138,14 +138,15 @@ impl Application {
     /// Analysis beside the steps: a metric with this query that wants `value < 0.05`, every five seconds.
     #[must_use]
     pub fn watched_by(&self, query: &str) -> Self {
-        let metric = json!({
-            "name": "errors",
-            "interval": "5s",
-            "minWindow": "4s",
-            "successCondition": "value < 0.05",
-            "provider": {"prometheus": {"address": "http://prometheus:9090", "query": query}},
-        });
-        self.set("/spec/strategy/canary/analysis", json!({"metrics": [metric]}))
+        self.set("/spec/strategy/canary/analysis", json!({"metrics": [errors(query)]}))
+    }
+
+    /// The same once a preview has been promoted, for ten minutes.
+    #[must_use]
+    pub fn measured_after_promotion(&self, query: &str) -> Self {
+        let mut metric = errors(query);
+        set(&mut metric, "/count", json!(120));
+        self.set("/spec/strategy/blueGreen/postPromotionAnalysis", json!({"metrics": [metric]}))
     }
 
     /// Sets a field of the Rollout by its JSON pointer.
@@ -296,6 +297,16 @@ impl Application {
     pub fn set_name(&self) -> Name {
         Name::new(&kind::REPLICA_SET, &self.namespace, &format!("{}-{}", self.name, self.hash()))
     }
+}
+
+fn errors(query: &str) -> Value {
+    json!({
+        "name": "errors",
+        "interval": "5s",
+        "minWindow": "4s",
+        "successCondition": "value < 0.05",
+        "provider": {"prometheus": {"address": "http://prometheus:9090", "query": query}},
+    })
 }
 
 fn ports() -> Value {

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{Controller, Identity, Slim, label, text};
 
 /// What is kept of a Service.
+#[allow(clippy::struct_excessive_bools, reason = "each is a field of a Service of which only so much matters")]
 #[derive(Clone, Debug, Default)]
 pub struct ServiceEntry {
     identity: Identity,

@@ -1,6 +1,7 @@
 //! Tests of what becomes of a declaration.
 
 mod documented;
+mod fixtures;
 mod shapes;
 mod sound;
 mod strategies;

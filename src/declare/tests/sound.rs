@@ -52,13 +52,13 @@ fn services_are_named_after_the_parent_unless_they_have_names() {
 fn given_ports_are_completed_as_the_api_server_does() {
     let traffic = json!({
         "stableService": "a", "canaryService": "b",
-        "ports": [{"port": 80}, {"name": "grpc", "port": 81, "targetPort": "grpc", "protocol": "UDP", "appProtocol": "h2c"}],
+        "ports": [{"name": "web", "port": 80}, {"name": "grpc", "port": 81, "targetPort": "grpc", "protocol": "UDP", "appProtocol": "h2c"}],
         "routes": [{"grpcRoute": {"name": "r"}}],
     });
     let declared = world().with("/spec/strategy/canary/traffic", &traffic).declare();
     assert!(declared.core.spec.is_ok(), "{:?}", declared.core.spec);
     let ports = json!([
-        {"port": 80, "targetPort": 80, "protocol": "TCP"},
+        {"name": "web", "port": 80, "targetPort": 80, "protocol": "TCP"},
         {"name": "grpc", "port": 81, "targetPort": "grpc", "protocol": "UDP", "appProtocol": "h2c"},
     ]);
     assert_eq!(json!(declared.ports.unwrap()), ports);

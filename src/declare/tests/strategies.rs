@@ -175,6 +175,18 @@ fn what_is_wrong_with_blue_green_is_named_with_its_field() {
             json!({"routes": route(), "service": "all", "overlap": "3s"}),
             "blueGreen.overlap must be left out with routes",
         ),
+        (
+            json!({"routes": [route()[0], {"grpcRoute": {"name": "shop"}}, route()[0]], "service": "all"}),
+            "spec.strategy.blueGreen.routes[2] names HTTPRoute shop for the second time",
+        ),
+        (
+            json!({"ports": [{"name": "http", "port": 80}, {"port": 81}]}),
+            "spec.strategy.blueGreen.ports[1] must have a name",
+        ),
+        (
+            json!({"activeService": "a".repeat(56)}),
+            "spec.strategy.blueGreen.previewService must be no more than 63 characters",
+        ),
         (json!({"overlap": "soon"}), "spec.strategy.blueGreen.overlap: \"soon\" is not a duration"),
         (json!({"previewReplicas": 0}), "blueGreen.previewReplicas must be at least 1, not 0"),
         (json!({"podsAtOnce": "some"}), "blueGreen.podsAtOnce: \"some\" is not a percentage"),
@@ -208,6 +220,10 @@ fn what_is_wrong_with_a_canary_without_routes_is_named_with_its_field() {
         (
             json!({"canary": {"traffic": {"service": "shop", "canaryService": "shop"}, "steps": []}}),
             "traffic.canaryService must not be service, shop",
+        ),
+        (
+            json!({"canary": {"traffic": {"service": "a".repeat(64), "canaryService": "next"}, "steps": []}}),
+            "traffic.service must be no more than 63 characters",
         ),
         (step(json!({"setWeight": 51})), "steps[0].setWeight is 51: stable stays whole"),
         (step(json!({"setCanaryScale": {}})), "steps[0].setCanaryScale must have exactly one of: replicas, weight"),

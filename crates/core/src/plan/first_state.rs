@@ -60,16 +60,13 @@ fn from_nothing(view: View<'_>) -> State {
     }
 }
 
-/// Stable is what `stableService` is bound to; without it, the set with the most ready pods, then the newest.
+/// Stable is what the Service of stable is bound to; without it, the most likely one.
 fn from_remains(view: View<'_>, sets: &BTreeMap<Hash, SetView>) -> Option<State> {
     let (rollout, now) = (view.rollout, view.now);
     let bound = |side| view.seen.service_of(side).seen().and_then(|service| service.bound().cloned());
     let on_trial = bound(Side::Canary);
-    // Where one Service selects every revision, the one that has a Service of its own is on trial.
-    let is_stable = |hash: &Hash| rollout.targets.carrier != Carrier::Service || on_trial.as_ref() != Some(hash);
-    let largest = sets.iter().max_by_key(|(hash, set)| (is_stable(hash), set.ready, set.wanted, set.number));
-    let largest = largest.map(|(hash, _)| hash.clone())?;
-    let stable = bound(Side::Stable).filter(|hash| sets.contains_key(hash)).unwrap_or(largest);
+    let likely = most_likely_stable(rollout.targets.carrier, sets, on_trial.as_ref())?;
+    let stable = bound(Side::Stable).filter(|hash| sets.contains_key(hash)).unwrap_or(likely);
     let revision = |hash: &Hash| {
         let number = sets.get(hash).map_or(0, |set| set.number);
         if rollout.hash == *hash {
@@ -124,6 +121,23 @@ fn from_remains(view: View<'_>, sets: &BTreeMap<Hash, SetView>) -> Option<State>
     })
 }
 
+/// The stable revision where no Service is bound to it. What was rejected is it only where nothing else has pods.
+fn most_likely_stable(carrier: Carrier, sets: &BTreeMap<Hash, SetView>, on_trial: Option<&Hash>) -> Option<Hash> {
+    let running = sets.iter().filter(|(_, set)| set.wanted > 0 && set.rejected.is_none());
+    let running = match carrier {
+        Carrier::Routes => None,
+        // What has a Service of its own beside one that selects every revision is on trial; at rest it is stable, and no
+        // other one has pods.
+        Carrier::Service => running
+            .filter(|(hash, _)| on_trial != Some(*hash))
+            .max_by_key(|(_, set)| (set.ready, set.wanted, set.number)),
+        // Whatever the sizes of both, the one that was there first has been promoted once.
+        Carrier::Pods => running.min_by_key(|(_, set)| (set.ready == 0, set.number)),
+    };
+    let largest = || sets.iter().max_by_key(|(_, set)| (set.ready, set.wanted, set.rejected.is_none(), set.number));
+    running.or_else(largest).map(|(hash, _)| hash.clone())
+}
+
 /// A plan while there is no state: nothing is done.
 pub(super) fn nothing_yet(view: View<'_>) -> Plan {
     let (rollout, seen) = (view.rollout, view.seen);
@@ -170,5 +184,69 @@ pub(super) fn nothing_yet(view: View<'_>) -> Plan {
         facts: Vec::new(),
         report,
         next_wake,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::scene::Scene;
+
+    /// The status is lost, and one Service that selects nothing of ours, or none at all, carries the traffic.
+    fn remains(carrier: Carrier, of: impl FnOnce(&mut Scene)) -> Hash {
+        let mut scene = Scene::resting();
+        scene.rollout.targets.carrier = carrier;
+        scene.rollout.targets.routes.clear();
+        scene.seen.routes.clear();
+        match carrier {
+            Carrier::Pods => (scene.seen.stable_service, scene.seen.canary_service) = (Look::Missing, Look::Missing),
+            Carrier::Routes | Carrier::Service => scene.service(Side::Stable).selection = None,
+        }
+        scene.rollout.hash = "new".into();
+        of(&mut scene);
+        (scene.state, scene.seen.live) = (None, true);
+        scene.pass();
+        scene.state().stable.hash.clone()
+    }
+
+    #[test]
+    fn a_rejected_revision_without_pods_is_not_taken_for_stable() {
+        for carrier in [Carrier::Routes, Carrier::Service, Carrier::Pods] {
+            for size in [4, 0] {
+                let stable = remains(carrier, |scene| {
+                    scene.pods("old", size, size).number = 1;
+                    let rejected = scene.pods("new", 0, 0);
+                    (rejected.number, rejected.rejected) = (2, Some("AnalysisFailed".to_owned()));
+                });
+                assert_eq!(stable, "old", "{carrier:?} with {size} pods");
+            }
+        }
+    }
+
+    #[test]
+    fn what_has_a_service_of_its_own_beside_another_one_is_on_trial() {
+        for ready in [1, 4] {
+            let stable = remains(Carrier::Service, |scene| {
+                scene.service(Side::Canary).selection = Some(Hash::from("new").into());
+                scene.pods("new", ready, ready).number = 2;
+            });
+            assert_eq!(stable, "old");
+        }
+    }
+
+    #[test]
+    fn of_workers_the_one_that_was_there_first_is_stable_however_many_the_canary_has() {
+        for (old, new) in [(4, 1), (4, 4), (2, 3)] {
+            let stable = remains(Carrier::Pods, |scene| {
+                scene.pods("old", old, old);
+                scene.pods("new", new, new).number = 2;
+            });
+            assert_eq!(stable, "old", "{old} and {new}");
+        }
+        let stable = remains(Carrier::Pods, |scene| {
+            scene.pods("old", 4, 0);
+            scene.pods("new", 4, 4).number = 2;
+        });
+        assert_eq!(stable, "new", "nothing of the old one works");
     }
 }

@@ -285,7 +285,7 @@ impl Pass<'_> {
                 format!("Service {name} selects {}", self.selection_at(decided))
             }
             Carrier::Pods => {
-                format!("pods share the work; the {} has {}", self.strategy().trial(), self.weights().in_force)
+                format!("pods share the work; the {} has {}%", self.strategy().trial(), self.weights().in_force)
             }
         }
     }

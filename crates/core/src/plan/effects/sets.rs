@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Effects;
-use crate::names::Hash;
+use crate::names::{Hash, Revision};
 use crate::observed::SetView;
 use crate::plan::{Action, Pass, restart, settle, trial};
 use crate::state::Stage;
@@ -43,7 +43,7 @@ fn grow(pass: &Pass<'_>, sets: &Sets, effects: &mut Effects) {
     let stable = &pass.state.stable;
     let begun = pass.release().filter(|release| release.preflight.is_none()).map(|release| &release.canary);
     // Where pods are what shares the traffic, taking them away is a part of the way back.
-    let leaving = pass.trial().filter(|_| begun.is_none() && pass.release().is_none() && takes_pods_away(pass));
+    let leaving = pass.trial().filter(|_| begun.is_none() && takes_pods_away(pass));
     let canary = begun.or(leaving);
     for revision in [Some(stable), canary].into_iter().flatten() {
         let (hash, number) = (revision.hash.clone(), revision.number);
@@ -77,6 +77,11 @@ fn is_asked_for(pass: &Pass<'_>, replicas: u32) -> bool {
 /// True where the share of what leaves is made smaller by its own size: workers at once, pods behind one Service that selects
 /// every revision bit by bit.
 fn takes_pods_away(pass: &Pass<'_>) -> bool {
+    if pass.release().is_some() {
+        // Workers of a release that has not begun yet work already: they are what is left of an earlier one.
+        let has_pods = |canary: &Revision| pass.view.set(&canary.hash).is_some_and(|set| set.wanted > 0);
+        return pass.carrier() == Carrier::Pods && pass.trial().is_some_and(has_pods);
+    }
     match pass.carrier() {
         Carrier::Routes => false,
         Carrier::Service => {
@@ -169,5 +174,28 @@ fn forget(pass: &Pass<'_>, sets: &Sets, effects: &mut Effects) {
     old.sort_by_key(|(_, set)| Reverse(set.number));
     for (hash, _) in old.into_iter().skip(keep) {
         effects.act(Action::DeleteSet { hash: hash.clone() });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::plan::Action;
+    use crate::plan::scene::Scene;
+    use crate::traffic::Carrier;
+
+    #[test]
+    fn workers_that_an_earlier_release_left_behind_end_before_the_next_one_begins() {
+        let mut scene = Scene::preflight();
+        scene.carried_by_one_service();
+        scene.rollout.targets.carrier = Carrier::Pods;
+        scene.state().targets.as_mut().unwrap().carrier = Carrier::Pods;
+        scene.pods("new", 2, 2).number = 2;
+        let end = Action::ScaleSet { hash: "new".into(), from: 2, to: 0, safety: true };
+        assert_eq!(scene.pass().actions, [end]);
+        scene.pods("new", 0, 0).existing = 1;
+        assert_eq!(scene.pass().actions, [], "it still works until it has ended");
+        scene.pods("new", 0, 0);
+        scene.pass();
+        assert!(scene.release().preflight.is_none());
     }
 }
