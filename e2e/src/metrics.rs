@@ -39,12 +39,15 @@ pub fn p99() -> Value {
 }
 
 /// The metric with a field set: `with(success_rate(), "/count", json!(3))`. The pointer's last name is added where it is
-/// not there.
+/// not there, and taken out where the value is null.
 pub fn with(mut metric: Value, pointer: &str, value: Value) -> Value {
     if let Some((parent, name)) = pointer.rsplit_once('/')
         && let Some(members) = metric.pointer_mut(parent).and_then(Value::as_object_mut)
     {
-        members.insert(name.to_owned(), value);
+        match value {
+            Value::Null => members.remove(name),
+            value => members.insert(name.to_owned(), value),
+        };
     }
     metric
 }

@@ -59,7 +59,7 @@ pub async fn apply(applying: &mut Applying<'_>, action: &Action) -> Result<Effec
 async fn act(applying: &mut Applying<'_>, action: &Action) -> Result<()> {
     match action {
         Action::CreateSet { hash, replicas, number } => sets::create(applying, hash, *replicas, *number).await,
-        Action::ScaleSet { hash, from, to, .. } => sets::scale(applying, hash, *from, *to).await,
+        Action::ScaleSet { hash, to, .. } => sets::scale(applying, hash, *to).await,
         Action::MarkSet { hash, number, rejected } => sets::mark(applying, hash, *number, rejected.as_deref()).await,
         Action::DeleteSet { hash } => sets::delete(applying, hash).await,
         Action::Bind { service, selection, ports, .. } => {

@@ -40,13 +40,15 @@ pub async fn create(applying: &mut Applying<'_>, hash: &Hash, replicas: u32, num
     }
 }
 
-/// Changes the size of a set, if it still has the size that was seen.
-pub async fn scale(applying: &mut Applying<'_>, hash: &Hash, from: u32, to: u32) -> Result<()> {
-    let (name, uid) = named(applying, hash)?;
-    // Not the resourceVersion: the status of a set changes with every pod, and none of that makes the decision wrong.
+/// Changes the size of a set, if nobody has changed its spec since it was seen.
+pub async fn scale(applying: &mut Applying<'_>, hash: &Hash, to: u32) -> Result<()> {
+    let set = applying.objects.sets.get(hash).ok_or_else(|| unseen(&format!("the set of {hash}")))?;
+    let (name, uid) = (set.name.clone(), set.identity().uid.clone());
+    // Not the resourceVersion: the status of a set changes with every pod, and none of that makes the decision wrong. Not the
+    // size either: a write that comes late may meet the same size in another release.
     let operations = json!([
         {"op": "test", "path": "/metadata/uid", "value": &*uid},
-        {"op": "test", "path": "/spec/replicas", "value": from},
+        {"op": "test", "path": "/metadata/generation", "value": set.generation},
         {"op": "replace", "path": "/spec/replicas", "value": to},
     ]);
     let sets = applying.context.cluster.objects(&kinds::REPLICA_SETS, &applying.loaded.key.namespace);

@@ -24,6 +24,8 @@ pub struct ReplicaSetEntry {
     pub name: Box<str>,
     /// When it was created.
     pub created_at: Timestamp,
+    /// `metadata.generation`, which counts the changes of its spec.
+    pub generation: u64,
     /// `spec.minReadySeconds`.
     pub min_ready_seconds: u32,
     /// Its revision label.
@@ -50,6 +52,7 @@ impl Slim for ReplicaSetEntry {
             identity: Identity::of(object),
             name: text(object, "/metadata/name").unwrap_or_default().into(),
             created_at: text(object, "/metadata/creationTimestamp").and_then(|at| at.parse().ok()).unwrap_or_default(),
+            generation: object.pointer("/metadata/generation").and_then(Value::as_u64).unwrap_or_default(),
             min_ready_seconds: count(object, "/spec/minReadySeconds"),
             hash: Hash::new(label(object, REVISION_LABEL).unwrap_or_default()),
             controller: Controller::of(object),
@@ -81,6 +84,7 @@ impl Slim for ReplicaSetEntry {
         self.identity.uid == other.identity.uid
             && self.rollout == other.rollout
             && self.hash == other.hash
+            && self.generation == other.generation
             && self.min_ready_seconds == other.min_ready_seconds
             && self.view == other.view
             && self.controller == other.controller

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::hold::{Hold, Timed};
-use super::{Pass, pods, settle};
+use super::{Pass, pods, restart, settle};
 use crate::names::{Hash, Revision, Selection, Side};
 use crate::spec::CanaryScale;
 use crate::state::{Release, Stage};
@@ -187,7 +187,9 @@ impl Pass<'_> {
         if size < wanted {
             // What the canary gives up stable has to be able to take.
             let stable_is_ready = self.ready_stable() >= self.enough(shape.stable.min(replicas));
-            return if shares && !stable_is_ready { wanted.min(replicas) } else { size };
+            // The one more that a restart added comes on top again.
+            let kept = wanted.saturating_sub(restart::surge(self, hash, size)).min(replicas);
+            return if shares && !stable_is_ready { kept } else { size };
         }
         let Some(at_once) = release.recipe.pods_at_once else { return size };
         size.min(self.view.available(hash).saturating_add(at_once.of(replicas))).max(wanted)

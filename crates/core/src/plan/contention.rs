@@ -34,11 +34,16 @@ pub(super) fn note(pass: &mut Pass<'_>) {
         return;
     }
     let (view, decided) = (pass.view, pass.state.split.decided);
-    let fact = match view.routes().find(|(_, route)| !route.is_at(decided)) {
+    // What cannot be kept is told as its problem, and is not put back.
+    let fact = match view.routes().find(|(_, route)| !route.is_at(decided) && route.problem.is_none()) {
         Some((id, route)) => Fact::WeightsPutBack { route: id.clone(), found: route.most, decided },
         None if pass.carrier() == Carrier::Service => {
             let found = view.seen.stable_service.seen().and_then(|service| service.selection.clone());
-            Fact::SelectorPutBack { found, decided: pass.state.bindings.stable.decided.clone() }
+            let decided = pass.state.bindings.stable.decided.clone();
+            if found.as_ref() == Some(&decided) {
+                return;
+            }
+            Fact::SelectorPutBack { found, decided }
         }
         None => return,
     };

@@ -107,11 +107,8 @@ fn lowest_now(pass: &Pass<'_>, leaving: &Leaving) -> Weight {
         return Weight::ZERO;
     }
     if stable >= sizes::half_of_stable(replicas) && (stable > 0 || replicas == 0) {
-        return if begins_to_overlap(pass, leaving) || overlap_until(pass).is_some() {
-            Weight::HALF.min(split.decided)
-        } else {
-            Weight::ZERO
-        };
+        let overlaps = begins_to_overlap(pass, leaving) || overlap_until(pass).is_some();
+        return if overlaps && !selects_stable_alone(pass) { Weight::HALF.min(split.decided) } else { Weight::ZERO };
     }
     if stable == 0 {
         return split.decided;
@@ -140,6 +137,12 @@ fn canary_is_gone(pass: &Pass<'_>, leaving: &Leaving) -> bool {
 /// endpoints by himself has forgotten those of stable.
 fn begins_to_overlap(pass: &Pass<'_>, leaving: &Leaving) -> bool {
     leaving.had == Weight::FULL && pass.state.split.decided == Weight::FULL && has_overlap(pass)
+}
+
+/// True when the Service selects stable alone already: our own way back, written while its intent could not be persisted.
+fn selects_stable_alone(pass: &Pass<'_>) -> bool {
+    let selection = pass.view.seen.stable_service.seen().and_then(|service| service.selection.as_ref());
+    selection.is_some_and(|selection| selection.is_only(&pass.state.stable.hash))
 }
 
 /// While both are selected on the way back: until when.
@@ -188,5 +191,32 @@ fn take_second_way(pass: &mut Pass<'_>) {
     } else if !pass.state.bindings.canary.decided.is_only(&stable) {
         pass.tell(Fact::SecondWay { route: view.route_behind(split.decided) });
         pass.state.bindings.canary = Binding::decided(stable);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::{Hash, Selection};
+    use crate::plan::scene::Scene;
+    use crate::traffic::Split;
+
+    #[test]
+    fn a_way_back_that_was_written_and_not_persisted_is_not_taken_back_for_an_overlap() {
+        let mut scene = Scene::releasing();
+        scene.carried_by(Carrier::Service);
+        scene.rollout.spec.as_mut().unwrap().overlap = Duration::from_mins(1);
+        let now = scene.seen.now;
+        let canary = scene.release().canary.clone();
+        let state = scene.state();
+        state.stage =
+            Stage::Leaving(Leaving { canary, why: Why::Failed, since: now, had: Weight::FULL, comparison: None });
+        state.split = Split { seen_since: Some(now), ..Split::at_rest(Weight::HALF, now) };
+        state.bindings.stable.decide(Selection::Any);
+        scene.service(Side::Stable).selection = Some(Selection::Any);
+        assert_eq!(scene.pass().state.unwrap().split.decided, Weight::HALF, "both are selected for a minute");
+        scene.service(Side::Stable).selection = Some(Hash::from("old").into());
+        let plan = scene.pass();
+        assert_eq!((plan.state.unwrap().split.decided, plan.facts), (Weight::ZERO, Vec::new()));
     }
 }

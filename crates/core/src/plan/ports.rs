@@ -72,6 +72,7 @@ mod tests {
     use super::super::scene::{Scene, port};
     use crate::names::Side;
     use crate::plan::Action;
+    use crate::traffic::Carrier;
 
     fn binds(scene: &mut Scene) -> Vec<(Side, String, Vec<String>)> {
         let shown = |action: Action| match action {
@@ -128,7 +129,7 @@ mod tests {
     #[test]
     fn two_revisions_behind_one_service_are_reached_on_one_port() {
         let mut scene = Scene::preflight();
-        scene.carried_by_one_service();
+        scene.carried_by(Carrier::Service);
         scene.state().tried = Some("new".into());
         scene.seen.ports = Some(vec![port(80, 9090)]);
         let message = scene.pass().report.message;

@@ -81,11 +81,14 @@ fn has_one_more(pass: &Pass<'_>, hash: &Hash) -> bool {
     pass.view.set(hash).is_some_and(|set| set.available > pass.size_of(hash))
 }
 
-/// One more pod than a revision needs, while some of its pods are to be replaced.
-pub(super) fn surge(pass: &Pass<'_>, hash: &Hash) -> u32 {
-    let is_about = |restart: &&Restart| restart.hashes.contains(hash);
-    let old = pass.restart.as_ref().filter(is_about).and_then(|restart| pods_of(pass, restart));
-    u32::from(old.and_then(|known| known.revisions.get(hash)).is_some_and(|pods| !pods.old.is_empty()))
+/// One more pod than a revision needs, while some of its pods are to be replaced. While nobody has looked at the pods, one
+/// that is there stays: an eviction that was decided on before may be on its way.
+pub(super) fn surge(pass: &Pass<'_>, hash: &Hash, needed: u32) -> u32 {
+    let Some(restart) = pass.restart.as_ref().filter(|restart| restart.hashes.contains(hash)) else { return 0 };
+    u32::from(match pods_of(pass, restart).and_then(|known| known.revisions.get(hash)) {
+        Some(pods) => !pods.old.is_empty(),
+        None => pass.view.set(hash).is_some_and(|set| set.wanted > needed),
+    })
 }
 
 /// Evicts the first old pod of each revision that has one pod more than it needs.
@@ -107,6 +110,7 @@ mod tests {
     use super::super::scene::Scene;
     use super::*;
     use crate::observed::OldPodsOf;
+    use crate::traffic::Carrier;
 
     fn restarting(mut scene: Scene, old: &[(&str, &[&str])]) -> Scene {
         let before = scene.seen.now;
@@ -147,6 +151,27 @@ mod tests {
         scene.pods("old", 4, 4);
         let plan = scene.pass();
         assert_eq!((plan.actions, plan.wants_old_pods, plan.next_wake), (vec![], None, None));
+    }
+
+    #[test]
+    fn one_pod_more_stays_until_the_pods_have_been_looked_at() {
+        let mut scene = restarting(Scene::resting(), &[("old", &["a"])]);
+        let known = scene.seen.old_pods.take();
+        assert_eq!(scene.pass().actions, [], "there is none, and nobody knows whether it is needed");
+        scene.pods("old", 5, 5);
+        assert_eq!(scene.pass().actions, [], "there is one");
+        scene.seen.old_pods = known;
+        assert_eq!(scene.pass().actions, []);
+    }
+
+    #[test]
+    fn one_pod_more_is_no_more_than_one_where_stable_is_too_weak_to_take_anything_back() {
+        let mut scene = restarting(Scene::releasing(), &[("old", &["a"]), ("new", &["b"])]);
+        scene.carried_by(Carrier::Pods);
+        scene.pods("old", 4, 1);
+        scene.pods("new", 2, 2);
+        let is_of_new = |action: &Action| matches!(action, Action::ScaleSet { hash, .. } if *hash == "new");
+        assert!(!scene.pass().actions.iter().any(is_of_new));
     }
 
     #[test]

@@ -204,9 +204,9 @@ impl Scene {
         scene
     }
 
-    /// No routes: the selector of `shop-stable` carries the traffic.
-    pub fn carried_by_one_service(&mut self) {
-        self.rollout.targets.carrier = Carrier::Service;
+    /// No routes: the selector of `shop-stable` carries the traffic, or pods that work are all that there is.
+    pub fn carried_by(&mut self, carrier: Carrier) {
+        self.rollout.targets.carrier = carrier;
         self.rollout.targets.routes.clear();
         let targets = self.rollout.targets.clone();
         self.state().targets = Some(targets);

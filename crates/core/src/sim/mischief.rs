@@ -5,7 +5,9 @@ use std::time::Duration;
 use super::releases;
 use super::run::{Happening, Run, Source, settle_for};
 use super::world::{CANARY, Kind, STABLE, Selects, Service, serves};
+use super::writes::Write;
 use crate::names::Hash;
+use crate::plan::Action;
 use crate::spec::{Command, Problem, Reason, Verb};
 use crate::traffic::Weight;
 
@@ -293,9 +295,15 @@ impl Run {
     }
 
     /// A write that timed out reaches the API server, which takes it if what it was decided on still holds.
-    pub(super) fn arrive(&mut self, write: &super::writes::Write) {
+    pub(super) fn arrive(&mut self, write: &Write) {
         if write.fits(&self.world) && self.world.refusal(write.kind()).is_none() {
             self.note(|| format!("* a write arrives late: {write:?}"));
+            // Nobody can know of it before it is seen: pods are missing until then.
+            if let Write::Act(Action::ScaleSet { from, to, .. }, ..) = write
+                && to < from
+            {
+                self.laws.excuse(self.world.now);
+            }
             write.land(&mut self.world);
         }
     }
@@ -324,8 +332,11 @@ impl Run {
         self.schedule(Duration::from_secs(1), Happening::Rewrite(route, weight, left - 1));
     }
 
-    /// Somebody writes the weights of a route, or of one of its rules.
+    /// Somebody writes the weights of a route, or of one of its rules. One of a Rollout that was let go is theirs.
     pub(super) fn edit_route(&mut self, index: usize, weight: Weight) {
+        if self.rollout.deleted_at.is_some() && !self.world.finalizer {
+            return;
+        }
         let one = self.world.dice.chance(50);
         let route = &mut self.world.routes[index];
         match route.rules.last_mut() {

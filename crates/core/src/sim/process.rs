@@ -23,6 +23,7 @@ pub(super) struct Caches {
     pub(super) status: Option<State>,
     pub(super) finalizer: bool,
     pub(super) sets: BTreeMap<Hash, SetView>,
+    pub(super) generations: BTreeMap<Hash, u64>,
     pub(super) services: BTreeMap<String, Service>,
     pub(super) slices: BTreeMap<String, Parts>,
     pub(super) routes: Vec<Route>,
@@ -114,6 +115,7 @@ impl Process {
             }
             Kind::Sets => {
                 self.caches.sets = world.sets.iter().map(|(hash, set)| (hash.clone(), set.view(world.now))).collect();
+                self.caches.generations = world.sets.iter().map(|(hash, set)| (hash.clone(), set.generation)).collect();
                 old.sets != self.caches.sets
             }
             Kind::Services => {

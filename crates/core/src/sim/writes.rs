@@ -23,8 +23,10 @@ pub(super) enum Precondition {
     Absent,
     /// The set is there.
     Present,
-    /// The set has this size.
-    Size(u32),
+    /// The set has this generation.
+    Set(u64),
+    /// The set has no pods.
+    Empty,
     /// The Service has this version; none when it must not exist.
     Service(Option<u64>),
     /// The route has this generation.
@@ -38,9 +40,9 @@ impl Write {
     pub(super) fn of(action: &Action, caches: &Caches, names: &Targets) -> Self {
         let on = match action {
             Action::CreateSet { .. } => Precondition::Absent,
-            Action::ScaleSet { from, .. } => Precondition::Size(*from),
+            Action::ScaleSet { hash, .. } => Precondition::Set(caches.generations.get(hash).copied().unwrap_or(0)),
             Action::MarkSet { .. } | Action::Evict { .. } => Precondition::Present,
-            Action::DeleteSet { .. } => Precondition::Size(0),
+            Action::DeleteSet { .. } => Precondition::Empty,
             Action::Bind { service, .. } | Action::Loosen { service } | Action::DeleteService { service } => {
                 Precondition::Service(caches.services.get(service).map(|service| service.version))
             }
@@ -91,7 +93,8 @@ impl Write {
         match (on, action) {
             (Precondition::Absent, _) => set.is_none(),
             (Precondition::Present, _) => set.is_some(),
-            (Precondition::Size(size), _) => set.is_some_and(|set| set.wanted == size),
+            (Precondition::Set(generation), _) => set.is_some_and(|set| set.generation == generation),
+            (Precondition::Empty, _) => set.is_some_and(|set| set.wanted == 0),
             (
                 Precondition::Service(version),
                 Action::Bind { service, .. } | Action::Loosen { service } | Action::DeleteService { service },
@@ -122,7 +125,7 @@ fn apply(world: &mut World, action: &Action, names: &Targets) {
     match action {
         Action::CreateSet { hash, replicas, number } => {
             let set = world.sets.entry(hash.clone()).or_default();
-            (set.wanted, set.number) = (*replicas, *number);
+            (set.wanted, set.number, set.generation) = (*replicas, *number, world.clock);
             world.resize(hash);
         }
         Action::ScaleSet { hash, to, .. } => world.scale(hash, *to),

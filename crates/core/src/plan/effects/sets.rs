@@ -47,7 +47,8 @@ fn grow(pass: &Pass<'_>, sets: &Sets, effects: &mut Effects) {
     let canary = begun.or(leaving);
     for revision in [Some(stable), canary].into_iter().flatten() {
         let (hash, number) = (revision.hash.clone(), revision.number);
-        let replicas = pass.size_of(&hash).saturating_add(restart::surge(pass, &hash));
+        let needed = pass.size_of(&hash);
+        let replicas = needed.saturating_add(restart::surge(pass, &hash, needed));
         match sets.get(&hash) {
             None if hash == pass.view.rollout.hash
                 && may_be_made(pass)
@@ -145,7 +146,8 @@ fn retire(pass: &Pass<'_>, sets: &Sets, effects: &mut Effects) {
 /// rejected there ends at once.
 fn kept_for(pass: &Pass<'_>, hash: &Hash) -> Duration {
     let timing = pass.state.timing;
-    let was_stable = pass.state.former.first().is_some_and(|former| former.hash == *hash);
+    let is_rejected = pass.state.rejected.iter().any(|rejection| rejection.revision.hash == *hash);
+    let was_stable = !is_rejected && pass.state.former.first().is_some_and(|former| former.hash == *hash);
     let is_in_the_way = pass.carrier() == Carrier::Service && pass.release().is_some_and(|it| it.preflight.is_none());
     match pass.carrier() {
         Carrier::Pods => Duration::ZERO,
@@ -179,16 +181,14 @@ fn forget(pass: &Pass<'_>, sets: &Sets, effects: &mut Effects) {
 
 #[cfg(test)]
 mod tests {
-    use crate::plan::Action;
+    use super::*;
     use crate::plan::scene::Scene;
-    use crate::traffic::Carrier;
+    use crate::state::Rejection;
 
     #[test]
     fn workers_that_an_earlier_release_left_behind_end_before_the_next_one_begins() {
         let mut scene = Scene::preflight();
-        scene.carried_by_one_service();
-        scene.rollout.targets.carrier = Carrier::Pods;
-        scene.state().targets.as_mut().unwrap().carrier = Carrier::Pods;
+        scene.carried_by(Carrier::Pods);
         scene.pods("new", 2, 2).number = 2;
         let end = Action::ScaleSet { hash: "new".into(), from: 2, to: 0, safety: true };
         assert_eq!(scene.pass().actions, [end]);
@@ -197,5 +197,22 @@ mod tests {
         scene.pods("new", 0, 0);
         scene.pass();
         assert!(scene.release().preflight.is_none());
+    }
+
+    #[test]
+    fn behind_one_service_what_was_stable_is_drained_and_what_was_rejected_ends_at_once() {
+        let mut scene = Scene::resting();
+        scene.carried_by(Carrier::Service);
+        scene.pods("former", 4, 4);
+        let former = Revision { hash: "former".into(), ..scene.state().stable.clone() };
+        scene.state().former.push(former.clone());
+        let ends = Action::ScaleSet { hash: "former".into(), from: 4, to: 0, safety: false };
+        scene.pass();
+        scene.later(Duration::from_millis(1));
+        assert_eq!(scene.clone().pass().actions, []);
+        let (message, at) = (String::new(), scene.seen.now);
+        let rejection = Rejection { revision: former, reason: "AnalysisFailed".to_owned(), message, query: None, at };
+        scene.state().rejected.push(rejection);
+        assert!(scene.pass().actions.contains(&ends));
     }
 }

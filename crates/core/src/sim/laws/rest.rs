@@ -55,8 +55,13 @@ impl Laws {
                 )
             })?;
             law(state.split.in_force == Weight::ZERO, || "I14: at rest a share is in force".to_owned())?;
+            // One that served when a person rejected it serves on until another one does.
+            let by_command = state.rejected.iter().any(|rejection| {
+                rejection.revision.hash == state.stable.hash && rejection.reason == "RolledBackByCommand"
+            });
             law(
                 !self.rejected.contains_key(&state.stable.hash)
+                    || by_command
                     || self.faults.people
                     || self.rejected.get(&state.stable.hash).is_some_and(|number| *number < state.stable.number),
                 || format!("I14: the rejected {} is stable", state.stable.hash),

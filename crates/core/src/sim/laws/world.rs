@@ -6,7 +6,7 @@ use super::{Law, Laws, law};
 use crate::sim::world::{Known, Part, Selects, World, serves};
 use crate::spec::Rollout;
 use crate::state::{Stage, State};
-use crate::traffic::{Target, Weight};
+use crate::traffic::{Target, Targets, Weight};
 
 impl Laws {
     /// I1 and I2 by what the proxies do.
@@ -27,6 +27,12 @@ impl Laws {
         for (index, route) in world.proxies.routes.iter().enumerate() {
             // Nothing may be lost but what lags beyond all that it was given.
             if self.faults.slow_proxies && *route != Known::of(&world.routes[index]) {
+                continue;
+            }
+            // What somebody gives by a route that is none of this Rollout's is theirs.
+            let names = |targets: &Targets| targets.routes.iter().any(|target| target.is(&world.routes[index].id));
+            let in_force = world.status.as_ref().and_then(|state| state.targets.as_ref());
+            if !in_force.into_iter().chain([&rollout.targets]).any(names) {
                 continue;
             }
             // How many pods a rule needs that is left as it is, nobody knows; it needs one.

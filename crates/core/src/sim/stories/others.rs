@@ -27,6 +27,19 @@ fn a_hand_on_the_weights_is_put_back_within_the_second_pass() {
 }
 
 #[test]
+fn a_route_that_names_other_services_is_no_hand_on_the_weights() {
+    let mut run = deployed(spec(vec![weight(20), Step::Pause(None)]));
+    declare(&mut run, "v1");
+    assert!(run.until(LONG, in_force(20)));
+    run.rollout.targets.canary_service = "shop-c2".to_owned();
+    run.rollout.generation += 1;
+    run.rename_backends();
+    let leaves = |world: &World| matches!(state(world).stage, Stage::Leaving(_));
+    assert!(run.until(LONG, leaves), "the law on what is told of edits holds");
+    assert!(run.until(LONG, in_force(20)), "the release begins anew, with the other Service");
+}
+
+#[test]
 fn a_hand_on_a_selector_is_put_back_under_traffic() {
     for (name, ours) in [(CANARY, "v1"), (STABLE, "v0")] {
         let mut run = deployed(spec(vec![weight(40), Step::Pause(None)]));

@@ -11,6 +11,8 @@ use super::World;
 /// One of the operator's ReplicaSets, with its pods.
 #[derive(Clone, Debug, Default)]
 pub(in crate::sim) struct Set {
+    /// The version of the cluster in which its size changed last.
+    pub(in crate::sim) generation: u64,
     pub(in crate::sim) wanted: u32,
     pub(in crate::sim) number: u64,
     pub(in crate::sim) rejected: Option<String>,
@@ -59,7 +61,9 @@ impl World {
 
     /// Changes the size of a set.
     pub(in crate::sim) fn scale(&mut self, hash: &Hash, to: u32) {
-        self.sets.get_mut(hash).unwrap().wanted = to;
+        let set = self.sets.get_mut(hash).unwrap();
+        set.wanted = to;
+        set.generation = self.clock;
         self.resize(hash);
     }
 
