@@ -5,22 +5,24 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::ResourceExt as _;
-use kube::api::ListParams;
+use kube::api::{ListParams, Patch, PatchParams};
 use leadsman_api::names::REVISION_LABEL;
+use leadsman_api::{Phase, Rollout};
 use leadsman_e2e::account::account;
 use leadsman_e2e::metrics::{success_rate, with};
 use leadsman_e2e::rollout::SETTLE;
 use leadsman_e2e::routes::{APP, PREVIEW};
-use leadsman_e2e::status::{condition, message, stable_hash};
+use leadsman_e2e::status::{condition, is_current, message, phase, stable_hash};
 use leadsman_e2e::timeline::{Change, bindings, selections};
-use leadsman_e2e::{App, Connections, Load, Namespace, Record, RolloutBuilder, RouteKind, figures};
+use leadsman_e2e::wait::wait_for;
+use leadsman_e2e::{App, Connections, Load, Namespace, Operator, Record, RolloutBuilder, RouteKind, figures};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use crate::harness::{now, scenario};
-use crate::people::command;
+use crate::people::{command, until_told};
 
 /// Each kind of client asks so often, where that is what is shown.
 const RATE: f64 = 150.0;
@@ -38,6 +40,8 @@ pub fn trials() -> Vec<Trial> {
         scenario("blue-green-third-at-overlap", |ns| async move { third_at_overlap(&ns).await }),
         scenario("blue-green-rolled-back-by-command", |ns| async move { by_command(&ns).await }),
         scenario("blue-green-routes", |ns| async move { routes(&ns).await }),
+        scenario("blue-green-pre-fails", |ns| async move { pre_fails(&ns).await }),
+        scenario("blue-green-selector-edited-and-aborted", |ns| async move { edited_and_aborted(&ns).await }),
     ]
 }
 
@@ -135,6 +139,64 @@ async fn until_only(load: &mut Load, version: &str) -> Result<()> {
         }
         ensure!(now() < deadline, "{} still meets others than {version}", load.name);
     }
+}
+
+/// 30% errors, seen by those who use the preview: the active Service never selects it.
+async fn pre_fails(namespace: &Namespace) -> Result<()> {
+    let rollout = RolloutBuilder::blue_green(&namespace.name, json!({"prePromotionAnalysis": measured(10)}));
+    namespace.deploy(&rollout).await?;
+    let mut clients = clients(namespace, CALM).await?;
+    let mut preview = Load::direct(namespace, PREVIEW, Connections::New, 20.0).await?;
+    let bad = rollout.app(App { error_rate: 0.3, ..App::new("v2") });
+    namespace.declare(&bad).await?;
+    preview.until_answered_by("v2", Duration::from_mins(1)).await?;
+    let rolled_back = namespace.until_rolled_back(Duration::from_mins(2)).await?;
+    ensure!(message(&rolled_back).contains("AnalysisFailed: success-rate is"), "{}", message(&rolled_back));
+    let seen: Vec<_> = selections(&namespace.requests()?, APP).into_iter().map(|change| change.to).collect();
+    ensure!(seen == [rollout.hash()], "the active Service selected {seen:?}");
+    nothing_lost(namespace, &mut clients, &[]).await?;
+    for load in &clients {
+        meets_only(load.records(), "v1", 0.0)?;
+    }
+    nothing_lost(namespace, std::slice::from_mut(&mut preview), &["v2"]).await
+}
+
+/// While a person is waited for, somebody has the active Service select the preview: put back within a second, and told. Then
+/// the person says no.
+async fn edited_and_aborted(namespace: &Namespace) -> Result<()> {
+    let rollout = RolloutBuilder::blue_green(&namespace.name, json!({"autoPromotion": false}));
+    namespace.deploy(&rollout).await?;
+    let mut clients = clients(namespace, CALM).await?;
+    let next = rollout.version("v2");
+    namespace.declare(&next).await?;
+    let waits = |seen: &Rollout| is_current(seen) && phase(seen) == Some(Phase::Paused);
+    namespace.until("to wait for a person", Duration::from_mins(1), waits).await?;
+    let edited = now();
+    let selector = json!({"spec": {"selector": {REVISION_LABEL: next.hash()}}});
+    let services = namespace.api::<Service>();
+    services.patch(APP, &PatchParams::default(), &Patch::Merge(selector)).await?;
+    let is_back = |service: Option<&Service>| {
+        let selector = service.and_then(|service| service.spec.as_ref()?.selector.as_ref());
+        selector.and_then(|selector| selector.get(REVISION_LABEL)) == Some(&rollout.hash())
+    };
+    wait_for(services, APP, "to select stable again", Duration::from_secs(5), is_back).await?;
+    let user = Operator::of(namespace).user();
+    let healed = bindings(&namespace.requests()?, APP)
+        .into_iter()
+        .find(|it| it.by == user && it.received > edited && it.to == rollout.hash())
+        .context("nobody put it back")?;
+    let took = healed.done - edited;
+    ensure!(took < 1.0, "the selector came back only after {took:.3} s");
+    figures::record(&namespace.scenario, "healing ms", (took * 1e3).round());
+    let note = until_told(namespace, "SelectorPutBack").await?;
+    ensure!(note.contains("put back"), "{note}");
+    command(namespace, "abort", &next).await?;
+    let aborted = namespace.until_rolled_back(Duration::from_mins(1)).await?;
+    ensure!(stable_hash(&aborted) == Some(&rollout.hash()), "{:?}", aborted.status);
+    for load in &mut clients {
+        load.until_more(60).await?;
+    }
+    nothing_lost(namespace, &mut clients, &[]).await
 }
 
 /// 30% errors, seen once it has all traffic: new connections are back within a second of the answer that said so first, and

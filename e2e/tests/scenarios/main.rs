@@ -41,7 +41,7 @@ const SIDE_BY_SIDE: usize = 6;
 
 /// What takes minutes and shows for another kind of route, or on the cluster, what others show by default: run by
 /// `cargo xtask test --full`, or by name with `--include-ignored`.
-const FULL_ONLY: [&str; 15] = [
+const FULL_ONLY: [&str; 21] = [
     "killed-in-every-phase-virtualservice",
     "api-server-slow",
     "good-httproute-service",
@@ -55,7 +55,13 @@ const FULL_ONLY: [&str; 15] = [
     "watches-fall-silent",
     "blue-green-routes",
     "blue-green-rolled-back-by-command",
+    "blue-green-pre-fails",
+    "blue-green-selector-edited-and-aborted",
     "plain-one-replica",
+    "plain-crashes",
+    "plain-third",
+    "plain-keep-stable",
+    "plain-gitops",
     "hpa-plain",
 ];
 

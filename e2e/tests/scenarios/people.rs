@@ -41,6 +41,22 @@ pub async fn command(namespace: &Namespace, verb: &str, rollout: &RolloutBuilder
     Ok(seen)
 }
 
+/// Waits for an event with this reason, and gives what it says.
+pub async fn until_told(namespace: &Namespace, reason: &str) -> Result<String> {
+    let events = namespace.api::<Event>();
+    let mut look = tokio::time::interval(Duration::from_millis(200));
+    let looking = async {
+        loop {
+            look.tick().await;
+            let told = events.list(&ListParams::default()).await?.items;
+            if let Some(event) = told.into_iter().find(|event| event.reason.as_deref() == Some(reason)) {
+                return anyhow::Ok(event.note.unwrap_or_default());
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), looking).await.with_context(|| format!("no event {reason}"))?
+}
+
 /// Writes a command about a revision, and gives the answer.
 pub async fn answered(namespace: &Namespace, verb: &str, hash: &str) -> Result<(Rollout, CommandOutcome, String)> {
     let id = format!("{verb}-{}", Timestamp::now().as_millisecond());

@@ -8,6 +8,8 @@ use k8s_openapi::api::core::v1::Service;
 use kube::api::ListParams;
 use leadsman_api::{Phase, Rollout};
 use leadsman_e2e::account::account;
+use leadsman_e2e::git::Repository;
+use leadsman_e2e::flux::{self, DELIVERY};
 use leadsman_e2e::binomial::{is_plausible, two_sided};
 use leadsman_e2e::metrics::success_rate;
 use leadsman_e2e::rollout::SETTLE;
@@ -15,18 +17,23 @@ use leadsman_e2e::routes::APP;
 use leadsman_e2e::status::{message, phase, weight_in_force};
 use leadsman_e2e::timeline::{selections, sizes};
 use leadsman_e2e::{
-    App, Connections, Load, Namespace, RolloutBuilder, figures, pause, pause_until_promoted, set_weight,
+    App, Connections, Load, Namespace, Operator, RolloutBuilder, figures, pause, pause_until_promoted, set_weight,
 };
 use libtest_mimic::Trial;
+use serde_json::json;
 
 use crate::harness::{now, scenario};
-use crate::people::command;
+use crate::people::{command, until_told};
 
 pub fn trials() -> Vec<Trial> {
     vec![
         scenario("plain-good", |ns| async move { good(&ns).await }),
         scenario("plain-bad", |ns| async move { bad(&ns).await }),
         scenario("plain-one-replica", |ns| async move { one_replica(&ns).await }),
+        scenario("plain-crashes", |ns| async move { crashes(&ns).await }),
+        scenario("plain-third", |ns| async move { third(&ns).await }),
+        scenario("plain-keep-stable", |ns| async move { keep_stable(&ns).await }),
+        scenario("plain-gitops", |ns| async move { gitops(&ns).await }),
         scenario("worker", |ns| async move { worker(&ns).await }),
     ]
 }
@@ -115,17 +122,111 @@ async fn one_replica(namespace: &Namespace) -> Result<()> {
     let paused = namespace.until("to wait for a person", Duration::from_mins(1), waits_at(50)).await?;
     let weight = paused.status.and_then(|status| status.weight).context("no weight")?;
     ensure!(weight.desired == 10, "{weight:?}");
-    let events = namespace.api::<k8s_openapi::api::events::v1::Event>().list(&ListParams::default()).await?;
-    let told =
-        events.iter().find(|event| event.reason.as_deref() == Some("CoarseShare")).and_then(|it| it.note.clone());
-    ensure!(
-        told.as_deref().is_some_and(|note| note.contains("10% was asked; with 1 stable pods, 1 canary pod gets 50%")),
-        "{told:?}"
-    );
+    let told = until_told(namespace, "CoarseShare").await?;
+    ensure!(told.contains("10% was asked; with 1 stable pods, 1 canary pod gets 50%"), "{told}");
     command(namespace, "promote", &next).await?;
     namespace.until_promoted(&next).await?;
     load.until_more(60).await?;
     account(load.finish().await?, &[]).expect_nothing_lost("load")
+}
+
+/// All pods of the canary crash under traffic: it is taken back for their own words, and from then on nothing is lost.
+async fn crashes(namespace: &Namespace) -> Result<()> {
+    let rollout = RolloutBuilder::plain(&namespace.name).steps(&[set_weight(50), pause("2m")]);
+    namespace.deploy(&rollout).await?;
+    let mut load = Load::direct(namespace, APP, Connections::New, 40.0).await?;
+    load.until_answered(100).await?;
+    let crashing = App { env: vec![("CRASH_AFTER_S".to_owned(), "12".to_owned())], ..App::new("v2") };
+    let bad = rollout.app(crashing);
+    namespace.declare(&bad).await?;
+    let rolled_back = namespace.until_rolled_back(Duration::from_mins(2)).await?;
+    ensure!(message(&rolled_back).contains("CrashLooping"), "{}", message(&rolled_back));
+    let selected = selections(&namespace.requests()?, APP);
+    let back = selected.last().filter(|it| it.to == rollout.hash()).context("stable was not selected alone")?;
+    load.until_more(300).await?;
+    let account = account(load.finish().await?, &["v2"]);
+    let after = account.lost.iter().filter(|it| it.sent > back.done + SETTLE).count();
+    ensure!(after == 0, "{after} requests were lost after the way back");
+    ensure!(account.versions.contains_key("v2"), "the canary never answered");
+    figures::record(&namespace.scenario, "requests", account.requests);
+    figures::record(&namespace.scenario, "lost to crashing pods", account.lost.len());
+    Ok(())
+}
+
+/// A third template while the second has a share: the second is gone before the third gets any.
+async fn third(namespace: &Namespace) -> Result<()> {
+    let rollout = RolloutBuilder::plain(&namespace.name).steps(&[set_weight(25), pause("10s")]);
+    namespace.deploy(&rollout).await?;
+    let mut load = Load::direct(namespace, APP, Connections::New, 60.0).await?;
+    namespace.declare(&rollout.version("v2")).await?;
+    load.until_answered_by("v2", Duration::from_mins(1)).await?;
+    let third = rollout.version("v3");
+    namespace.declare(&third).await?;
+    namespace.until_promoted(&third).await?;
+    load.until_more(200).await?;
+    let account = account(load.finish().await?, &[]);
+    figures::record(&namespace.scenario, "requests", account.requests);
+    account.expect_nothing_lost("load")?;
+    let sent = |version: &'static str| load.records().iter().filter(move |it| it.version == version).map(|it| it.sent);
+    let (last, first) = (sent("v2").fold(0.0, f64::max), sent("v3").fold(f64::MAX, f64::min));
+    ensure!(last < first, "v2 answered until {last}, and v3 from {first} on");
+    Ok(())
+}
+
+/// Stable may shrink to a quarter: weights go beyond a half, and a way back goes as fast as stable's pods come.
+async fn keep_stable(namespace: &Namespace) -> Result<()> {
+    let rollout = RolloutBuilder::plain(&namespace.name)
+        .set("/spec/strategy/canary/keepStable", json!("25%"))
+        .background(&[success_rate()])
+        .steps(&[set_weight(75), pause_until_promoted()]);
+    namespace.deploy(&rollout).await?;
+    let mut load = Load::direct(namespace, APP, Connections::New, 60.0).await?;
+    load.until_answered(100).await?;
+    let good = rollout.version("v2");
+    namespace.declare(&good).await?;
+    namespace.until("to wait for a person", Duration::from_mins(2), waits_at(75)).await?;
+    let wanted = |hash: &str| -> Result<Option<u64>> {
+        Ok(sizes(&namespace.requests()?, &format!("{APP}-{hash}")).last().map(|change| change.to))
+    };
+    let shape = (wanted(&rollout.hash())?, wanted(&good.hash())?);
+    ensure!(shape == (Some(1), Some(3)), "stable and canary have {shape:?} pods");
+    command(namespace, "abort", &good).await?;
+    namespace.until_rolled_back(Duration::from_mins(2)).await?;
+    let all_back = |seen: &Rollout| {
+        seen.status.as_ref().and_then(|it| it.stable.as_ref()).is_some_and(|stable| stable.ready_replicas == 4)
+    };
+    namespace.until("to have all stable pods again", Duration::from_mins(1), all_back).await?;
+    load.until_more(200).await?;
+    let account = account(load.finish().await?, &[]);
+    figures::record(&namespace.scenario, "requests", account.requests);
+    account.expect_nothing_lost("load")
+}
+
+/// Git brings a Service without a selector, and Flux applies it again every ten seconds: it never touches ours.
+async fn gitops(namespace: &Namespace) -> Result<()> {
+    let steps = [set_weight(25), pause("25s"), set_weight(50), pause("5s")];
+    let rollout = RolloutBuilder::plain(&namespace.name).steps(&steps);
+    let repository = Repository::create(namespace).await?;
+    let [service] = <[_; 1]>::try_from(rollout.surroundings()).map_err(|all| anyhow::anyhow!("{all:?}"))?;
+    let files = [("delivery/service.yaml", service), ("delivery/rollout.yaml", rollout.manifest())];
+    repository.commit("first version", &files).await?;
+    namespace.apply(&flux::source(&namespace.name, &repository)).await?;
+    namespace.apply(&flux::kustomization(&namespace.name, DELIVERY, json!({}))).await?;
+    namespace.until_promoted(&rollout).await?;
+    let mut load = Load::direct(namespace, APP, Connections::New, 60.0).await?;
+    load.until_answered(100).await?;
+    let next = rollout.version("v2");
+    repository.commit("v2", &[("delivery/rollout.yaml", next.manifest())]).await?;
+    namespace.until_promoted(&next).await?;
+    load.until_more(200).await?;
+    let user = Operator::of(namespace).user();
+    let written = selections(&namespace.requests()?, APP);
+    let seen: Vec<_> = written.iter().map(|change| change.to.as_str()).collect();
+    ensure!(seen == [rollout.hash().as_str(), "any", next.hash().as_str()], "the Service selected {seen:?}");
+    ensure!(written.iter().all(|change| change.by == user), "somebody else wrote a selector: {written:?}");
+    let account = account(load.finish().await?, &[]);
+    figures::record(&namespace.scenario, "requests", account.requests);
+    account.expect_nothing_lost("load")
 }
 
 /// Nothing is sent to a worker; its gate measures what it does, and its pods go as soon as that is wrong.

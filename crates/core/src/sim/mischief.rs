@@ -198,7 +198,7 @@ impl Run {
     fn lose_status(&mut self) -> String {
         self.world.status = None;
         self.world.changed(Kind::Status);
-        self.laws.status_lost();
+        self.laws.status_lost(&self.world);
         self.laws.excuse(self.world.now);
         "the status is lost".to_owned()
     }

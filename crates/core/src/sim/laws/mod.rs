@@ -18,6 +18,7 @@ use super::process::Passed;
 use super::world::World;
 use crate::names::Hash;
 use crate::observed::RouteId;
+use crate::plan::Fact;
 use crate::spec::Rollout;
 use crate::state::{Stage, State};
 use crate::traffic::Weight;
@@ -50,6 +51,8 @@ pub(super) struct Laws {
     keeps_less: bool,
     /// Until then stable may still be on its way back to full size after a rollback.
     regrows_until: Timestamp,
+    /// The Rollout was let go although something of it could not be put to rest.
+    let_go: bool,
     /// Since when nothing has been under way.
     rested_since: Option<Timestamp>,
     /// When the Service that carries the traffic was first seen to have endpoints.
@@ -113,6 +116,7 @@ impl Laws {
             deployed: false,
             keeps_less: false,
             regrows_until: Timestamp::UNIX_EPOCH,
+            let_go: false,
             rested_since: None,
             first_seen: None,
         }
@@ -128,9 +132,10 @@ impl Laws {
         self.canary_ports_excused = true;
     }
 
-    /// Numbers of attempts may be given anew.
-    pub(super) fn status_lost(&mut self) {
+    /// Numbers of attempts may be given anew, and of what was rejected the sets alone know.
+    pub(super) fn status_lost(&mut self, world: &World) {
         self.steps.clear();
+        self.rejected.retain(|hash, _| world.sets.get(hash).is_some_and(|set| set.rejected.is_some()));
     }
 
     /// Somebody else wrote a route's weight.
@@ -156,6 +161,7 @@ impl Laws {
         if self.keeps_less && passed.plan.state.as_ref().is_some_and(|state| matches!(state.stage, Stage::Leaving(_))) {
             self.regrow(world.now);
         }
+        self.let_go |= passed.plan.facts.contains(&Fact::LetGo);
         self.check_pass_of_pods(passed, world, rollout)?;
         self.a_restart_keeps_capacity(passed, world, rollout)?;
         Self::pods_come_after_their_service(passed)?;

@@ -141,7 +141,7 @@ impl Laws {
         law(!same || release.step_since == since || changed || commanded, || {
             format!("I5: step {index} began at {since} and is said to have begun at {}", release.step_since)
         })?;
-        if self.steps.get(&number).is_none_or(|(known, _)| *known != release.step) {
+        if changed || self.steps.get(&number).is_none_or(|(known, _)| *known != release.step) {
             self.steps.insert(number, (release.step, release.step_since));
         }
         Ok(())
@@ -150,7 +150,8 @@ impl Laws {
     /// I7 and I14: a rejected hash neither runs again by itself nor has traffic at rest.
     pub(super) fn rejected_stays_rejected(&mut self, passed: &Passed, rollout: &Rollout) -> Law {
         let Some(state) = &passed.plan.state else { return Ok(()) };
-        for rejection in &state.rejected {
+        // One that could not be persisted is not known to the next pass.
+        for rejection in passed.before.iter().flat_map(|before| &before.rejected) {
             self.rejected.insert(rejection.revision.hash.clone(), rejection.revision.number);
         }
         let retried = |command: &crate::state::Acknowledged| command.verb == Some(Verb::Retry);

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Law, Laws, law};
-use crate::sim::world::{Known, Part, Selects, World, serves};
+use crate::sim::world::{Kind, Known, Part, Selects, World, serves};
 use crate::spec::Rollout;
 use crate::state::{Stage, State};
 use crate::traffic::{Target, Targets, Weight};
@@ -91,6 +91,10 @@ impl Laws {
         let stage = world.status.as_ref().map(|state| &state.stage);
         self.rested_since =
             stage.filter(|stage| **stage == Stage::Resting).map(|_| self.rested_since.unwrap_or(world.now));
+        // Not while nobody can write its size.
+        if world.now < self.regrows_until && world.refusal(Kind::Sets).is_some() {
+            self.regrow(world.now);
+        }
         match stage {
             // So does one whose Rollout is deleted, and then all of its pods.
             Some(stage) if self.keeps_less && (matches!(stage, Stage::Leaving(_)) || rollout.deleted_at.is_some()) => {
