@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::faults::Faults;
 use super::process::Passed;
-use super::world::World;
+use super::world::{Kind, World};
 use crate::names::Hash;
 use crate::observed::RouteId;
 use crate::plan::Fact;
@@ -51,8 +51,8 @@ pub(super) struct Laws {
     keeps_less: bool,
     /// Until then stable may still be on its way back to full size after a rollback.
     regrows_until: Timestamp,
-    /// The Rollout was let go although something of it could not be put to rest.
-    let_go: bool,
+    /// When the Rollout was let go although something of it could not be put to rest.
+    let_go: Option<Timestamp>,
     /// Since when nothing has been under way.
     rested_since: Option<Timestamp>,
     /// When the Service that carries the traffic was first seen to have endpoints.
@@ -116,7 +116,7 @@ impl Laws {
             deployed: false,
             keeps_less: false,
             regrows_until: Timestamp::UNIX_EPOCH,
-            let_go: false,
+            let_go: None,
             rested_since: None,
             first_seen: None,
         }
@@ -161,7 +161,9 @@ impl Laws {
         if self.keeps_less && passed.plan.state.as_ref().is_some_and(|state| matches!(state.stage, Stage::Leaving(_))) {
             self.regrow(world.now);
         }
-        self.let_go |= passed.plan.facts.contains(&Fact::LetGo);
+        if passed.plan.facts.contains(&Fact::LetGo) && Kind::ALL.iter().any(|kind| world.refusal(*kind).is_some()) {
+            self.let_go = Some(world.now);
+        }
         self.check_pass_of_pods(passed, world, rollout)?;
         self.a_restart_keeps_capacity(passed, world, rollout)?;
         Self::pods_come_after_their_service(passed)?;

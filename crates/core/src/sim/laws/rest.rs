@@ -13,7 +13,7 @@ impl Laws {
     /// Everything has come to rest, for a reason that is said; and rest costs nothing.
     pub(in crate::sim) fn check_end(&self, last: &Passed, world: &World, rollout: &Rollout) -> Law {
         let report = &last.plan.report;
-        if rollout.deleted_at.is_some() && self.let_go {
+        if rollout.deleted_at.is_some() && self.let_go.is_some() {
             return law(!world.finalizer, || "I12: it is not let go".to_owned());
         }
         if rollout.deleted_at.is_some() {
