@@ -64,7 +64,11 @@ struct ResponseStatus {
 
 /// An object, or a kind of objects.
 #[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ObjectReference {
+    /// Empty for the core group.
+    #[serde(default)]
+    pub api_group: String,
     /// Plural, as in RBAC.
     #[serde(default)]
     pub resource: String,
@@ -88,6 +92,11 @@ impl Request {
     /// HTTP status.
     pub fn code(&self) -> u16 {
         self.response_status.code
+    }
+
+    /// Whether it was a right that allowed it.
+    pub fn is_allowed(&self) -> bool {
+        self.annotations.get("authorization.k8s.io/decision").is_some_and(|decision| decision == "allow")
     }
 
     /// Whether who asked had no right to. What a quota or a policy refuses is allowed as such, and has the same code.

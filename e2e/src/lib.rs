@@ -42,6 +42,7 @@ pub mod objects;
 pub mod operator;
 pub mod process;
 pub mod proxy;
+pub mod rights;
 pub mod rollout;
 pub mod routes;
 pub mod runtime;

@@ -25,7 +25,7 @@ use crate::wire::{Victim, Wire};
 /// Name of its Deployment, its account, its container and its lease.
 pub(crate) const NAME: &str = "leadsman";
 /// The manifest, with `{{name}}`, `{{namespace}}`, `{{image}}` and `{{args}}` to be filled in.
-const MANIFEST: &str = "e2e/manifests/operator.yaml";
+pub(crate) const MANIFEST: &str = "e2e/manifests/operator.yaml";
 
 /// How an operator is installed.
 #[derive(Clone, Copy, Default)]
@@ -197,7 +197,9 @@ impl<'a> Operator<'a> {
 
     /// Fails when it asked for anything that its role does not allow.
     pub fn expect_nothing_forbidden(&self) -> Result<()> {
-        let forbidden: Vec<_> = self.requests()?.iter().filter(|it| it.is_forbidden()).map(Request::describe).collect();
+        let requests = self.requests()?;
+        crate::rights::note(&requests);
+        let forbidden: Vec<_> = requests.iter().filter(|it| it.is_forbidden()).map(Request::describe).collect();
         ensure!(forbidden.is_empty(), "the operator's role lacks what it asks for:\n{}", forbidden.join("\n"));
         Ok(())
     }

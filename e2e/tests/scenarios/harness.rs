@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use leadsman_e2e::audit::seconds;
 use leadsman_e2e::routes::RouteName;
 use leadsman_e2e::timeline::weights;
-use leadsman_e2e::{Cluster, Namespace, Operator, Setup, Wire, account, figures, runtime, with_namespace};
+use leadsman_e2e::{Cluster, Namespace, Operator, Setup, Wire, account, figures, rights, runtime, with_namespace};
 use libtest_mimic::{Conclusion, Trial};
 
 /// A scenario with an operator of its own.
@@ -93,7 +93,7 @@ pub fn now() -> f64 {
 }
 
 /// Figures, the level of the checks, and the line that tools look for, as the last.
-pub fn conclude(conclusion: &Conclusion) -> ExitCode {
+pub fn conclude(conclusion: &Conclusion, is_whole: bool) -> ExitCode {
     let mut passed = !conclusion.has_failed();
     println!("{}", figures::table());
     match account::expect_few_enough_checks() {
@@ -102,6 +102,14 @@ pub fn conclude(conclusion: &Conclusion) -> ExitCode {
             println!("{error:#}");
             passed = false;
         }
+    }
+    // What was left out may need what the rest does not.
+    if is_whole
+        && conclusion.num_failed == 0
+        && let Err(error) = rights::expect_all_used()
+    {
+        println!("{error:#}");
+        passed = false;
     }
     let written = runtime::block_on(async { figures::write(&Cluster::get().await?.output) });
     if let Err(error) = written {

@@ -103,6 +103,7 @@ fn main() -> ExitCode {
     });
     let mut trials: Vec<_> = trials.collect();
     // Several, with commas between them.
+    let is_whole = arguments.filter.is_none();
     if let Some(filters) = arguments.filter.take() {
         trials.retain(|trial| filters.split(',').any(|filter| trial.name().contains(filter)));
     }
@@ -110,5 +111,5 @@ fn main() -> ExitCode {
     if arguments.list {
         return ExitCode::SUCCESS;
     }
-    harness::conclude(&conclusion)
+    harness::conclude(&conclusion, is_whole)
 }

@@ -229,13 +229,15 @@ async fn gitops(namespace: &Namespace) -> Result<()> {
     account.expect_nothing_lost("load")
 }
 
-/// Nothing is sent to a worker; its gate measures what it does, and its pods go as soon as that is wrong.
+/// Nothing is sent to a worker; its gate measures what it does, and its pods go as soon as that is wrong. Sets of former
+/// versions are not kept.
 async fn worker(namespace: &Namespace) -> Result<()> {
     let working = |version: &str, error_rate: f64| {
         let env = vec![("WORK_RATE".to_owned(), "20".to_owned())];
         App { error_rate, env, ..App::new(version) }
     };
     let rollout = RolloutBuilder::worker(&namespace.name)
+        .set("/spec/revisionHistoryLimit", json!(0))
         .app(working("v1", 0.0))
         .background(&[success_rate()])
         .steps(&[set_weight(25), pause("10m"), set_weight(50)]);
