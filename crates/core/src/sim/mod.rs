@@ -5,7 +5,6 @@
 //! a run from a seed; [`laws`] are the invariants of the design, checked after every event. A run that breaks a law prints
 //! its seed and its timeline, and is kept as a named test in [`found`].
 
-mod carrier_mutants;
 mod faults;
 mod found;
 mod laws;

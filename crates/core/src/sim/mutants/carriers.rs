@@ -1,11 +1,12 @@
 //! Mistakes that somebody could make where stable may shrink, or where no proxy shares the traffic. They stand around the
-//! planner, as those of [`super::mutants`] do.
+//! planner, as those of [`super::mistakes`] do.
 
-use super::faults::Faults;
-use super::mutants::{Mutant, all_are_caught, bind, with};
+use super::mistakes::{bind, with};
+use super::{Mutant, all_are_caught};
 use crate::names::{Hash, Selection, Side};
 use crate::observed::{Look, Observed};
 use crate::plan::{Action, Persist, Plan, plan};
+use crate::sim::faults::Faults;
 use crate::spec::Rollout;
 use crate::state::{Release, Stage, State};
 use crate::time::after;
