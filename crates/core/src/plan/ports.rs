@@ -15,7 +15,9 @@ pub(super) fn note(pass: &mut Pass<'_>) {
     let canary_has_traffic = !pass.reach().is_out_of(Side::Canary);
     let stable = &mut pass.state.stable;
     let follow = |kept: &[_], hash| ports::follow(kept, declared, template(hash), named);
-    stable.ports = if matches!(pass.state.stage, Stage::Deploying) || stable.ports.is_empty() {
+    // Without pods nobody is reached on any port yet.
+    let is_new = matches!(pass.state.stage, Stage::Deploying) || stable.ports.is_empty() || view.replicas() == 0;
+    stable.ports = if is_new {
         declared.clone()
     } else {
         follow(&stable.ports, &stable.hash)
@@ -91,6 +93,17 @@ mod tests {
         scene.seen.ports = Some(vec![port(80, 9090)]);
         assert_eq!(binds(&mut scene), []);
         assert_eq!(scene.state().stable.ports, [port(80, 8080)]);
+    }
+
+    /// Template and Service change together, and whichever is seen last must not come too late.
+    #[test]
+    fn without_pods_what_is_declared_is_taken_whenever_it_comes() {
+        let mut scene = Scene::resting();
+        scene.rollout.replicas = 0;
+        scene.pods("old", 0, 0);
+        scene.seen.ports = Some(vec![port(80, 9090)]);
+        scene.pass();
+        assert_eq!(scene.state().stable.ports, [port(80, 9090)]);
     }
 
     #[test]

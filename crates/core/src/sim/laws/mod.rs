@@ -178,7 +178,7 @@ impl Laws {
         Self::a_share_needs_a_pod(passed, rollout)?;
         self.a_rollback_is_monotone(passed, world, rollout)?;
         self.steps_follow_one_another(passed, world)?;
-        self.rejected_stays_rejected(passed, rollout)?;
+        self.rejected_stays_rejected(passed, world, rollout)?;
         Self::healing_is_asymmetric(passed)?;
         self.a_lost_status_is_no_first_deployment(passed, world)?;
         Self::decided_before_done(passed, world)

@@ -148,10 +148,10 @@ impl Laws {
     }
 
     /// I7 and I14: a rejected hash neither runs again by itself nor has traffic at rest.
-    pub(super) fn rejected_stays_rejected(&mut self, passed: &Passed, rollout: &Rollout) -> Law {
+    pub(super) fn rejected_stays_rejected(&mut self, passed: &Passed, world: &World, rollout: &Rollout) -> Law {
         let Some(state) = &passed.plan.state else { return Ok(()) };
         // One that could not be persisted is not known to the next pass.
-        for rejection in passed.before.iter().flat_map(|before| &before.rejected) {
+        for rejection in world.status.iter().flat_map(|status| &status.rejected) {
             self.rejected.insert(rejection.revision.hash.clone(), rejection.revision.number);
         }
         let retried = |command: &crate::state::Acknowledged| command.verb == Some(Verb::Retry);

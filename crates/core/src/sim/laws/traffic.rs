@@ -183,8 +183,8 @@ impl Laws {
         let decided = state.split.decided;
         let before = self.leaving.filter(|(number, _)| *number == leaving.canary.number).map(|(_, before)| before);
         // What was not persisted may be decided otherwise once more.
-        let persisted = world.status.as_ref().is_some_and(|state| matches!(state.stage, Stage::Leaving(_)));
-        self.leaving = persisted.then_some((leaving.canary.number, decided));
+        let persisted = world.status.as_ref().filter(|state| matches!(state.stage, Stage::Leaving(_)));
+        self.leaving = persisted.map(|state| (leaving.canary.number, state.split.decided));
         let stable = passed.observed.stable_endpoints.ready_of(&state.stable.hash);
         let canary = passed.observed.canary_endpoints.ready_of(&leaving.canary.hash);
         if let Some(before) = before {
