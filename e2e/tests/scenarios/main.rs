@@ -41,7 +41,9 @@ const SIDE_BY_SIDE: usize = 6;
 
 /// What takes minutes and shows for another kind of route, or on the cluster, what others show by default: run by
 /// `cargo xtask test --full`, or by name with `--include-ignored`.
-const FULL_ONLY: [&str; 21] = [
+const FULL_ONLY: [&str; 23] = [
+    "bad-httproute-service",
+    "bad-virtualservice",
     "killed-in-every-phase-virtualservice",
     "api-server-slow",
     "good-httproute-service",
@@ -72,6 +74,8 @@ fn main() -> ExitCode {
     let trials = [
         idle::trials(),
         killed::trials(),
+        contended::trials(),
+        refused::trials(),
         effects::trials(),
         gitops::trials(),
         drain::trials(),
@@ -82,8 +86,6 @@ fn main() -> ExitCode {
         deleted::trials(),
         blue_green::trials(),
         lost::trials(),
-        contended::trials(),
-        refused::trials(),
         api::trials(),
         sources::trials(),
         boots::trials(),

@@ -17,11 +17,7 @@ pub(super) fn note(pass: &mut Pass<'_>) {
     let follow = |kept: &[_], hash| ports::follow(kept, declared, template(hash), named);
     // Without pods nobody is reached on any port yet.
     let is_new = matches!(pass.state.stage, Stage::Deploying) || stable.ports.is_empty() || view.replicas() == 0;
-    stable.ports = if is_new {
-        declared.clone()
-    } else {
-        follow(&stable.ports, &stable.hash)
-    };
+    stable.ports = if is_new { declared.clone() } else { follow(&stable.ports, &stable.hash) };
     if let Stage::Releasing(release) = &mut pass.state.stage {
         let canary = &mut release.canary;
         // What comes back by command is not what is declared, nor are its ports.
