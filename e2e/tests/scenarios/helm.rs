@@ -1,5 +1,6 @@
 //! Helm 4 brings everything: it applies on the server's side without force, and waits until all of it is Current.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -22,20 +23,48 @@ pub fn trials() -> Vec<Trial> {
     vec![scenario("helm-upgrade-in-mid-release", |ns| async move { upgraded(&ns).await })]
 }
 
-/// A chart of plain manifests, and Helm to bring it in.
-struct Chart<'a> {
+/// Helm 4, at work in a namespace.
+pub struct Helm<'a> {
     namespace: &'a Namespace,
-    helm: PathBuf,
+    program: PathBuf,
+    home: PathBuf,
+}
+
+impl<'a> Helm<'a> {
+    pub async fn new(namespace: &'a Namespace) -> Result<Self> {
+        let program = blocking(leadsman_bed::helm).await?;
+        let home = namespace.cluster.output.join("helm").join(format!("{}.home", namespace.name));
+        std::fs::create_dir_all(&home)?;
+        Ok(Self { namespace, program, home })
+    }
+
+    /// What it prints; what it says, where it fails, is the error.
+    pub async fn run<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Result<String> {
+        let mut helm = Command::new(&self.program);
+        helm.args(arguments).args(["--namespace", &self.namespace.name]);
+        helm.arg("--kubeconfig").arg(self.namespace.cluster.bed.kubeconfig());
+        for variable in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
+            helm.env(variable, &self.home);
+        }
+        let output = blocking(move || helm.output().context("cannot run helm")).await?;
+        ensure!(output.status.success(), "helm: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+}
+
+/// A chart of plain manifests.
+struct Chart<'a> {
+    helm: Helm<'a>,
     folder: PathBuf,
 }
 
 impl<'a> Chart<'a> {
     async fn new(namespace: &'a Namespace) -> Result<Self> {
-        let helm = blocking(leadsman_bed::helm).await?;
+        let helm = Helm::new(namespace).await?;
         let folder = namespace.cluster.output.join("helm").join(&namespace.name);
         std::fs::create_dir_all(folder.join("templates"))?;
         std::fs::write(folder.join("Chart.yaml"), "apiVersion: v2\nname: podinfo\nversion: 1.0.0\n")?;
-        Ok(Self { namespace, helm, folder })
+        Ok(Self { helm, folder })
     }
 
     /// `helm upgrade --install --wait`; what it says, where it fails, is the error.
@@ -45,24 +74,9 @@ impl<'a> Chart<'a> {
             let text = serde_json::to_string(object)?.replace("{{", "{{ \"{{\" }}");
             std::fs::write(self.folder.join(format!("templates/{index}.yaml")), text)?;
         }
-        let mut helm = Command::new(&self.helm);
-        helm.args([
-            "upgrade",
-            "--install",
-            "podinfo",
-            "--wait",
-            "--timeout",
-            "90s",
-            "--namespace",
-            &self.namespace.name,
-        ]);
-        helm.arg("--kubeconfig").arg(self.namespace.cluster.bed.kubeconfig()).arg(&self.folder).args(options);
-        for variable in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
-            helm.env(variable, self.folder.with_extension("home"));
-        }
-        let output = blocking(move || helm.output().context("cannot run helm")).await?;
-        ensure!(output.status.success(), "helm: {}", String::from_utf8_lossy(&output.stderr));
-        Ok(())
+        let folder = self.folder.display().to_string();
+        let install = ["upgrade", "--install", "podinfo", folder.as_str(), "--wait", "--timeout", "90s"];
+        self.helm.run(&[&install[..], options].concat()).await.map(drop)
     }
 }
 

@@ -8,6 +8,7 @@ mod api;
 mod bad;
 mod blue_green;
 mod boots;
+mod chart;
 mod contended;
 mod deleted;
 mod drain;
@@ -80,6 +81,7 @@ fn main() -> ExitCode {
         gitops::trials(),
         drain::trials(),
         helm::trials(),
+        chart::trials(),
         hpa::trials(),
         weak::trials(),
         table::trials(),
