@@ -85,6 +85,14 @@ const HELM: GoProgram = GoProgram {
     stamps: &[],
     cold: "1 min",
 };
+const ACTIONLINT: GoProgram = GoProgram {
+    name: "actionlint",
+    module: "actionlint",
+    package: "github.com/rhysd/actionlint/cmd/actionlint",
+    tags: "",
+    stamps: &[],
+    cold: "10 s",
+};
 const GIT_SERVER: GoProgram =
     GoProgram { name: "git-server", module: "git", package: ".", tags: "", stamps: &[], cold: "5 s" };
 const APP: GoProgram = GoProgram { name: "app", module: "app", package: ".", tags: "", stamps: &[], cold: "20 s" };
@@ -96,10 +104,23 @@ const PAUSE: GoProgram =
 /// # Errors
 /// When it cannot be built.
 pub fn helm() -> Result<PathBuf> {
+    made(&HELM)
+}
+
+/// The linter of workflows.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn actionlint() -> Result<PathBuf> {
+    made(&ACTIONLINT)
+}
+
+/// A tool, made if it is not there.
+fn made(tool: &GoProgram) -> Result<PathBuf> {
     let paths = Paths::from_environment()?;
     fs::create_dir_all(paths.built())?;
-    let location = HELM.location(&paths.built())?;
-    HELM.make(&location, &Progress::new())?;
+    let location = tool.location(&paths.built())?;
+    tool.make(&location, &Progress::new())?;
     Ok(location)
 }
 
@@ -287,4 +308,19 @@ fn link_kubectl(paths: &Paths, hyperkube: &Path) -> Result<()> {
     let link = link.display().to_string();
     run(&["ln", "-sfn", &hyperkube.display().to_string(), &link])?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[ignore = "builds a linter from its Go module"]
+    fn the_workflows_are_sound() {
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
+        let files = fs::read_dir(workspace.join(".github/workflows")).unwrap().map(|entry| entry.unwrap().path());
+        let mut actionlint = Command::new(actionlint().unwrap());
+        let found = actionlint.args(files).output().unwrap();
+        assert!(found.status.success(), "{}", String::from_utf8_lossy(&found.stdout));
+    }
 }

@@ -31,7 +31,7 @@ mod progress;
 mod template;
 
 pub use bed::Bed;
-pub use binaries::helm;
+pub use binaries::{actionlint, helm};
 pub use client::{Connections, LoadClient, Way};
 pub use components::COMPONENTS;
 pub use health::{Check, Health};
