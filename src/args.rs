@@ -27,6 +27,10 @@ pub struct Args {
     #[arg(long, env = "LEADSMAN_NO_OWNED_ROUTES")]
     pub no_owned_routes: bool,
 
+    /// Kinds that are not used, so that no right to them is needed; several with commas. A Rollout that names one is told so
+    #[arg(long, env = "LEADSMAN_WITHOUT", value_enum, value_name = "KIND", value_delimiter = ',')]
+    pub without: Vec<Without>,
+
     /// Watch this namespace only, instead of all
     #[arg(long, env = "LEADSMAN_NAMESPACE")]
     pub namespace: Option<String>,
@@ -39,6 +43,10 @@ pub struct Args {
     /// Where /livez, /readyz and /metrics are served
     #[arg(long, env = "LEADSMAN_ADMIN_ADDRESS", default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
     pub admin_address: SocketAddr,
+
+    /// Ask the API server whether everything that the operator needs is granted, say what is not, and end
+    #[arg(long)]
+    pub check: bool,
 
     /// Run without a lease; only where no second instance can run
     #[arg(long, env = "LEADSMAN_NO_LEADER_ELECTION")]
@@ -55,6 +63,17 @@ pub struct Args {
     /// Rollouts that are worked on at the same time; nearly all of that is waiting for answers
     #[arg(long, env = "LEADSMAN_WORKERS", default_value_t = 256, value_name = "NUMBER")]
     pub workers: u16,
+}
+
+/// What an operator may go without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Without {
+    /// HTTPRoutes and GRPCRoutes
+    GatewayApi,
+    /// VirtualServices
+    Istio,
+    /// ClusterAnalysisTemplates, which belong to no namespace
+    ClusterTemplates,
 }
 
 /// How log lines are written.

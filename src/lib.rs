@@ -4,6 +4,9 @@
 //! revision gets; see [`controller::reconcile`] for the one sentence that everything else serves.
 
 pub mod args;
+#[cfg(test)]
+mod chart;
+pub mod check;
 pub mod cluster;
 pub mod controller;
 pub mod declare;

@@ -19,6 +19,15 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    if args.check {
+        return runtime.block_on(leadsman::check::run(&args)).map_or_else(
+            |words| {
+                println!("{words}");
+                ExitCode::FAILURE
+            },
+            |()| ExitCode::SUCCESS,
+        );
+    }
     match runtime.block_on(leadsman::run(args)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

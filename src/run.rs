@@ -124,7 +124,7 @@ impl Operator {
     pub async fn lead(&self, args: &Args, stop: &CancellationToken) -> Result<(), Error> {
         let watching = CancellationToken::new();
         let _ends_watches = watching.clone().drop_guard();
-        watches::start(&self.context, args.namespace.as_deref(), &watching);
+        watches::start(&self.context, args.namespace.as_deref(), &args.without, &watching);
         if args.no_leader_election {
             self.context.metrics.leads(true);
             self.finish(work(&self.context, args.workers, stop), stop).await;

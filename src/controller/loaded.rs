@@ -276,8 +276,10 @@ fn out_of_reach(reference: &TemplateReference, error: &Error) -> Problem {
 
 fn not_installed(kind: RouteKind, name: &str) -> Problem {
     let (kind, group) = (kind.kind(), kind.group());
-    let message =
-        format!("{kind} {name} is named as a route, but the cluster does not know {kind} in group {group}: install it");
+    let message = format!(
+        "{kind} {name} is named as a route, but the cluster does not know {kind} in group {group}, or the operator \
+         runs without it (--without): install it"
+    );
     Problem::missing(Reason::KindNotInstalled, message)
 }
 

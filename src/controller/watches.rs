@@ -13,6 +13,7 @@ use super::cache::Store;
 use super::context::Context;
 use super::key::Key;
 use super::watch::{Change, Watch};
+use crate::args::Without;
 use crate::cluster::kinds;
 use crate::routers::RouteKind;
 use crate::runtime::backoff::Backoff;
@@ -22,8 +23,8 @@ use crate::runtime::panics::caught;
 /// When a kind of our own is looked for again that is not served.
 const NOT_SERVED: Duration = Duration::from_secs(5);
 
-/// Starts all watches. They end when told to stop.
-pub fn start(context: &Arc<Context>, namespace: Option<&str>, stop: &CancellationToken) {
+/// Starts all watches, but for those of kinds that are not used. They end when told to stop.
+pub fn start(context: &Arc<Context>, namespace: Option<&str>, without: &[Without], stop: &CancellationToken) {
     let namespace = namespace.map(str::to_owned);
     let (caches, all) = (&context.caches, None);
     let ours = Some(ROLLOUT_LABEL);
@@ -39,10 +40,18 @@ pub fn start(context: &Arc<Context>, namespace: Option<&str>, stop: &Cancellatio
     watching.start(watch(&kinds::TEMPLATES, all), &caches.templates, |context, change| {
         named(context, "AnalysisTemplate", change.key);
     });
-    watching.start((kinds::CLUSTER_TEMPLATES.clone(), None, all), &caches.cluster_templates, |context, change| {
-        named(context, "ClusterAnalysisTemplate", change.key);
-    });
-    for kind in RouteKind::ALL {
+    if without.contains(&Without::ClusterTemplates) {
+        // Nothing is listed, and nobody waits for it.
+        caches.cluster_templates.begin_list();
+        caches.cluster_templates.end_list();
+    } else {
+        watching.start((kinds::CLUSTER_TEMPLATES.clone(), None, all), &caches.cluster_templates, |context, change| {
+            named(context, "ClusterAnalysisTemplate", change.key);
+        });
+    }
+    let unused = |kind: &RouteKind| without.contains(&of(*kind));
+    RouteKind::ALL.into_iter().filter(unused).for_each(|kind| caches.routes(kind).set_served(Served::Absent));
+    for kind in RouteKind::ALL.into_iter().filter(|kind| !unused(kind)) {
         let (context, stop, namespace) = (Arc::clone(context), stop.clone(), namespace.clone());
         tokio::spawn(async move {
             tokio::select! {
@@ -50,6 +59,13 @@ pub fn start(context: &Arc<Context>, namespace: Option<&str>, stop: &Cancellatio
                 () = stop.cancelled() => {}
             }
         });
+    }
+}
+
+fn of(kind: RouteKind) -> Without {
+    match kind {
+        RouteKind::HttpRoute | RouteKind::GrpcRoute => Without::GatewayApi,
+        RouteKind::VirtualService => Without::Istio,
     }
 }
 

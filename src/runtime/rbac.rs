@@ -3,37 +3,106 @@
 //! Secrets are read one by one, by name, only where an analysis template refers to them; there is no other way to allow
 //! that than to allow it for all of a namespace.
 
-/// A rule: group, resource, verbs.
-pub type Rule = (&'static str, &'static str, &'static [&'static str]);
+/// What a right is for, where it is not needed by everybody: the chart's value that grants it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Feature {
+    /// Everybody needs it.
+    Always,
+    /// `features.gatewayAPI`.
+    GatewayApi,
+    /// `features.gatewayAPI` and `features.ownRoutes`.
+    OwnGatewayRoutes,
+    /// `features.istio`.
+    Istio,
+    /// `features.istio` and `features.ownRoutes`.
+    OwnVirtualServices,
+    /// `features.eviction`.
+    Eviction,
+    /// `features.secrets.mode`.
+    Secrets,
+    /// Left out with `watchNamespaces`: it belongs to no namespace.
+    ClusterTemplates,
+}
+
+use Feature::{Always, ClusterTemplates, Eviction, GatewayApi, Istio, OwnGatewayRoutes, OwnVirtualServices, Secrets};
+
+/// A rule: group, resource, verbs, what for.
+pub type Rule = (&'static str, &'static str, &'static [&'static str], Feature);
+
+const ROUTES: &str = "gateway.networking.k8s.io";
+const SEEN: &[&str] = &["get", "list", "watch"];
+const WEIGHED: &[&str] = &["get", "list", "watch", "patch"];
+const OWNED: &[&str] = &["create", "delete"];
 
 /// What is needed in every namespace that is watched, and in the cluster.
 pub const RULES: &[Rule] = &[
-    ("leadsman.dev", "rollouts", &["get", "list", "watch", "patch"]),
-    ("leadsman.dev", "rollouts/status", &["update"]),
+    ("leadsman.dev", "rollouts", WEIGHED, Always),
+    ("leadsman.dev", "rollouts/status", &["update"], Always),
     // Owner references that block deletion may only be set by who may set finalizers of the owner.
-    ("leadsman.dev", "rollouts/finalizers", &["update"]),
-    ("leadsman.dev", "analysistemplates", &["get", "list", "watch"]),
-    ("leadsman.dev", "clusteranalysistemplates", &["get", "list", "watch"]),
-    ("apps", "replicasets", &["get", "list", "watch", "create", "patch", "delete"]),
+    ("leadsman.dev", "rollouts/finalizers", &["update"], Always),
+    ("leadsman.dev", "analysistemplates", SEEN, Always),
+    ("leadsman.dev", "clusteranalysistemplates", SEEN, ClusterTemplates),
+    ("apps", "replicasets", &["get", "list", "watch", "create", "patch", "delete"], Always),
     // A Service of ours that the Rollout names no longer is deleted.
-    ("", "services", &["get", "list", "watch", "create", "patch", "delete"]),
-    ("", "pods", &["list"]),
+    ("", "services", &["get", "list", "watch", "create", "patch", "delete"], Always),
+    ("", "pods", &["list"], Always),
     // A restart replaces pods one by one, as whoever guards their number allows.
-    ("", "pods/eviction", &["create"]),
+    ("", "pods/eviction", &["create"], Eviction),
     // What keeps pods from starting stands nowhere else.
-    ("", "events", &["list"]),
-    ("", "secrets", &["get"]),
-    ("discovery.k8s.io", "endpointslices", &["list", "watch"]),
-    ("gateway.networking.k8s.io", "httproutes", &["get", "list", "watch", "create", "patch", "delete"]),
-    ("gateway.networking.k8s.io", "grpcroutes", &["get", "list", "watch", "create", "patch", "delete"]),
-    ("networking.istio.io", "virtualservices", &["get", "list", "watch", "create", "patch", "delete"]),
+    ("", "events", &["list"], Always),
+    ("", "secrets", &["get"], Secrets),
+    ("discovery.k8s.io", "endpointslices", &["list", "watch"], Always),
+    (ROUTES, "httproutes", WEIGHED, GatewayApi),
+    (ROUTES, "httproutes", OWNED, OwnGatewayRoutes),
+    (ROUTES, "grpcroutes", WEIGHED, GatewayApi),
+    (ROUTES, "grpcroutes", OWNED, OwnGatewayRoutes),
+    ("networking.istio.io", "virtualservices", WEIGHED, Istio),
+    ("networking.istio.io", "virtualservices", OWNED, OwnVirtualServices),
     // Where Linkerd reports on a route: a profile of its parent would win over it.
-    ("linkerd.io", "serviceprofiles", &["list"]),
-    ("events.k8s.io", "events", &["create"]),
+    ("linkerd.io", "serviceprofiles", &["list"], GatewayApi),
+    ("events.k8s.io", "events", &["create"], Always),
 ];
 
 /// What is needed in the operator's own namespace only.
-pub const LEASE_RULES: &[Rule] = &[("coordination.k8s.io", "leases", &["get", "list", "watch", "create", "update"])];
+pub const LEASE_RULES: &[Rule] =
+    &[("coordination.k8s.io", "leases", &["get", "list", "watch", "create", "update"], Always)];
+
+/// The rules as named templates of the chart: what `cargo xtask chart` writes.
+#[cfg(test)]
+pub fn template() -> String {
+    let mut text = "{{- /* Written by cargo xtask chart from src/runtime/rbac.rs. */ -}}\n".to_owned();
+    for (name, rules) in [("leadsman.rules", RULES), ("leadsman.leaseRules", LEASE_RULES)] {
+        text += &format!("{{{{- define \"{name}\" -}}}}\n");
+        for (group, resource, verbs, feature) in rules {
+            let (opened, names) = condition(*feature);
+            text += &opened.map_or_else(String::new, |opened| format!("{{{{- {opened} }}}}\n"));
+            text += &format!("- apiGroups: [{group:?}]\n  resources: [{resource:?}]\n  verbs: {verbs:?}\n");
+            text += names;
+            text += if opened.is_some() { "{{- end }}\n" } else { "" };
+        }
+        text += "{{- end -}}\n";
+    }
+    text
+}
+
+/// When the chart grants a right, and the names that it is restricted to.
+#[cfg(test)]
+fn condition(feature: Feature) -> (Option<&'static str>, &'static str) {
+    match feature {
+        Always => (None, ""),
+        GatewayApi => (Some("if .Values.features.gatewayAPI"), ""),
+        OwnGatewayRoutes => (Some("if and .Values.features.gatewayAPI .Values.features.ownRoutes"), ""),
+        Istio => (Some("if .Values.features.istio"), ""),
+        OwnVirtualServices => (Some("if and .Values.features.istio .Values.features.ownRoutes"), ""),
+        Eviction => (Some("if .Values.features.eviction"), ""),
+        Secrets => (
+            Some("if include \"leadsman.readsSecrets\" ."),
+            "{{- if eq .Values.features.secrets.mode \"Named\" }}\n  resourceNames: {{ .Values.features.secrets.names | toJson \
+             }}\n{{- end }}\n",
+        ),
+        ClusterTemplates => (Some("if not .Values.watchNamespaces"), ""),
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -46,7 +115,7 @@ mod tests {
     type Grant = (String, String, String);
 
     fn wanted(rules: &[Rule]) -> BTreeSet<Grant> {
-        let of = |(group, resource, verbs): &Rule| {
+        let of = |(group, resource, verbs, _): &Rule| {
             verbs
                 .iter()
                 .map(|verb| ((*group).to_owned(), (*resource).to_owned(), (*verb).to_owned()))
@@ -72,6 +141,14 @@ mod tests {
             }
         }
         grants
+    }
+
+    #[test]
+    fn every_right_is_explained() {
+        let page = include_str!("../../docs/security.md");
+        for (_, resource, ..) in RULES.iter().chain(LEASE_RULES) {
+            assert!(page.contains(resource), "docs/security.md says nothing of {resource}");
+        }
     }
 
     #[test]

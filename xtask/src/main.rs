@@ -1,5 +1,6 @@
 //! `cargo xtask`: the project's own commands.
 
+mod chart;
 mod cluster;
 mod crds;
 mod demo;
@@ -22,6 +23,8 @@ enum Task {
     /// A real Kubernetes with a real mesh on this machine
     #[command(subcommand)]
     Cluster(cluster::Cluster),
+    /// Write what the charts have of the code: rights and CRDs
+    Chart,
     /// Write the CRDs into crds/ from the types
     Crds,
     /// A good release and a bad one on a real cluster, shown as they go
@@ -33,6 +36,7 @@ enum Task {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Task::Cluster(cluster) => cluster.run(),
+        Task::Chart => chart::run(),
         Task::Crds => crds::run(),
         Task::Demo(demo) => demo.run(),
         Task::Test(test) => test.run(),

@@ -10,6 +10,11 @@ use serde_json::{Map, Value};
 
 use crate::{AnalysisTemplate, ClusterAnalysisTemplate, Rollout};
 
+/// Annotation on each definition: counts the changes of its schema, so that nobody takes it back by mistake.
+pub const SCHEMA_VERSION_ANNOTATION: &str = "leadsman.dev/schema-version";
+/// Counted up with every change of a schema.
+const SCHEMA_VERSION: u32 = 1;
+
 /// Why no file could be made. Only a change of the types can cause it.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write the CRD {name} as YAML: {reason}")]
@@ -35,6 +40,10 @@ fn value<K: CustomResourceExt>() -> (&'static str, Value) {
             clean(schema);
             note_nothing_seen(schema);
         }
+    }
+    if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
+        let annotations = serde_json::json!({SCHEMA_VERSION_ANNOTATION: SCHEMA_VERSION.to_string()});
+        metadata.insert("annotations".to_owned(), annotations);
     }
     (K::crd_name(), value)
 }

@@ -22,3 +22,21 @@ fn crds_are_up_to_date() {
         );
     }
 }
+
+/// What the schemas were when their version was last counted up.
+const SCHEMAS: (&str, &str) = ("1", "faab75010a");
+
+#[test]
+fn a_changed_schema_has_another_version() {
+    let values = leadsman_api::crds::values();
+    let schemas: Vec<_> = values.iter().map(|(_, crd)| crd["spec"]["versions"].clone()).collect();
+    let hash = leadsman_api::pod_template_hash(&serde_json::json!(schemas));
+    for (name, crd) in &values {
+        let version = crd["metadata"]["annotations"][leadsman_api::crds::SCHEMA_VERSION_ANNOTATION].as_str();
+        assert_eq!(
+            (version, hash.as_str()),
+            (Some(SCHEMAS.0), SCHEMAS.1),
+            "{name}: the schemas changed: count SCHEMA_VERSION up in crates/api/src/crds.rs, and write both down here"
+        );
+    }
+}
