@@ -96,6 +96,11 @@ impl Request {
         self.code() == 401 || (self.code() == 403 && decision != Some("allow"))
     }
 
+    /// Whether it went against a policy that writes to the audit log.
+    pub fn fails_a_policy(&self) -> bool {
+        self.annotations.contains_key("validation.policy.admission.k8s.io/validation_failure")
+    }
+
     /// Whether it changed something.
     pub fn is_done_write(&self) -> bool {
         let writes = ["create", "update", "patch", "delete", "deletecollection"];
