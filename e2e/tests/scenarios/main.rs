@@ -24,6 +24,7 @@ mod killed;
 mod lost;
 mod people;
 mod plain;
+mod policed;
 mod policies;
 mod ports;
 mod refused;
@@ -91,6 +92,7 @@ fn main() -> ExitCode {
         boots::trials(),
         ports::trials(),
         tenants::trials(),
+        policed::trials(),
         policies::trials(),
         good::trials(),
         third::trials(),

@@ -148,7 +148,7 @@ fn commanded(object: Value, command: &str) -> Value {
 async fn stands(namespace: &Namespace, phase: &str) -> Result<()> {
     let api: Api<Rollout> = namespace.api();
     let generation = api.get(APP).await?.metadata.generation;
-    let revision = |hash: &str, tag: &str| json!({"hash": hash, "revision": 1, "images": [format!("podinfo=registry.example/shop:{tag}")]});
+    let revision = |hash: &str, tag: &str| json!({"hash": hash, "revision": 1, "images": [format!("app=registry.example/shop:{tag}")]});
     let status = match phase {
         "Healthy" => json!({"stable": revision("stable", "2"), "canary": null}),
         _ => json!({"stable": revision("stable", "1"), "canary": revision("canary", "2")}),
