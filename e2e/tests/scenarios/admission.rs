@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use kube::api::{Patch, PatchParams};
+use kube::api::{Patch, PatchParams, PostParams};
 use kube::client::Body;
 use kube::core::Request;
 use kube::{Api, Client};
+use leadsman_api::Rollout;
 use leadsman_e2e::Namespace;
+use leadsman_e2e::autoscaler::AUTOSCALER;
 use leadsman_e2e::cluster::workspace;
 use leadsman_e2e::metrics::with;
 use leadsman_e2e::objects::{dynamic, judged, refusal};
+use leadsman_e2e::routes::APP;
 use serde_json::{Value, json};
 
 /// The label of namespaces that ask for gradual releases.
@@ -99,6 +102,15 @@ pub async fn acting_as(namespace: &Namespace, user: &str) -> Result<Client> {
     Ok(Client::try_from(config)?)
 }
 
+/// Gives the Rollout this size, as Kubernetes' autoscaler does.
+pub async fn autoscaled(namespace: &Namespace, replicas: i32) -> Result<()> {
+    let rollouts: Api<Rollout> = Api::namespaced(acting_as(namespace, AUTOSCALER).await?, &namespace.name);
+    let mut scale = rollouts.get_scale(APP).await?;
+    scale.spec.get_or_insert_default().replicas = Some(replicas);
+    rollouts.replace_scale(APP, &PostParams::default(), &scale).await.context("an autoscaler")?;
+    Ok(())
+}
+
 /// A role of the namespace with these rules, and its binding to a user.
 pub fn role(namespace: &Namespace, name: &str, user: &str, rules: &Value) -> [Value; 2] {
     let rbac = "rbac.authorization.k8s.io";
@@ -120,7 +132,7 @@ pub async fn warnings(client: &Client, object: &Value, is_new: bool) -> Result<S
     let (api, name) = dynamic(client, object)?;
     let request = Request::new(api.resource_url());
     let request = if is_new {
-        let params = kube::api::PostParams { dry_run: true, ..kube::api::PostParams::default() };
+        let params = PostParams { dry_run: true, ..PostParams::default() };
         request.create(&params, serde_json::to_vec(object)?)?
     } else {
         let params = PatchParams { dry_run: true, ..PatchParams::default() };

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use kube::Client;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use leadsman_api::names::COMMAND_ANNOTATION;
 use leadsman_api::{Phase, Rollout};
 use leadsman_e2e::audit::Request;
-use leadsman_e2e::autoscaler::AUTOSCALER;
 use leadsman_e2e::metrics::success_rate;
 use leadsman_e2e::routes::APP;
 use leadsman_e2e::status::{canary_hash, phase};
@@ -19,7 +18,7 @@ use leadsman_e2e::{
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
-use crate::admission::{acting_as, enforce, role, until_refused, until_taken};
+use crate::admission::{acting_as, autoscaled, enforce, role, until_refused, until_taken};
 use crate::harness::scenario;
 
 const KIND: RouteKind = RouteKind::HttpRouteGateway;
@@ -80,11 +79,9 @@ async fn aborted(namespace: &Namespace, rollout: &RolloutBuilder, commander: &Cl
     let waiting = |weight| rollout.clone().steps(&[set_weight(weight), pause_until_promoted(), set_weight(60)]);
     namespace.declare(&waiting(20)).await?;
     namespace.until_weight(rollout, 20).await?;
+    // In force at the next such step; the admission is what is shown.
     namespace.declare(&waiting(10)).await?;
-    namespace.until_weight(rollout, 10).await?;
-    let scaler: Api<Rollout> = Api::namespaced(acting_as(namespace, AUTOSCALER).await?, &namespace.name);
-    let scale = json!({"spec": {"replicas": 3}});
-    scaler.patch_scale(APP, &PatchParams::default(), &Patch::Merge(scale)).await.context("an autoscaler")?;
+    autoscaled(namespace, 3).await?;
     let change = |spec: Value| json!({"spec": spec});
     patch(commander, namespace, change(json!({"paused": true}))).await?;
 

@@ -6,7 +6,6 @@ use kube::Client;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use leadsman_api::Rollout;
 use leadsman_api::names::{COMMAND_ANNOTATION, ROLLOUT_LABEL, ROUTES_FINALIZER};
-use leadsman_e2e::autoscaler::AUTOSCALER;
 use leadsman_e2e::metrics::{success_rate, with};
 use leadsman_e2e::objects::judged;
 use leadsman_e2e::routes::{APP, STABLE};
@@ -14,7 +13,7 @@ use leadsman_e2e::{App, Namespace, RolloutBuilder, RouteKind, pause, set_weight}
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
-use crate::admission::{acting_as, binding, enforce, role, until_refused, until_taken, warnings};
+use crate::admission::{acting_as, autoscaled, binding, enforce, role, until_refused, until_taken, warnings};
 use crate::harness::scenario_without_operator;
 
 /// Annotation that the policy writes: who gave the command.
@@ -116,11 +115,7 @@ async fn in_release(namespace: &Namespace, former: &Value, next: &Value) -> Resu
     refused(admin, "a higher weight", &change(strategy(&[set_weight(60), pause("4s")]))).await?;
     refused(admin, "no pause", &change(strategy(&[set_weight(50)]))).await?;
     refused(admin, "an abort of another", &ordered("abort/other", &[set_weight(50)])).await?;
-    let scaler = acting_as(namespace, AUTOSCALER).await?;
-    let scale = json!({"spec": {"replicas": 4}});
-    let rollouts: Api<Rollout> = Api::namespaced(scaler, &namespace.name);
-    rollouts.patch_scale(APP, &PatchParams::default(), &Patch::Merge(scale)).await.context("an autoscaler")?;
-    Ok(())
+    autoscaled(namespace, 4).await
 }
 
 /// Waits for a refusal by the policy of gradual releases.
