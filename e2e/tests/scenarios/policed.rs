@@ -114,7 +114,8 @@ async fn taken_back(namespace: &Namespace, rollout: &RolloutBuilder, stable: &Ro
 
 /// Git gives up the size, and the operator writes it down.
 async fn resized(namespace: &Namespace, stable: &RolloutBuilder) -> Result<()> {
-    namespace.declare(&stable.clone().without_replicas()).await?;
+    let declared = namespace.apply(&stable.clone().without_replicas().manifest()).await?;
+    ensure!(declared.data.pointer("/spec/replicas").is_none(), "somebody else declares the size");
     let kept = |seen: &Rollout| seen.spec.replicas.is_some() && canary_hash(seen).is_none();
     namespace.until("to have its size kept", Duration::from_secs(20), kept).await.map(drop)
 }

@@ -242,21 +242,34 @@ async fn by_hand(namespace: &Namespace) -> Result<()> {
         judged(admin, &deployment(namespace, "running", replicas), false).await.context("one that runs")?;
     }
 
-    let labels = json!({ROLLOUT_LABEL: "shop"});
-    let service = with(App::service(&namespace.name, STABLE, &[("app", APP)]), "/metadata/labels", labels.clone());
-    let route = with(KIND.manifest(&namespace.name), "/metadata/labels", labels);
-    let weighted = with(route.clone(), "/spec/rules/0/backendRefs/1/weight", json!(50));
-    let selected = with(service.clone(), "/spec/selector/track", json!("blue"));
-    namespace.apply_all(&[service.clone(), route.clone()]).await?;
-    warned(admin, &selected, false, "is kept by the Rollout shop, and the operator puts it back").await?;
-    warned(admin, &weighted, false, "are kept by the Rollout shop, and the operator puts them back").await?;
-    for other in
-        [with(service, "/metadata/labels/team", json!("shop")), with(route, "/spec/hostnames", json!(["a.test"]))]
-    {
+    edited_by_people(namespace).await
+}
+
+/// Selectors and weights; and what is neither is nobody's concern.
+async fn edited_by_people(namespace: &Namespace) -> Result<()> {
+    let admin = &namespace.cluster.client;
+    let labelled = |object: Value| with(object, "/metadata/labels", json!({ROLLOUT_LABEL: "shop"}));
+    let service = labelled(App::service(&namespace.name, STABLE, &[("app", APP)]));
+    let http = labelled(KIND.manifest(&namespace.name));
+    let istio = labelled(RouteKind::VirtualService.manifest(&namespace.name));
+    namespace.apply_all(&[service.clone(), http.clone(), istio.clone()]).await?;
+    let edits = [
+        with(service.clone(), "/spec/selector/track", json!("blue")),
+        with(http.clone(), "/spec/rules/0/backendRefs/1/weight", json!(50)),
+        with(istio.clone(), "/spec/http/0/route/1/weight", json!(50)),
+    ];
+    for (edit, words) in edits.iter().zip(["puts it back", "puts them back", "puts them back"]) {
+        warned(admin, edit, false, &format!("by the Rollout shop, and the operator {words}")).await?;
+    }
+    for other in [
+        with(service, "/spec/sessionAffinity", json!("ClientIP")),
+        with(http, "/spec/hostnames", json!(["shop.test"])),
+        with(istio, "/spec/hosts", json!(["shop.test"])),
+    ] {
         let said = warnings(admin, &other, false).await?;
         ensure!(said.is_empty(), "{said}");
     }
-    expect_silence_towards_programs(namespace, &[selected, weighted]).await
+    expect_silence_towards_programs(namespace, &edits).await
 }
 
 /// Service accounts, such as the operator's, are not warned. What people did is in the audit log.
@@ -265,6 +278,7 @@ async fn expect_silence_towards_programs(namespace: &Namespace, edits: &[Value])
     let rules = json!([
         {"apiGroups": [""], "resources": ["services"], "verbs": ["get", "patch"]},
         {"apiGroups": ["gateway.networking.k8s.io"], "resources": ["httproutes"], "verbs": ["get", "patch"]},
+        {"apiGroups": ["networking.istio.io"], "resources": ["virtualservices"], "verbs": ["get", "patch"]},
     ]);
     namespace.apply_all(&role(namespace, "tool", &account, &rules)).await?;
     let tool = acting_as(namespace, &account).await?;
@@ -274,7 +288,7 @@ async fn expect_silence_towards_programs(namespace: &Namespace, edits: &[Value])
         ensure!(said.is_empty(), "{said}");
     }
     let requests = namespace.requests()?;
-    for resource in ["services", "httproutes", "deployments"] {
+    for resource in ["services", "httproutes", "virtualservices", "deployments"] {
         let audited = requests.iter().any(|it| it.object_ref.resource == resource && it.fails_a_policy());
         ensure!(audited, "the audit log says nothing of the edits of {resource}");
     }
