@@ -13,7 +13,9 @@ use leadsman_e2e::{App, Namespace, RolloutBuilder, RouteKind, pause, set_weight}
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
-use crate::admission::{acting_as, autoscaled, binding, enforce, role, until_refused, until_taken, warnings};
+use crate::admission::{
+    acting_as, autoscaled, binding, enforce, role, until_answer, until_refused, until_taken, warnings,
+};
 use crate::harness::scenario_without_operator;
 
 /// Annotation that the policy writes: who gave the command.
@@ -188,14 +190,19 @@ async fn commands(namespace: &Namespace) -> Result<()> {
 
 /// The name beside a command is that of whoever gave it, whatever is sent.
 async fn named(namespace: &Namespace, author: &Client, commander: &Client) -> Result<()> {
-    let write = |client: &Client, annotations: Value| {
+    let write = |client: &Client, annotations: Value, dry_run: bool| {
         let api: Api<Rollout> = Api::namespaced(client.clone(), &namespace.name);
         async move {
             let patch = json!({"metadata": {"annotations": annotations}});
-            let written = api.patch(APP, &PatchParams::default(), &Patch::Merge(patch)).await?;
+            let params = PatchParams { dry_run, ..PatchParams::default() };
+            let written = api.patch(APP, &params, &Patch::Merge(patch)).await?;
             anyhow::Ok(written.metadata.annotations.unwrap_or_default().remove(BY_ANNOTATION))
         }
     };
+    until_answer("names to be written down", || async {
+        Ok(write(author, json!({BY_ANNOTATION: "boss"}), true).await?.is_none().then_some(()))
+    })
+    .await?;
     let by = |name: &str| Some(name.to_owned());
     for (what, client, annotations, expected) in [
         ("a name without a command", author, json!({BY_ANNOTATION: "boss"}), None),
@@ -212,12 +219,12 @@ async fn named(namespace: &Namespace, author: &Client, commander: &Client) -> Re
         ("the command again", commander, json!({COMMAND_ANNOTATION: "pause/h/2"}), by("author")),
         ("no command", commander, json!({COMMAND_ANNOTATION: null}), None),
     ] {
-        let seen = write(client, annotations).await.context(what)?;
+        let seen = write(client, annotations, false).await.context(what)?;
         ensure!(seen == expected, "{what}: given by {seen:?} instead of {expected:?}");
     }
     // What stays there is not asked about again.
-    write(commander, json!({COMMAND_ANNOTATION: "abort/h/3"})).await?;
-    let seen = write(author, json!({"team": "cart"})).await.context("a change beside a command of another's")?;
+    write(commander, json!({COMMAND_ANNOTATION: "abort/h/3"}), false).await?;
+    let seen = write(author, json!({"team": "cart"}), false).await.context("a change beside a command of another's")?;
     ensure!(seen == by("commander"), "{seen:?}");
     Ok(())
 }
@@ -297,7 +304,7 @@ async fn expect_silence_towards_programs(namespace: &Namespace, edits: &[Value])
 
 /// Waits for a warning, as the policy takes effect a moment after it was written.
 async fn warned(client: &Client, object: &Value, is_new: bool, words: &str) -> Result<()> {
-    crate::admission::until_answer(&format!("a warning: {words}"), || async {
+    until_answer(&format!("a warning: {words}"), || async {
         let said = warnings(client, object, is_new).await?;
         Ok(said.contains(words).then_some(()))
     })
