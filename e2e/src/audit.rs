@@ -96,9 +96,10 @@ impl Request {
         self.code() == 401 || (self.code() == 403 && decision != Some("allow"))
     }
 
-    /// Whether it went against a policy that writes to the audit log.
+    /// Whether it went against a policy: was refused by one, or written down by one that refuses nothing.
     pub fn fails_a_policy(&self) -> bool {
         self.annotations.contains_key("validation.policy.admission.k8s.io/validation_failure")
+            || self.response_status.message.contains("AdmissionPolicy")
     }
 
     /// Whether it changed something.

@@ -62,6 +62,8 @@ async fn no_big_bang(namespace: &Namespace) -> Result<()> {
     ] {
         judged(admin, &rollout.manifest(), true).await.context(what)?;
     }
+    let known = namespace.requests()?.iter().any(|it| it.object_ref.resource == "rollouts" && it.fails_a_policy());
+    ensure!(known, "the audit log does not tell what a policy refused");
     Ok(())
 }
 
