@@ -31,7 +31,7 @@ mod progress;
 mod template;
 
 pub use bed::Bed;
-pub use binaries::{actionlint, helm};
+pub use binaries::{actionlint, helm, helm3, promtool};
 pub use client::{Connections, LoadClient, Way};
 pub use components::COMPONENTS;
 pub use health::{Check, Health};
