@@ -105,6 +105,12 @@ impl Request {
         self.code() == 401 || (self.code() == 403 && decision != Some("allow"))
     }
 
+    /// Whether it went against a policy: was refused by one, or written down by one that refuses nothing.
+    pub fn fails_a_policy(&self) -> bool {
+        self.annotations.contains_key("validation.policy.admission.k8s.io/validation_failure")
+            || self.response_status.message.contains("AdmissionPolicy")
+    }
+
     /// Whether it changed something.
     pub fn is_done_write(&self) -> bool {
         let writes = ["create", "update", "patch", "delete", "deletecollection"];

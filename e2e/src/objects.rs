@@ -66,6 +66,8 @@ pub(crate) fn is_cluster_wide(object: &Value) -> bool {
         "CustomResourceDefinition",
         "ValidatingAdmissionPolicy",
         "ValidatingAdmissionPolicyBinding",
+        "MutatingAdmissionPolicy",
+        "MutatingAdmissionPolicyBinding",
     ]
     .contains(&kind)
 }

@@ -4,6 +4,7 @@
 //! shares are held to the weights, and the operator may not ask the API server for what its role does not allow.
 //! `LEADSMAN_E2E_KEEP=1` leaves the namespaces behind.
 
+mod admission;
 mod api;
 mod bad;
 mod blue_green;
@@ -24,6 +25,8 @@ mod killed;
 mod lost;
 mod people;
 mod plain;
+mod policed;
+mod policies;
 mod ports;
 mod refused;
 mod sources;
@@ -93,6 +96,8 @@ fn main() -> ExitCode {
         boots::trials(),
         ports::trials(),
         tenants::trials(),
+        policed::trials(),
+        policies::trials(),
         good::trials(),
         third::trials(),
         people::trials(),

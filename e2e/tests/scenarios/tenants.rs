@@ -14,6 +14,7 @@ use leadsman_e2e::{App, Load, Namespace, RolloutBuilder, RouteKind, pause, set_w
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
+use crate::admission::{acting_as, role, until_refused, until_taken};
 use crate::harness::{scenario, scenario_without_operator};
 use crate::people::command;
 
@@ -67,18 +68,13 @@ async fn admitted(namespace: &Namespace) -> Result<()> {
     ] {
         let owning = RolloutBuilder::new(&namespace.name, kind).owning_routes().manifest();
         // The policy takes effect a moment after it was written.
-        let words = until_answer(&format!("{resource} to be refused"), || async {
-            let refused = judged(&author, &owning, true).await.err();
-            Ok(refused.as_ref().and_then(refusal).map(|status| status.message.clone()))
-        })
-        .await?;
+        let words = until_refused(&author, resource, &owning, true).await?;
         ensure!(words.contains(resource) && words.contains("spec.strategy declares the spec of"), "{words}");
         let blue_green = RolloutBuilder::blue_green_behind(&namespace.name, kind, json!({})).owning_routes().manifest();
         let refused = judged(&author, &blue_green, true).await.err();
         ensure!(refused.as_ref().and_then(refusal).is_some(), "blue-green with {resource} was taken");
-        namespace.apply_all(&role(namespace, resource, group, resource)).await?;
-        until_answer(&format!("{resource} to be taken"), || async { Ok(judged(&author, &owning, true).await.ok()) })
-            .await?;
+        namespace.apply_all(&author_of(namespace, resource, group)).await?;
+        until_taken(&author, resource, &owning, true).await?;
     }
     // Nor does what has no route at all.
     for (what, other) in [
@@ -87,50 +83,18 @@ async fn admitted(namespace: &Namespace) -> Result<()> {
         ("blue-green", RolloutBuilder::blue_green(&namespace.name, json!({}))),
     ] {
         let other = other.manifest();
-        until_answer(&format!("{what} to be taken"), || async { Ok(judged(&author, &other, true).await.ok()) }).await?;
+        until_taken(&author, what, &other, true).await?;
     }
     Ok(())
 }
 
-/// What the API server answers as soon as it is an answer: nobody announces that a policy or a role has taken effect.
-async fn until_answer<T, F>(what: &str, mut ask: impl FnMut() -> F) -> Result<T>
-where
-    F: Future<Output = Result<Option<T>>>,
-{
-    let mut look = tokio::time::interval(Duration::from_millis(250));
-    let asking = async {
-        loop {
-            look.tick().await;
-            if let Some(answer) = ask().await? {
-                return anyhow::Ok(answer);
-            }
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(30), asking)
-        .await
-        .with_context(|| format!("waited 30 s in vain for {what}"))?
-}
-
 /// Somebody who may write Rollouts in the namespace, and nothing else.
 async fn author(namespace: &Namespace) -> Result<Client> {
-    namespace.apply_all(&role(namespace, "author", "leadsman.dev", "rollouts")).await?;
-    let mut config = namespace.cluster.config().await?;
-    config.auth_info.impersonate = Some("author".to_owned());
-    Ok(Client::try_from(config)?)
+    namespace.apply_all(&author_of(namespace, "rollouts", "leadsman.dev")).await?;
+    acting_as(namespace, "author").await
 }
 
-fn role(namespace: &Namespace, name: &str, group: &str, resource: &str) -> [Value; 2] {
-    let rbac = "rbac.authorization.k8s.io";
-    let metadata = json!({"name": name, "namespace": namespace.name});
+fn author_of(namespace: &Namespace, resource: &str, group: &str) -> [Value; 2] {
     let rules = json!([{"apiGroups": [group], "resources": [resource], "verbs": ["create", "patch", "get"]}]);
-    [
-        json!({"apiVersion": format!("{rbac}/v1"), "kind": "Role", "metadata": metadata, "rules": rules}),
-        json!({
-            "apiVersion": format!("{rbac}/v1"),
-            "kind": "RoleBinding",
-            "metadata": metadata,
-            "roleRef": {"apiGroup": rbac, "kind": "Role", "name": name},
-            "subjects": [{"apiGroup": rbac, "kind": "User", "name": "author"}],
-        }),
-    ]
+    role(namespace, resource, "author", &rules)
 }
