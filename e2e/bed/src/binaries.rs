@@ -85,13 +85,19 @@ const HELM: GoProgram = GoProgram {
     stamps: &[],
     cold: "1 min",
 };
-// What many still have; its charts are installed by client-side patches.
+// What many still have.
 const HELM_3: GoProgram = GoProgram {
     name: "helm3",
     module: "helm3",
     package: "helm.sh/helm/v3/cmd/helm",
     tags: "",
-    stamps: &[],
+    // What it renders for where it is connected to nothing; 1.20 otherwise.
+    stamps: &[
+        "helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1",
+        "helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=37",
+        "helm.sh/helm/v3/pkg/lint/rules.k8sVersionMajor=1",
+        "helm.sh/helm/v3/pkg/lint/rules.k8sVersionMinor=37",
+    ],
     cold: "2 min",
 };
 // A module of its own: what it needs beside Prometheus would change that one's name, and rebuild it in every cluster.
