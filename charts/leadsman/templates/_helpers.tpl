@@ -40,7 +40,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- /* The labels and others, of which a name may be among them. What selects pods stays as it is. */ -}}
 {{- define "leadsman.labelsWith" -}}
 {{- $root := index . 0 -}}
-{{- mergeOverwrite (include "leadsman.labels" $root | fromYaml) (index . 1) (include "leadsman.selector" $root | fromYaml) | toYaml -}}
+{{- $selector := include "leadsman.selector" $root | fromYaml -}}
+{{- mergeOverwrite (include "leadsman.labels" $root | fromYaml) (index . 1) $selector | toYaml -}}
 {{- end -}}
 
 {{- define "leadsman.image" -}}

@@ -19,26 +19,36 @@ struct Rendering {
     file: &'static str,
     values: &'static [&'static str],
     templates: &'static [&'static str],
+    /// Rights in one namespace are not enough to make it.
+    makes_namespace: bool,
 }
 
 const RENDERINGS: [Rendering; 8] = [
-    Rendering { file: "install.yaml", values: &[], templates: &[] },
-    Rendering { file: "kustomize/crds/leadsman.yaml", values: &[], templates: &["crds"] },
-    Rendering { file: "kustomize/default/leadsman.yaml", values: &["crds.install=false"], templates: &[] },
+    Rendering { file: "install.yaml", values: &[], templates: &[], makes_namespace: true },
+    Rendering { file: "kustomize/crds/leadsman.yaml", values: &[], templates: &["crds"], makes_namespace: false },
+    Rendering {
+        file: "kustomize/default/leadsman.yaml",
+        values: &["crds.install=false"],
+        templates: &[],
+        makes_namespace: true,
+    },
     Rendering {
         file: "kustomize/namespaced/leadsman.yaml",
         values: &["crds.install=false", "watchNamespaces={leadsman-system}", "policies.ownRoutes.enabled=false"],
         templates: &[],
+        makes_namespace: false,
     },
     Rendering {
         file: "kustomize/components/monitoring/leadsman.yaml",
         values: &["serviceMonitor.enabled=true", "prometheusRule.enabled=true", "grafana.dashboards.enabled=true"],
         templates: &["monitors", "prometheusrule", "dashboards"],
+        makes_namespace: false,
     },
     Rendering {
         file: "kustomize/components/network-policy/leadsman.yaml",
         values: &["networkPolicy.enabled=true"],
         templates: &["networkpolicy"],
+        makes_namespace: false,
     },
     Rendering {
         file: "kustomize/components/policies/leadsman.yaml",
@@ -50,11 +60,13 @@ const RENDERINGS: [Rendering; 8] = [
             "policies.selectors.enabled=true",
         ],
         templates: &["policies"],
+        makes_namespace: false,
     },
     Rendering {
         file: "kustomize/components/actor/leadsman.yaml",
         values: &["policies.ownRoutes.enabled=false", "policies.actor.enabled=true"],
         templates: &["policies"],
+        makes_namespace: false,
     },
 ];
 
@@ -94,7 +106,7 @@ impl Rendering {
         for template in self.templates {
             command.arg("--show-only").arg(format!("templates/{template}.yaml"));
         }
-        let namespace = if self.templates.is_empty() { namespace() } else { String::new() };
+        let namespace = if self.makes_namespace { namespace() } else { String::new() };
         Ok(format!("{HEAD}{namespace}{}", without_helm(&output(&mut command)?)))
     }
 }

@@ -255,6 +255,10 @@ fn alerts_are_given_when_they_should_be_and_each_has_its_page() {
     }
 }
 
+fn images(pod: &Value) -> Vec<&Value> {
+    pod["containers"].as_array().unwrap().iter().map(|container| &container["image"]).collect()
+}
+
 #[test]
 #[ignore = "needs the cluster's kubectl"]
 fn kustomize_knows_rollouts() {
@@ -272,8 +276,13 @@ fn kustomize_knows_rollouts() {
     let pod = &rollout["template"]["spec"];
     assert!(settings.starts_with("eu-settings-"), "{settings}");
     assert_eq!(pod["volumes"][0]["configMap"]["name"], settings);
-    let images: Vec<_> = pod["containers"].as_array().unwrap().iter().map(|container| &container["image"]).collect();
-    assert_eq!(images, ["shop:2", "proxy:1"], "a patch of one container leaves the other");
+    assert_eq!(images(pod), ["shop:2", "proxy:1"], "a patch of one container leaves the other");
+    let deployment = of_kind(&objects, "Deployment")[0];
+    assert_eq!(
+        images(&deployment["spec"]["template"]["spec"]),
+        ["mailer:2", "proxy:1"],
+        "also of a Deployment beside it"
+    );
     assert_eq!(rollout["replicas"], 5);
     assert_eq!(rollout["strategy"]["canary"]["traffic"]["service"], "eu-shop");
 }
