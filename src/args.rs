@@ -66,6 +66,7 @@ pub struct Args {
 }
 
 /// What an operator may go without.
+#[allow(clippy::doc_markdown, reason = "what is written on values is what --help prints, as plain text")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Without {
     /// HTTPRoutes and GRPCRoutes

@@ -70,19 +70,20 @@ pub const LEASE_RULES: &[Rule] =
 /// The rules as named templates of the chart: what `cargo xtask chart` writes.
 #[cfg(test)]
 pub fn template() -> String {
-    let mut text = "{{- /* Written by cargo xtask chart from src/runtime/rbac.rs. */ -}}\n".to_owned();
-    for (name, rules) in [("leadsman.rules", RULES), ("leadsman.leaseRules", LEASE_RULES)] {
-        text += &format!("{{{{- define \"{name}\" -}}}}\n");
-        for (group, resource, verbs, feature) in rules {
-            let (opened, names) = condition(*feature);
-            text += &opened.map_or_else(String::new, |opened| format!("{{{{- {opened} }}}}\n"));
-            text += &format!("- apiGroups: [{group:?}]\n  resources: [{resource:?}]\n  verbs: {verbs:?}\n");
-            text += names;
-            text += if opened.is_some() { "{{- end }}\n" } else { "" };
-        }
-        text += "{{- end -}}\n";
-    }
-    text
+    let head = "{{- /* Written by cargo xtask chart from src/runtime/rbac.rs. */ -}}\n".to_owned();
+    let named = |(name, rules): (&str, &[Rule])| {
+        let rules: String = rules.iter().map(as_template).collect();
+        format!("{{{{- define \"{name}\" -}}}}\n{rules}{{{{- end -}}}}\n")
+    };
+    let defined = [("leadsman.rules", RULES), ("leadsman.leaseRules", LEASE_RULES)].map(named);
+    head + &defined.concat()
+}
+
+#[cfg(test)]
+fn as_template((group, resource, verbs, feature): &Rule) -> String {
+    let (opened, names) = condition(*feature);
+    let rule = format!("- apiGroups: [{group:?}]\n  resources: [{resource:?}]\n  verbs: {verbs:?}\n{names}");
+    opened.map_or(rule.clone(), |opened| format!("{{{{- {opened} }}}}\n{rule}{{{{- end }}}}\n"))
 }
 
 /// When the chart grants a right, and the names that it is restricted to.

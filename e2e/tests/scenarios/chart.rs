@@ -41,6 +41,8 @@ fn values(namespace: &Namespace) -> Result<Vec<String>> {
         format!("image.tag={tag}"),
         format!("watchNamespaces={{{}}}", namespace.name),
         format!("prometheus.address={}", namespace.proxy.url()),
+        // It would be in force for everybody on this cluster.
+        "policies.ownRoutes.enabled=false".to_owned(),
     ]
     .into_iter()
     .flat_map(|value| ["--set".to_owned(), value])
