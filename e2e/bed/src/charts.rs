@@ -64,7 +64,7 @@ const RENDERINGS: [Rendering; 8] = [
     },
     Rendering {
         file: "kustomize/components/actor/leadsman.yaml",
-        values: &["policies.ownRoutes.enabled=false", "policies.actor.enabled=true"],
+        values: &["policies.ownRoutes.enabled=false", "policies.recordActor.enabled=true"],
         templates: &["policies"],
         makes_namespace: false,
     },
