@@ -1,5 +1,5 @@
 //! `cargo xtask chart`: writes what the charts have of the code: rules of rights and CRDs. A test of the operator knows them,
-//! and writes them where it is asked to.
+//! and writes them where it is asked to. What is for those without Helm is rendered of that.
 
 use std::process::Command;
 
@@ -14,5 +14,5 @@ pub fn run() -> Result<()> {
         .status()
         .context("cannot run cargo")?;
     ensure!(status.success(), "writing the charts: {status}");
-    Ok(())
+    leadsman_bed::write_rendered_charts()
 }

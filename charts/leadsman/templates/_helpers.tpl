@@ -37,6 +37,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end -}}
 
+{{- /* The labels and others, of which a name may be among them. What selects pods stays as it is. */ -}}
+{{- define "leadsman.labelsWith" -}}
+{{- $root := index . 0 -}}
+{{- $selector := include "leadsman.selector" $root | fromYaml -}}
+{{- mergeOverwrite (include "leadsman.labels" $root | fromYaml) (index . 1) $selector | toYaml -}}
+{{- end -}}
+
 {{- define "leadsman.image" -}}
 {{- $name := printf "%s/%s" .Values.image.registry .Values.image.repository -}}
 {{- if .Values.image.digest -}}

@@ -85,6 +85,30 @@ const HELM: GoProgram = GoProgram {
     stamps: &[],
     cold: "1 min",
 };
+// What many still have.
+const HELM_3: GoProgram = GoProgram {
+    name: "helm3",
+    module: "helm3",
+    package: "helm.sh/helm/v3/cmd/helm",
+    tags: "",
+    // What it renders for where it is connected to nothing; 1.20 otherwise.
+    stamps: &[
+        "helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1",
+        "helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=37",
+        "helm.sh/helm/v3/pkg/lint/rules.k8sVersionMajor=1",
+        "helm.sh/helm/v3/pkg/lint/rules.k8sVersionMinor=37",
+    ],
+    cold: "2 min",
+};
+// A module of its own: what it needs beside Prometheus would change that one's name, and rebuild it in every cluster.
+const PROMTOOL: GoProgram = GoProgram {
+    name: "promtool",
+    module: "promtool",
+    package: "github.com/prometheus/prometheus/cmd/promtool",
+    tags: "netgo,remove_all_sd,enable_kubernetes_sd",
+    stamps: &[],
+    cold: "3 min",
+};
 const ACTIONLINT: GoProgram = GoProgram {
     name: "actionlint",
     module: "actionlint",
@@ -105,6 +129,22 @@ const PAUSE: GoProgram =
 /// When it cannot be built.
 pub fn helm() -> Result<PathBuf> {
     made(&HELM)
+}
+
+/// The Helm before, likewise.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn helm3() -> Result<PathBuf> {
+    made(&HELM_3)
+}
+
+/// Prometheus' checker of rules, likewise.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn promtool() -> Result<PathBuf> {
+    made(&PROMTOOL)
 }
 
 /// The linter of workflows.

@@ -10,6 +10,7 @@
 
 mod bed;
 mod binaries;
+mod charts;
 mod client;
 mod components;
 mod config;
@@ -31,7 +32,8 @@ mod progress;
 mod template;
 
 pub use bed::Bed;
-pub use binaries::{actionlint, helm};
+pub use binaries::{actionlint, helm, helm3, promtool};
+pub use charts::{charts, rendered_charts, write_rendered_charts};
 pub use client::{Connections, LoadClient, Way};
 pub use components::COMPONENTS;
 pub use health::{Check, Health};
