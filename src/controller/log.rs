@@ -1,17 +1,21 @@
 //! Lines in the log and figures on `/metrics`: one line for each decision and each change of phase.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use jiff::Timestamp;
 use leadsman_core::analysis::tally::Tally;
 use leadsman_core::analysis::verdict::Verdict;
-use leadsman_core::plan::{Event, Plan};
+use leadsman_core::plan::{Event, Fact, Plan};
 use leadsman_core::state::{Stage, State, Why};
+use leadsman_core::traffic::Strategy;
 
 use super::context::Context;
 use super::key::Key;
 use super::loaded::Loaded;
 use super::memory::Memory;
 use crate::cluster::Error;
+use crate::runtime::rollouts::Told;
 
 /// A decision.
 pub fn decided(loaded: &Loaded, event: &Event) {
@@ -38,14 +42,74 @@ pub fn phase(context: &Context, loaded: &Loaded, memory: &mut Memory, plan: &Pla
     memory.unreadable = None;
     let Key { namespace, name } = &loaded.key;
     context.metrics.rollout(namespace, name, phase, before, plan.report.weight.desired);
+    context.metrics.rollouts.tell(namespace, name, told(loaded, plan.state.as_ref()));
     if before != Some(phase) {
         memory.phase = Some(phase);
         tracing::info!(rollout = %loaded.key, phase = phase.as_str(), "{}", plan.report.message);
     }
 }
 
-/// Verdicts and rollbacks, counted once they are persisted.
+/// What `/metrics` says of a Rollout.
+fn told(loaded: &Loaded, state: Option<&State>) -> Told {
+    let Some(state) = state else { return Told::default() };
+    let release = match &state.stage {
+        Stage::Releasing(release) => Some(release),
+        _ => None,
+    };
+    let canary = match &state.stage {
+        Stage::Releasing(release) => Some(&release.canary.hash),
+        Stage::Leaving(leaving) => Some(&leaving.canary.hash),
+        Stage::Deploying | Stage::Resting | Stage::Promoting(_) => None,
+    };
+    let gates = release.into_iter().flat_map(|release| release.background.iter().chain(&release.measured));
+    let value =
+        |(metric, tally): (&String, &Tally)| Some((metric.clone(), tally.last.as_ref()?.judgement.value.parse().ok()?));
+    Told {
+        strategy: match loaded.declared.core.targets.strategy {
+            Strategy::Canary => "canary",
+            Strategy::BlueGreen => "blueGreen",
+        },
+        stable: state.stable.hash.to_string(),
+        canary: canary.map(ToString::to_string).unwrap_or_default(),
+        commit: loaded.declared.core.commit.clone().unwrap_or_default(),
+        step_started: release.map(|release| seconds(release.step_since)),
+        gates: gates.filter_map(value).collect(),
+    }
+}
+
+fn seconds(at: Timestamp) -> f64 {
+    at.duration_since(Timestamp::UNIX_EPOCH).as_secs_f64()
+}
+
+/// Releases that ended or were decided on.
+fn releases(context: &Context, loaded: &Loaded, plan: &Plan) {
+    let Key { namespace, name } = &loaded.key;
+    for fact in &plan.facts {
+        match fact {
+            Fact::Promoted { number: Some(_), .. } | Fact::Left { .. } => {
+                context.metrics.release_ended(namespace, name, fact.reason());
+            }
+            _ => {}
+        }
+        if matches!(fact, Fact::Promoted { .. }) {
+            context.metrics.rollouts.promoted(namespace, name, seconds(context.clock.now()));
+        }
+    }
+    let began = loaded.state.as_ref().and_then(|state| match &state.stage {
+        Stage::Releasing(release) => Some(release.began_at),
+        _ => None,
+    });
+    let goes_on = plan.state.as_ref().is_none_or(|state| matches!(state.stage, Stage::Releasing(_)));
+    if let Some(began) = began.filter(|_| !goes_on) {
+        context
+            .metrics
+            .release_decided(Duration::try_from(context.clock.now().duration_since(began)).unwrap_or_default());
+    }
+}
+
+/// Verdicts, rollbacks and ends of releases, counted once they are persisted.
 pub fn persisted(context: &Context, loaded: &Loaded, plan: &Plan) {
+    releases(context, loaded, plan);
     let (before, after) = (loaded.state.as_ref(), plan.state.as_ref());
     for verdict in Verdict::ALL {
         let new = count(after, verdict).saturating_sub(count(before, verdict));

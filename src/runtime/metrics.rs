@@ -11,6 +11,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use super::rollouts::Rollouts;
+
 type Label = (&'static str, String);
 
 /// All metrics.
@@ -23,6 +25,10 @@ pub struct Metrics {
     weights: Family<[Label; 2], Gauge>,
     verdicts: Family<[Label; 1], Counter>,
     rollbacks: Family<[Label; 1], Counter>,
+    releases: Family<[Label; 3], Counter>,
+    release_duration: Histogram,
+    /// What is said of each Rollout.
+    pub rollouts: Rollouts,
     watch_errors: Family<[Label; 1], Counter>,
     skipped: Family<[Label; 1], Counter>,
     events_lost: Counter,
@@ -49,6 +55,9 @@ impl Metrics {
             weights: Family::default(),
             verdicts: Family::default(),
             rollbacks: Family::default(),
+            releases: Family::default(),
+            release_duration: Histogram::new([60.0, 300.0, 900.0, 1_800.0, 3_600.0, 14_400.0, 86_400.0]),
+            rollouts: Rollouts::default(),
             watch_errors: Family::default(),
             skipped: Family::default(),
             events_lost: Counter::default(),
@@ -64,6 +73,13 @@ impl Metrics {
         to.register("rollout_canary_weight", "Percent of traffic decided for the canary", metrics.weights.clone());
         to.register("verdicts", "Measurements, by what they said", metrics.verdicts.clone());
         to.register("rollbacks", "Releases that were rolled back, by reason", metrics.rollbacks.clone());
+        to.register("releases", "Releases that ended, by how", metrics.releases.clone());
+        to.register(
+            "release_duration_seconds",
+            "From the start of a release to its promotion or the decision to go back",
+            metrics.release_duration.clone(),
+        );
+        to.register_collector(Box::new(metrics.rollouts.clone()));
         to.register("watch_errors", "Failures of a watch, by kind", metrics.watch_errors.clone());
         to.register("objects_skipped", "Versions of objects that could not be read, by kind", metrics.skipped.clone());
         to.register("events_lost", "Events that could not be written", metrics.events_lost.clone());
@@ -112,6 +128,7 @@ impl Metrics {
             self.phases.remove(&phase_labels(namespace, name, phase));
         }
         self.weights.remove(&rollout_labels(namespace, name));
+        self.rollouts.forget(namespace, name);
     }
 
     /// Measurements were judged.
@@ -122,6 +139,17 @@ impl Metrics {
     /// A release was rolled back.
     pub fn rolled_back(&self, reason: &str) {
         self.rollbacks.get_or_create(&[("reason", reason.to_owned())]).inc();
+    }
+
+    /// A release ended.
+    pub fn release_ended(&self, namespace: &str, name: &str, outcome: &'static str) {
+        let [namespace, name] = rollout_labels(namespace, name);
+        self.releases.get_or_create(&[namespace, name, ("outcome", outcome.to_owned())]).inc();
+    }
+
+    /// It was decided on after so long.
+    pub fn release_decided(&self, after: Duration) {
+        self.release_duration.observe(after.as_secs_f64());
     }
 
     /// A watch failed.
@@ -166,6 +194,33 @@ fn phase_labels(namespace: &str, name: &str, phase: Phase) -> [Label; 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_metric_is_documented() {
+        let page = include_str!("../../docs/metrics.md");
+        // What has no value yet is not described.
+        let metrics = Metrics::new();
+        metrics.reconciled("done", Duration::ZERO);
+        metrics.request("get", "Rollout", None);
+        metrics.rollout("shop", "cart", Phase::Healthy, None, 0);
+        metrics.verdicts("Success", 1);
+        metrics.rolled_back("Aborted");
+        metrics.release_ended("shop", "cart", "Promoted");
+        metrics.watch_failed("Rollout");
+        metrics.skipped("Rollout");
+        metrics.panicked("pass");
+        let text = metrics.text();
+        let mut described: Vec<_> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '))
+            .map(|(name, kind)| format!("{name}{}", if kind == "counter" { "_total" } else { "" }))
+            .collect();
+        let mut documented: Vec<_> =
+            page.lines().filter_map(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0.to_owned())).collect();
+        described.sort();
+        documented.sort();
+        assert_eq!(described, documented);
+    }
 
     #[test]
     fn a_rollout_is_in_one_phase_and_leaves_nothing_behind() {

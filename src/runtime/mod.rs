@@ -10,4 +10,5 @@ pub mod logging;
 pub mod metrics;
 pub mod panics;
 pub mod rbac;
+pub mod rollouts;
 pub mod shutdown;

@@ -1,0 +1,158 @@
+//! What `/metrics` says of each Rollout beside its phase and weight: kept in one small record, and written out when it is
+//! asked for.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::gauge::ConstGauge;
+
+/// What is told of one Rollout.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Told {
+    /// `canary` or `blueGreen`.
+    pub strategy: &'static str,
+    /// Hash of the revision that serves.
+    pub stable: String,
+    /// Hash of the one on trial; empty where there is none.
+    pub canary: String,
+    /// Commit of the declared template; empty where nobody says.
+    pub commit: String,
+    /// When the present step began, in seconds since 1970.
+    pub step_started: Option<f64>,
+    /// The last value of each metric of the release under way that is a number.
+    pub gates: Vec<(String, f64)>,
+}
+
+/// All Rollouts that this instance works on, by namespace and name.
+#[derive(Clone, Debug, Default)]
+pub struct Rollouts(Arc<Mutex<BTreeMap<(String, String), Record>>>);
+
+#[derive(Debug, Default)]
+struct Record {
+    told: Told,
+    promoted: Option<f64>,
+}
+
+impl Rollouts {
+    /// Where a Rollout stands.
+    pub fn tell(&self, namespace: &str, name: &str, told: Told) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.entry((namespace.to_owned(), name.to_owned())).or_default().told = told;
+    }
+
+    /// A revision was promoted, at so many seconds since 1970.
+    pub fn promoted(&self, namespace: &str, name: &str, at: f64) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.entry((namespace.to_owned(), name.to_owned())).or_default().promoted = Some(at);
+    }
+
+    /// A Rollout is gone.
+    pub fn forget(&self, namespace: &str, name: &str) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.remove(&(namespace.to_owned(), name.to_owned()));
+    }
+}
+
+impl Collector for Rollouts {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut gauge = |name: &str, help: &str, values: &mut dyn Iterator<Item = (Vec<(&str, &str)>, f64)>| {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for (labels, value) in values {
+                let labels = labels.as_slice();
+                ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
+            }
+            Ok::<_, fmt::Error>(())
+        };
+        gauge(
+            "rollout_info",
+            "1, with what serves, what is on trial, and the commit that is declared",
+            &mut all.iter().map(|((namespace, name), record)| {
+                let told = &record.told;
+                let labels = vec![
+                    ("namespace", namespace.as_str()),
+                    ("name", name.as_str()),
+                    ("strategy", told.strategy),
+                    ("stable", told.stable.as_str()),
+                    ("canary", told.canary.as_str()),
+                    ("commit", told.commit.as_str()),
+                ];
+                (labels, 1.0)
+            }),
+        )?;
+        gauge(
+            "rollout_step_started_timestamp_seconds",
+            "When the present step of a release began",
+            &mut all.iter().filter_map(|((namespace, name), record)| {
+                Some((vec![("namespace", namespace.as_str()), ("name", name.as_str())], record.told.step_started?))
+            }),
+        )?;
+        gauge(
+            "promoted_timestamp_seconds",
+            "When a revision was promoted last, as far as this instance saw it",
+            &mut all.iter().filter_map(|((namespace, name), record)| {
+                Some((vec![("namespace", namespace.as_str()), ("name", name.as_str())], record.promoted?))
+            }),
+        )?;
+        gauge(
+            "gate_value",
+            "The last value of each metric of a release under way, by the side that it is about",
+            &mut all.iter().flat_map(|((namespace, name), record)| {
+                record.told.gates.iter().map(move |(metric, value)| {
+                    let labels = vec![
+                        ("namespace", namespace.as_str()),
+                        ("name", name.as_str()),
+                        ("metric", metric.as_str()),
+                        ("side", "canary"),
+                    ];
+                    (labels, *value)
+                })
+            }),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::registry::Registry;
+
+    use super::*;
+
+    #[test]
+    fn a_rollout_is_told_of_and_leaves_nothing_behind() {
+        let rollouts = Rollouts::default();
+        let mut registry = Registry::with_prefix("leadsman");
+        registry.register_collector(Box::new(rollouts.clone()));
+        let text = || {
+            let mut text = String::new();
+            prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+            text
+        };
+        let told = Told {
+            strategy: "canary",
+            stable: "a1".to_owned(),
+            canary: "b2".to_owned(),
+            step_started: Some(1_700_000_000.0),
+            gates: vec![("success-rate".to_owned(), 0.97)],
+            ..Told::default()
+        };
+        rollouts.tell("shop", "cart", told.clone());
+        rollouts.promoted("shop", "cart", 1_700_000_100.0);
+        for line in [
+            r#"leadsman_rollout_info{namespace="shop",name="cart",strategy="canary",stable="a1",canary="b2",commit=""} 1.0"#,
+            r#"leadsman_rollout_step_started_timestamp_seconds{namespace="shop",name="cart"} 1700000000.0"#,
+            r#"leadsman_promoted_timestamp_seconds{namespace="shop",name="cart"} 1700000100.0"#,
+            r#"leadsman_gate_value{namespace="shop",name="cart",metric="success-rate",side="canary"} 0.97"#,
+        ] {
+            assert!(text().contains(line), "{line}\n{}", text());
+        }
+        rollouts.tell("shop", "cart", Told { step_started: None, gates: Vec::new(), ..told });
+        assert!(!text().contains("step_started_timestamp_seconds{") && !text().contains("gate_value{"), "{}", text());
+        rollouts.forget("shop", "cart");
+        assert!(!text().contains("cart"), "{}", text());
+    }
+}
