@@ -28,6 +28,7 @@ pub mod audit;
 pub mod autoscaler;
 pub mod binomial;
 pub mod cluster;
+pub mod dashboards;
 pub mod demo;
 mod dump;
 pub mod figures;

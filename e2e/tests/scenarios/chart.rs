@@ -12,6 +12,7 @@ use kube::api::{Api, ListParams};
 use leadsman_api::{Phase, Rollout};
 use leadsman_e2e::account::account;
 use leadsman_e2e::cluster::workspace;
+use leadsman_e2e::dashboards::Unanswered;
 use leadsman_e2e::metrics::success_rate;
 use leadsman_e2e::status::{phase, weight_in_force};
 use leadsman_e2e::{
@@ -46,6 +47,11 @@ fn values(namespace: &Namespace) -> Result<Vec<String>> {
     ]
     .into_iter()
     .flat_map(|value| ["--set".to_owned(), value])
+    // As the cluster's Prometheus finds its targets.
+    .chain(
+        ["--set-json", r#"podAnnotations={"prometheus.io/scrape":"true","prometheus.io/port":"8080"}"#]
+            .map(str::to_owned),
+    )
     .collect())
 }
 
@@ -140,7 +146,10 @@ async fn lifecycle(namespace: &Namespace) -> Result<()> {
     let first = rollout.steps(&[set_weight(50), pause_until_promoted()]);
     namespace.deploy(&first).await?;
     let mut load = Load::through(namespace, KIND, 200.0).await?;
-    changed_in_mid_release(namespace, &chart, &path, &first).await?;
+    let mut unanswered = Unanswered::of(&path.join("files/dashboards"), &namespace.proxy.url())?;
+    changed_in_mid_release(namespace, &chart, &path, &first, &mut unanswered).await?;
+    unanswered.ask(Duration::from_secs(30)).await?;
+    unanswered.expect_none()?;
     figures::record(&namespace.scenario, "schema", format!("{installed:?}"));
 
     // Backwards, by an older chart and by Helm's own way: the schema in the cluster is newer and stays.
@@ -167,10 +176,13 @@ async fn changed_in_mid_release(
     chart: &Chart<'_>,
     path: &Path,
     first: &RolloutBuilder,
+    dashboards: &mut Unanswered,
 ) -> Result<()> {
     let next = first.version("v2");
     namespace.declare(&next).await?;
     namespace.until("to wait for a person", Duration::from_mins(1), waits_at_half).await?;
+    // What is told of a release under way.
+    dashboards.ask(Duration::from_secs(10)).await?;
     let before = namespace.api::<Deployment>().get("leadsman").await?.metadata.generation;
     chart.upgrade(path, &["--set", "log.level=debug"]).await.context("upgrade in mid-release")?;
     let after = namespace.api::<Deployment>().get("leadsman").await?.metadata.generation;
