@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use leadsman_testkit::object::unset;
-use leadsman_testkit::{Application, Fault, Kind, Rule, Verb, kind};
+use leadsman_testkit::{Application, Fault, Kind, Route, Rule, Verb, kind};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -85,6 +85,25 @@ async fn it_is_not_ready_without_what_nothing_can_be_done_without_and_says_which
     let operator = bed.operator("a");
     seconds(10).await;
     assert_eq!(operator.operator.readiness(), Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_it_runs_without_is_never_asked_for_and_who_names_it_is_told_so() {
+    let bed = Bed::new();
+    let operator = bed.operator_with("a", &["--without", "istio,cluster-templates"]);
+    bed.declare(&podinfo());
+    bed.until_at_rest(&podinfo()).await;
+    assert_eq!(operator.operator.readiness(), Ok(()));
+    let elsewhere = Application::new(NAMESPACE, "elsewhere").route(Route::VirtualService);
+    bed.declare(&elsewhere);
+    let rollout = bed.until(&elsewhere, |it| condition(it, "Stalled").is_some()).await;
+    let (_, reason, message) = condition(&rollout, "Stalled").unwrap();
+    assert_eq!(reason, "KindNotInstalled");
+    assert!(message.contains("or the operator runs without it (--without)"), "{message}");
+    let unused = [Some(&kind::VIRTUAL_SERVICE), Some(&kind::CLUSTER_TEMPLATE)];
+    let asked: Vec<_> =
+        bed.server.requests().into_iter().filter(|it| &*it.by == "a" && unused.contains(&it.kind)).collect();
+    assert_eq!(asked.len(), 0, "{asked:?}");
 }
 
 #[tokio::test(start_paused = true)]
