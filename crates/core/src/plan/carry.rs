@@ -107,11 +107,14 @@ impl Pass<'_> {
         if !self.traffic_is_at(weight) {
             return Some(self.behind(weight));
         }
-        if self.state.split.in_force == weight {
-            return None;
-        }
+        // Somebody else may have written other weights since this share came into force: then it has to settle again.
+        // What a Service selects has an account of its own: the binding's.
         let since = self.state.split.seen_since.unwrap_or(self.view.now);
         let until = after(since, self.settle_time());
+        let again = self.carrier() == Carrier::Routes && until > self.view.now;
+        if self.state.split.in_force == weight && !again {
+            return None;
+        }
         Some(Hold::Until { what: Timed::Settling(self.state.split.decided.to_string()), until })
     }
 

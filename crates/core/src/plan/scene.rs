@@ -48,6 +48,7 @@ impl Scene {
     /// Four pods of `old` serve, and nothing is under way.
     pub fn resting() -> Self {
         let now = Timestamp::from_second(1_700_000_000).unwrap();
+        let long_ago = Timestamp::from_second(1_699_990_000).unwrap();
         let id = RouteId { kind: "HTTPRoute", name: "shop".to_owned(), created_by_us: false };
         let route = RouteView {
             least: Weight::ZERO,
@@ -101,7 +102,7 @@ impl Scene {
             state: Some(State {
                 stable: revision("old", 1),
                 stage: Stage::Resting,
-                split: Split { seen_since: Some(now), ..Split::at_rest(Weight::ZERO, now) },
+                split: Split { seen_since: Some(long_ago), ..Split::at_rest(Weight::ZERO, long_ago) },
                 bindings: Bindings { stable: bound("old", now), canary: bound("old", now) },
                 targets: Some(targets),
                 retired: Vec::new(),
@@ -193,11 +194,9 @@ impl Scene {
         let resting = Self::resting();
         let mut scene = Self::releasing();
         scene.seen = resting.seen;
-        let bindings = resting.state.unwrap().bindings;
+        let State { bindings, split, .. } = resting.state.unwrap();
         let state = scene.state();
-        state.bindings = bindings;
-        state.split =
-            Split { seen_since: state.split.seen_since, ..Split::at_rest(Weight::ZERO, state.split.decided_at) };
+        (state.bindings, state.split) = (bindings, split);
         let release = scene.release();
         release.preflight = Some(Preflight::default());
         (release.step, release.goal, release.goal_since, release.pending_since) = (0, Weight::ZERO, None, None);

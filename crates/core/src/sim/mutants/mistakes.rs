@@ -7,7 +7,7 @@ use crate::names::{Hash, Selection, Side};
 use crate::observed::{Endpoints, Look, Observed, RouteId};
 use crate::plan::{Action, Persist, Plan, plan};
 use crate::sim::world::{CANARY, STABLE};
-use crate::spec::Rollout;
+use crate::spec::{Rollout, Spec};
 use crate::state::{Release, Stage, State};
 use crate::traffic::Weight;
 
@@ -407,15 +407,20 @@ pub(super) fn unknown_is_no_service(rollout: &Rollout, state: Option<&State>, ob
 }
 
 pub(super) fn pods_before_their_service(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
-    let mut told = observed.clone();
-    if let Some(State { stage: Stage::Releasing(release), .. }) = state
-        && release.recipe.bind_early
-        && release.preflight.is_none()
-        && let Look::Seen(service) = &mut told.canary_service
-    {
-        service.selection = Some(Selection::from(&release.canary.hash));
+    fn recipe(state: &mut State) -> Option<&mut Spec> {
+        let Stage::Releasing(release) = &mut state.stage else { return None };
+        Some(&mut release.recipe)
     }
-    plan(rollout, state, &told)
+    let (mut rollout, mut late) = (rollout.clone(), state.cloned());
+    let early = late.as_mut().and_then(recipe).is_some_and(|it| std::mem::take(&mut it.bind_early));
+    if let Ok(spec) = &mut rollout.spec {
+        spec.bind_early &= !early;
+    }
+    let mut plan = plan(&rollout, late.as_ref(), observed);
+    if let Some(recipe) = plan.state.as_mut().and_then(recipe).filter(|_| early) {
+        recipe.bind_early = true;
+    }
+    plan
 }
 
 pub(super) fn restart_without_surge(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {

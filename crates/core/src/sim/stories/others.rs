@@ -142,6 +142,22 @@ fn a_tool_that_applies_git_every_ten_seconds_is_put_back_each_time_and_holds_not
 }
 
 #[test]
+fn weights_that_were_put_back_at_the_last_step_settle_again_before_the_promotion() {
+    let mut run = deployed(spec(vec![weight(100), Step::Pause(None)]));
+    declare(&mut run, "v1");
+    assert!(run.until(LONG, in_force(100)));
+    run.until(Duration::from_mins(1), |_| false);
+    run.edit_route(0, Weight::ZERO);
+    run.process.sync(&run.world, Kind::Routes);
+    let healed = |world: &World| world.routes.iter().all(|route| route.is_at(Weight::FULL));
+    assert!(run.until(Duration::from_secs(1), healed));
+    command(&mut run, Verb::Promote, "v1", "now");
+    let follows = |world: &World| world.selected(STABLE) == Some(&Hash::new("v1"));
+    assert!(!run.until(Duration::from_millis(2500), follows), "settle is 3 s, and proxies may still send to v0");
+    assert!(run.until(LONG, resting_on("v1")));
+}
+
+#[test]
 fn whoever_rewrites_the_weights_for_ever_is_not_fought_and_gets_the_pods_that_the_weights_need() {
     let mut run = deployed(spec(vec![weight(20), Step::Pause(Some(Duration::from_mins(1)))]));
     declare(&mut run, "v1");
