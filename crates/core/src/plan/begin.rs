@@ -143,7 +143,7 @@ pub(super) fn come_back(pass: &mut Pass<'_>, former: Revision, recipe: &Spec, wh
 fn start(pass: &mut Pass<'_>, canary: Revision, recipe: Spec, returns: Option<Return>) {
     let (now, replicas) = (pass.view.now, pass.view.replicas());
     // A split that somebody left at rest goes back first: both Services are bound to stable, so nothing is at risk.
-    let had = pass.reach().most_canary();
+    let (had, since) = (pass.reach().most_canary(), pass.state.split.decided_at);
     pass.state.split.in_force = had;
     pass.state.stage = Stage::Releasing(Box::new(Release {
         canary,
@@ -170,6 +170,10 @@ fn start(pass: &mut Pass<'_>, canary: Revision, recipe: Spec, returns: Option<Re
         restarts: BTreeMap::new(),
     }));
     pass.decide_split(Weight::ZERO);
+    if had == Weight::ZERO {
+        // At rest nobody notes since when: it has been so for long.
+        pass.state.split.seen_since = Some(since);
+    }
 }
 
 /// What stops no release, and somebody should hear of before it moves anything.
@@ -215,5 +219,16 @@ mod tests {
         assert_eq!(told[1], "clients stay with their pods");
         assert!(told[2].contains("onNoData"), "{told:?}");
         assert!(doubts(&mut scene).is_empty());
+    }
+
+    #[test]
+    fn what_has_been_at_rest_need_not_settle_before_a_release() {
+        let mut scene = Scene::resting();
+        scene.state().split.seen_since = None;
+        scene.rollout.hash = "new".into();
+        scene.seen.finalizer = true;
+        scene.state().tried = Some("new".into());
+        let plan = scene.pass();
+        assert_ne!(plan.report.waiting.map(|it| it.reason), Some("Settling"), "{}", plan.report.message);
     }
 }
