@@ -15,8 +15,9 @@ pub(super) fn note(pass: &mut Pass<'_>) {
     let canary_has_traffic = !pass.reach().is_out_of(Side::Canary);
     let stable = &mut pass.state.stable;
     let follow = |kept: &[_], hash| ports::follow(kept, declared, template(hash), named);
-    // Without pods nobody is reached on any port yet.
-    let is_new = matches!(pass.state.stage, Stage::Deploying) || stable.ports.is_empty() || view.replicas() == 0;
+    // Without pods nobody is reached on any port yet, and the ports are those of the template beside them.
+    let is_empty = view.replicas() == 0 && view.rollout.hash == stable.hash;
+    let is_new = matches!(pass.state.stage, Stage::Deploying) || stable.ports.is_empty() || is_empty;
     stable.ports = if is_new { declared.clone() } else { follow(&stable.ports, &stable.hash) };
     if let Stage::Releasing(release) = &mut pass.state.stage {
         let canary = &mut release.canary;
@@ -100,6 +101,15 @@ mod tests {
         scene.seen.ports = Some(vec![port(80, 9090)]);
         scene.pass();
         assert_eq!(scene.state().stable.ports, [port(80, 9090)]);
+    }
+
+    #[test]
+    fn without_pods_stable_takes_the_ports_of_its_own_template_and_not_of_a_new_one() {
+        let mut scene = Scene::preflight();
+        scene.rollout.replicas = 0;
+        scene.seen.ports = Some(vec![port(80, 9090)]);
+        scene.pass();
+        assert_eq!(scene.state().stable.ports, [port(80, 8080)], "its pods come back when it is scaled up again");
     }
 
     #[test]
