@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use kube::api::{Api, LogParams, Patch, PatchParams};
 use kube::runtime::{WatchStreamExt as _, watcher};
+use leadsman_bed::http;
 use serde_json::{Value, json};
 
 use crate::audit::Request;
@@ -161,6 +162,17 @@ impl<'a> Operator<'a> {
         blocking(move || process::resident(process::of_pod(&uid, NAME)?)).await
     }
 
+    /// The processor's time that it has used.
+    pub async fn processor_time(&self) -> Result<Duration> {
+        let uid = self.pod().await?.uid().context("no uid")?;
+        blocking(move || process::processor_time(process::of_pod(&uid, NAME)?)).await
+    }
+
+    /// What it says on `/metrics`.
+    pub async fn metrics(&self) -> Result<String> {
+        pod_says(&self.pod().await?, 8080, "/metrics").await
+    }
+
     /// How often its container was started anew.
     pub async fn restarts(&self) -> Result<i32> {
         let statuses = self.pod().await?.status.and_then(|status| status.container_statuses).unwrap_or_default();
@@ -203,6 +215,13 @@ impl<'a> Operator<'a> {
         ensure!(forbidden.is_empty(), "the operator's role lacks what it asks for:\n{}", forbidden.join("\n"));
         Ok(())
     }
+}
+
+/// What a pod answers to `GET <path>`.
+pub async fn pod_says(pod: &Pod, port: u16, path: &'static str) -> Result<String> {
+    let ip = pod.status.as_ref().and_then(|status| status.pod_ip.as_ref()).context("no address")?;
+    let address = std::net::SocketAddr::new(ip.parse()?, port);
+    Ok(blocking(move || http::get(address, path)).await?.body)
 }
 
 pub(crate) fn holder(lease: &Lease) -> String {

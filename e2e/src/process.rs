@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
@@ -36,4 +37,15 @@ pub fn resident(pid: u32) -> Result<(u64, u64)> {
         line.split_whitespace().next()?.parse().ok()
     };
     Ok((value("VmRSS:").context("no VmRSS")?, value("VmHWM:").context("no VmHWM")?))
+}
+
+/// The processor's time that a process has used, in user code and in the kernel.
+pub fn processor_time(pid: u32) -> Result<Duration> {
+    // As the kernel counts for programs: hundredths of a second.
+    const TICK: Duration = Duration::from_millis(10);
+    let stat = fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"))?;
+    // What follows the program's name, which may have spaces in it: fields 14 and 15 of all.
+    let fields = stat.rsplit_once(')').context("no name")?.1.split_whitespace().skip(11).take(2);
+    let ticks = fields.map(str::parse::<u32>).sum::<Result<u32, _>>()?;
+    Ok(TICK * ticks)
 }

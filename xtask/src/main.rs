@@ -4,6 +4,7 @@ mod chart;
 mod cluster;
 mod crds;
 mod demo;
+mod image;
 mod test;
 
 use std::process::ExitCode;
@@ -29,6 +30,8 @@ enum Task {
     Crds,
     /// A good release and a bad one on a real cluster, shown as they go
     Demo(demo::Demo),
+    /// The operator's image as an OCI layout, without Docker
+    Image(image::Image),
     /// Everything that CI checks
     Test(test::Test),
 }
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         Task::Chart => chart::run(),
         Task::Crds => crds::run(),
         Task::Demo(demo) => demo.run(),
+        Task::Image(image) => image.run(),
         Task::Test(test) => test.run(),
     };
     // The chain of causes, and no backtrace: what failed has said where.

@@ -2,6 +2,7 @@
 
 use std::{
     ffi::OsStr,
+    fs,
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     process::Command,
@@ -16,10 +17,11 @@ use crate::{
     health::Health,
     http,
     image::Image,
-    images,
+    images, layout,
     node::MAIN,
     paths::Paths,
     process::{output, output_with_input},
+    release,
 };
 
 /// The cluster on this machine.
@@ -102,13 +104,25 @@ impl Bed {
         Ok(image.name.clone())
     }
 
-    /// Brings in `binary` as the operator's image; its reference, `localhost/leadsman:<hash of the program>`. Cheap when
-    /// it is there already.
-    pub fn load_operator_image(&self, binary: &Path) -> Result<String> {
-        let hash = images::hash_of_file(binary)?;
-        let image = Image::of_program(&format!("localhost/leadsman:{hash}"), binary, "65532:65532")?;
+    /// Brings in a program that [`build_operator`](crate::build_operator) made as the operator's image; its reference,
+    /// `localhost/leadsman:<hash of the program>`. Cheap when it is there already.
+    pub fn load_operator_image(&self, program: &Path) -> Result<String> {
+        let hash = images::hash_of_file(program)?;
+        let image = release::image(&format!("localhost/leadsman:{hash}"), program, None)?;
         images::import(&images::pack(&image, &hash, &self.paths)?, &MAIN, &self.paths)?;
         Ok(image.name)
+    }
+
+    /// Brings in the image of a layout that [`Release::write`](crate::Release::write) made; its reference,
+    /// `localhost/leadsman:<digest>`.
+    pub fn load_layout(&self, layout: &Path, digest: &str) -> Result<String> {
+        let short: String = digest.trim_start_matches("sha256:").chars().take(12).collect();
+        let name = format!("localhost/leadsman:{short}");
+        let tarball = layout.with_extension("tar");
+        layout::pack(layout, Some(&name), &tarball)?;
+        images::import_file(&tarball, &MAIN, &self.paths)?;
+        fs::remove_file(tarball)?;
+        Ok(name)
     }
 
     /// Kills a component of a node (see [`COMPONENTS`]), as a crash would.

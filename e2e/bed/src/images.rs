@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     binaries::{Binaries, short_hex},
     image::{Content, Image},
+    layout::{self, Layout},
     node::Node,
     paths::Paths,
     process::output,
@@ -78,7 +79,14 @@ pub(crate) fn pack(image: &Image, key: &str, paths: &Paths) -> Result<Packed> {
     }
     fs::create_dir_all(paths.images())?;
     remove_older(short, paths)?;
-    let digest = image.write(&tarball).with_context(|| format!("image {}", image.name))?;
+    let layout = tarball.with_extension("layout");
+    let written = || {
+        let digest = Layout::new(&layout)?.write(image)?;
+        layout::pack(&layout, None, &tarball)?;
+        anyhow::Ok(digest)
+    };
+    let digest = written().with_context(|| format!("image {}", image.name))?;
+    fs::remove_dir_all(layout)?;
     fs::write(&digest_file, &digest)?;
     Ok(Packed { name: image.name.clone(), digest, tarball })
 }
@@ -105,8 +113,12 @@ pub(crate) fn import(packed: &Packed, node: &Node, paths: &Paths) -> Result<()> 
     if present(&packed.name, node, paths)?.as_deref() == Some(&packed.digest) {
         return Ok(());
     }
-    output(ctr(node, paths).args(["images", "import"]).arg(&packed.tarball))?;
-    Ok(())
+    import_file(&packed.tarball, node, paths)
+}
+
+/// Brings the image of a tarball into a node.
+pub(crate) fn import_file(tarball: &Path, node: &Node, paths: &Paths) -> Result<()> {
+    output(ctr(node, paths).args(["images", "import"]).arg(tarball)).map(drop)
 }
 
 /// The digest that a node's containerd has by this name.
@@ -133,6 +145,6 @@ fn ctr(node: &Node, paths: &Paths) -> Command {
 /// SHA-256 of a file, 12 hexadecimal digits.
 pub(crate) fn hash_of_file(path: &Path) -> Result<String> {
     let mut file = fs::File::open(path).with_context(|| path.display().to_string())?;
-    let (digest, _) = crate::image::digest_of(&mut file)?;
+    let (digest, _) = layout::digest_of(&mut file)?;
     Ok(digest.trim_start_matches("sha256:").chars().take(12).collect())
 }

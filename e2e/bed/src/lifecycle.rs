@@ -48,7 +48,7 @@ impl Bed {
             progress.say("the cluster is up");
             return Ok(located);
         }
-        packages::install(&progress)?;
+        packages::install(&packages::OF_THE_NODE, &progress)?;
         let bed = Self { binaries: Binaries::make(&located.paths, &progress, flux)?, ..located };
         let packed = progress.stage("images packed", || bed.pack_own())?;
         let wanted = bed.fingerprint()?;

@@ -1,4 +1,4 @@
-//! The Debian packages that the node is made with.
+//! Debian's packages.
 
 use std::{path::Path, process::Command};
 
@@ -7,7 +7,10 @@ use anyhow::{Result, bail};
 use crate::{process::run, progress::Progress};
 
 /// A file that shows that a package is there, and the package.
-const NEEDED: [(&str, &str); 10] = [
+pub(crate) type Needed<'a> = (&'a str, &'a str);
+
+/// What the node is made with.
+pub(crate) const OF_THE_NODE: [Needed<'_>; 10] = [
     ("/usr/bin/containerd", "containerd"),
     ("/usr/sbin/runc", "runc"),
     ("/usr/lib/cni/bridge", "containernetworking-plugins"),
@@ -21,8 +24,8 @@ const NEEDED: [(&str, &str); 10] = [
 ];
 
 /// Installs what is missing.
-pub(crate) fn install(progress: &Progress) -> Result<()> {
-    let missing: Vec<_> = NEEDED.iter().filter(|(file, _)| !exists(file)).map(|(_, package)| *package).collect();
+pub(crate) fn install(needed: &[Needed<'_>], progress: &Progress) -> Result<()> {
+    let missing: Vec<_> = needed.iter().filter(|(file, _)| !exists(file)).map(|(_, package)| *package).collect();
     if missing.is_empty() {
         return Ok(());
     }

@@ -23,6 +23,7 @@ mod idle;
 mod input;
 mod killed;
 mod lost;
+mod many;
 mod people;
 mod plain;
 mod policed;
@@ -45,7 +46,8 @@ const SIDE_BY_SIDE: usize = 6;
 
 /// What takes minutes and shows for another kind of route, or on the cluster, what others show by default: run by
 /// `cargo xtask test --full`, or by name with `--include-ignored`.
-const FULL_ONLY: [&str; 23] = [
+const FULL_ONLY: [&str; 24] = [
+    "a-thousand",
     "bad-httproute-service",
     "bad-virtualservice",
     "killed-in-every-phase-virtualservice",
@@ -77,6 +79,7 @@ fn main() -> ExitCode {
     // The longest first.
     let trials = [
         idle::trials(),
+        many::trials(),
         killed::trials(),
         contended::trials(),
         refused::trials(),

@@ -10,8 +10,8 @@ use kube::ResourceExt as _;
 use kube::api::{Api, ListParams, Patch, PatchParams};
 use leadsman_api::names::COMMAND_ANNOTATION;
 use leadsman_api::{CommandOutcome, Phase, Rollout};
-use leadsman_bed::http;
 use leadsman_e2e::metrics::success_rate;
+use leadsman_e2e::operator::pod_says;
 use leadsman_e2e::routes::{APP, CANARY, STABLE};
 use leadsman_e2e::runtime::blocking;
 use leadsman_e2e::status::{condition, message, phase, weight_in_force};
@@ -222,10 +222,4 @@ async fn nothing_is_retried(namespace: &Namespace) -> Result<()> {
     let own = namespace.close(&mut mesh, &["v2"]).await?.own_failures;
     ensure!(own > 20, "only {own} failures: nothing was there to retry");
     Ok(())
-}
-
-async fn pod_says(pod: &Pod, port: u16, path: &'static str) -> Result<String> {
-    let ip = pod.status.as_ref().and_then(|status| status.pod_ip.as_ref()).context("no address")?;
-    let address = std::net::SocketAddr::new(ip.parse()?, port);
-    Ok(blocking(move || http::get(address, path)).await?.body)
 }
