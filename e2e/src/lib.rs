@@ -34,6 +34,7 @@ mod dump;
 pub mod figures;
 pub mod flux;
 pub mod git;
+pub mod helm;
 pub mod history;
 pub mod leaders;
 pub mod load;

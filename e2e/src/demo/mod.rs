@@ -26,7 +26,6 @@ use crate::dump::dump;
 use crate::load::Load;
 use crate::namespace::{Namespace, keeps};
 use crate::objects::remove_finalizers;
-use crate::operator::Operator;
 use crate::routes::{APP, RouteKind};
 use crate::status::{canary_hash, is_current, phase, stable_hash};
 use crate::timeline::{Change, selections, weights};
@@ -82,8 +81,8 @@ pub async fn run(strategy: Strategy, picture: Option<PathBuf>) -> Result<bool> {
 async fn perform(namespace: &Namespace, strategy: Strategy, picture: &Path) -> Result<bool> {
     let began = Instant::now();
     let done = |what: &str| println!("{:>7.1}s  {what}", began.elapsed().as_secs_f64());
-    Operator::install(namespace).await?;
-    done("the operator is ready");
+    crate::helm::install(namespace).await?;
+    done("helm install leadsman charts/leadsman: the operator is ready");
     namespace.apply_all(&surroundings(strategy, &namespace.name)?).await?;
     namespace.apply(&FIRST.rollout(strategy, &namespace.name)?).await?;
     let first = FIRST.revision(strategy)?;

@@ -13,6 +13,7 @@ use leadsman_api::{Phase, Rollout};
 use leadsman_e2e::account::account;
 use leadsman_e2e::cluster::workspace;
 use leadsman_e2e::dashboards::Unanswered;
+use leadsman_e2e::helm::{self, Helm};
 use leadsman_e2e::metrics::success_rate;
 use leadsman_e2e::status::{phase, weight_in_force};
 use leadsman_e2e::{
@@ -21,7 +22,6 @@ use leadsman_e2e::{
 use libtest_mimic::Trial;
 
 use crate::harness::scenario_without_operator;
-use crate::helm::Helm;
 use crate::people::command;
 
 const KIND: RouteKind = RouteKind::HttpRouteGateway;
@@ -32,29 +32,6 @@ pub fn trials() -> Vec<Trial> {
     vec![scenario_without_operator("chart", |ns| async move { lifecycle(&ns).await })]
 }
 
-/// Values with which the chart works for this namespace alone, with the image that every scenario has.
-fn values(namespace: &Namespace) -> Result<Vec<String>> {
-    let (repository, tag) = namespace.cluster.image.rsplit_once(':').context("an image without a tag")?;
-    let (registry, repository) = repository.split_once('/').context("an image without a registry")?;
-    Ok([
-        format!("image.registry={registry}"),
-        format!("image.repository={repository}"),
-        format!("image.tag={tag}"),
-        format!("watchNamespaces={{{}}}", namespace.name),
-        format!("prometheus.address={}", namespace.proxy.url()),
-        // It would be in force for everybody on this cluster.
-        "policies.ownRoutes.enabled=false".to_owned(),
-    ]
-    .into_iter()
-    .flat_map(|value| ["--set".to_owned(), value])
-    // As the cluster's Prometheus finds its targets.
-    .chain(
-        ["--set-json", r#"podAnnotations={"prometheus.io/scrape":"true","prometheus.io/port":"8080"}"#]
-            .map(str::to_owned),
-    )
-    .collect())
-}
-
 struct Chart<'a> {
     helm: Helm<'a>,
     values: Vec<String>,
@@ -62,7 +39,7 @@ struct Chart<'a> {
 
 impl<'a> Chart<'a> {
     async fn new(namespace: &'a Namespace) -> Result<Self> {
-        Ok(Self { helm: Helm::new(namespace).await?, values: values(namespace)? })
+        Ok(Self { helm: Helm::new(namespace).await?, values: helm::values(namespace)? })
     }
 
     /// `helm upgrade --install --wait` of a chart. The CRDs are those of the cluster, which Helm did not bring.

@@ -1,14 +1,12 @@
 //! Helm 4 brings everything: it applies on the server's side without force, and waits until all of it is Current.
 
-use std::ffi::OsStr;
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use leadsman_api::{Phase, Rollout};
+use leadsman_e2e::helm::Helm;
 use leadsman_e2e::metrics::with;
-use leadsman_e2e::runtime::blocking;
 use leadsman_e2e::status::{canary_hash, phase, weight_in_force};
 use leadsman_e2e::{Load, Namespace, RolloutBuilder, RouteKind, figures, pause_until_promoted, set_weight};
 use libtest_mimic::Trial;
@@ -21,35 +19,6 @@ const KIND: RouteKind = RouteKind::HttpRouteGateway;
 
 pub fn trials() -> Vec<Trial> {
     vec![scenario("helm-upgrade-in-mid-release", |ns| async move { upgraded(&ns).await })]
-}
-
-/// Helm 4, at work in a namespace.
-pub struct Helm<'a> {
-    namespace: &'a Namespace,
-    program: PathBuf,
-    home: PathBuf,
-}
-
-impl<'a> Helm<'a> {
-    pub async fn new(namespace: &'a Namespace) -> Result<Self> {
-        let program = blocking(leadsman_bed::helm).await?;
-        let home = namespace.cluster.output.join("helm").join(format!("{}.home", namespace.name));
-        std::fs::create_dir_all(&home)?;
-        Ok(Self { namespace, program, home })
-    }
-
-    /// What it prints; what it says, where it fails, is the error.
-    pub async fn run<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Result<String> {
-        let mut helm = Command::new(&self.program);
-        helm.args(arguments).args(["--namespace", &self.namespace.name]);
-        helm.arg("--kubeconfig").arg(self.namespace.cluster.bed.kubeconfig());
-        for variable in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
-            helm.env(variable, &self.home);
-        }
-        let output = blocking(move || helm.output().context("cannot run helm")).await?;
-        ensure!(output.status.success(), "helm: {}", String::from_utf8_lossy(&output.stderr));
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-    }
 }
 
 /// A chart of plain manifests.

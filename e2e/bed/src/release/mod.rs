@@ -50,6 +50,7 @@ impl Release {
     pub fn write(&self) -> Result<String> {
         let progress = Progress::new();
         let tools = Tools::make(&progress)?;
+        fs::create_dir_all(self.output.parent().context("the root is no place for an image")?)?;
         let packages = packages()?;
         let operator = packages.iter().find(|it| it.get("name").is_some_and(|name| name == "leadsman"));
         let labels = labels(operator.context("the workspace has no package leadsman")?)?;
@@ -63,7 +64,8 @@ impl Release {
             image.architecture = architecture;
             image.labels.clone_from(&labels);
             images.push(image);
-            let beside = self.output.with_extension(format!("{}.cdx.json", architecture.name()));
+            let mut beside = self.output.clone().into_os_string();
+            beside.push(format!(".{}.cdx.json", architecture.name()));
             fs::write(beside, bill_of_materials(&tools, architecture, &packages)?)?;
         }
         Layout::new(&self.output)?.write_index(&images)
