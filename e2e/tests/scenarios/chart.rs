@@ -164,6 +164,12 @@ async fn changed_in_mid_release(
     chart.upgrade(path, &["--set", "log.level=debug"]).await.context("upgrade in mid-release")?;
     let after = namespace.api::<Deployment>().get("leadsman").await?.metadata.generation;
     ensure!(after > before, "nothing of the operator changed");
+    // One that cannot start: Helm waits for it in vain and takes it back.
+    let broken = ["--set", "extraArgs={--no-such-argument}", "--rollback-on-failure", "--timeout", "15s"];
+    ensure!(chart.upgrade(path, &broken).await.is_err(), "an operator with an unknown argument was installed");
+    let restored = namespace.api::<Deployment>().get("leadsman").await?;
+    let restored = serde_json::to_string(&restored.spec)?;
+    ensure!(!restored.contains("--no-such-argument"), "the upgrade was not taken back: {restored}");
     namespace.until("to be where it was", Duration::from_secs(5), waits_at_half).await?;
     command(namespace, "promote", &next).await?;
     namespace.until_promoted(&next).await.map(drop)
