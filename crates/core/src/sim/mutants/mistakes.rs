@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::analysis::Outcome;
-use crate::names::{Hash, Selection, Side};
+use crate::names::{Hash, Side};
 use crate::observed::{Endpoints, Look, Observed, RouteId};
 use crate::plan::{Action, Persist, Plan, plan};
 use crate::sim::world::{CANARY, STABLE};
