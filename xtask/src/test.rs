@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use leadsman_bed::{Bed, build_operator};
+use leadsman_bed::{Architecture, Bed, Release, build_operator};
 
 /// Options of `test`.
 #[derive(Args)]
@@ -25,6 +25,8 @@ pub struct Test {
 struct Stages {
     over: Vec<(&'static str, Duration)>,
     full: bool,
+    /// The operator's, once it is in the cluster.
+    image: Option<String>,
 }
 
 impl Test {
@@ -53,10 +55,26 @@ impl Test {
         }
         let bed = stages.stage("cluster up", Bed::up)?;
         stages.cargo("cluster check", &["test", "--package", "leadsman-bed", "--", "--ignored"])?;
-        let operator = stages.stage("operator build", build_operator)?;
-        stages.stage("operator image", || bed.load_operator_image(&operator))?;
+        let image = if self.full {
+            stages.stage("published image", || published(&bed))?
+        } else {
+            let operator = stages.stage("operator build", build_operator)?;
+            stages.stage("operator image", || bed.load_operator_image(&operator))?
+        };
+        stages.image = Some(image);
         stages.cargo("scenarios", &[&["test"], &scenarios[..]].concat())
     }
+}
+
+/// Brings in the image as others would pull it, for this machine.
+fn published(bed: &Bed) -> Result<String> {
+    let release = Release {
+        output: bed.log_dir().with_file_name("published"),
+        name: "localhost/leadsman:published".to_owned(),
+        architectures: vec![Architecture::own()?],
+    };
+    let digest = release.write()?;
+    bed.load_layout(&release.output, &digest)
 }
 
 impl Stages {
@@ -69,12 +87,15 @@ impl Stages {
     }
 
     fn cargo(&mut self, name: &'static str, arguments: &[&str]) -> Result<()> {
-        let full = self.full;
+        let (full, image) = (self.full, self.image.clone());
         self.stage(name, || {
             let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
             let mut command = Command::new(cargo);
             if full {
                 command.env("LEADSMAN_FULL", "1");
+            }
+            if let Some(image) = image {
+                command.env("LEADSMAN_E2E_OPERATOR_IMAGE", image);
             }
             let status = command.args(arguments).status()?;
             if !status.success() {

@@ -46,8 +46,7 @@ const SIDE_BY_SIDE: usize = 6;
 
 /// What takes minutes and shows for another kind of route, or on the cluster, what others show by default: run by
 /// `cargo xtask test --full`, or by name with `--include-ignored`.
-const FULL_ONLY: [&str; 24] = [
-    "a-thousand",
+const FULL_ONLY: [&str; 23] = [
     "bad-httproute-service",
     "bad-virtualservice",
     "killed-in-every-phase-virtualservice",
