@@ -22,9 +22,11 @@ pub(super) fn note_split(pass: &mut Pass<'_>) {
     if pass.traffic_is_at(decided) {
         let since = *pass.state.split.seen_since.get_or_insert(pass.view.now);
         let settled = after(since, pass.settle_time());
-        if settled <= pass.view.now {
+        if decided == pass.state.split.in_force {
+            // Nothing to wait for.
+        } else if settled <= pass.view.now {
             pass.state.split.in_force = decided;
-        } else if decided != pass.state.split.in_force || !resting {
+        } else {
             pass.wake_at(settled);
         }
     } else if !resting && pass.state.split.seen_since.is_some() && somebody_wrote(pass) {
