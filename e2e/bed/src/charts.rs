@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use crate::{binaries::helm, process::output};
+use crate::{binaries::helm, paths::workspace, process::output};
 
 const NAMESPACE: &str = "leadsman-system";
 const HEAD: &str = "# Written by cargo xtask chart from charts/leadsman.\n";
@@ -72,7 +72,7 @@ const RENDERINGS: [Rendering; 8] = [
 
 /// The folder of the charts.
 pub fn charts() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new(".")).join("charts")
+    workspace().join("charts")
 }
 
 /// Each file's place, and what has to be in it.

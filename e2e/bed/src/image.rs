@@ -45,6 +45,16 @@ pub enum Architecture {
     Arm64,
 }
 
+impl std::str::FromStr for Architecture {
+    type Err = anyhow::Error;
+
+    /// From a platform as registries name it: `linux/amd64`.
+    fn from_str(platform: &str) -> Result<Self> {
+        let named = |it: &Self| platform.strip_prefix("linux/") == Some(it.name());
+        Self::ALL.into_iter().find(named).context("images are made for linux/amd64 and linux/arm64")
+    }
+}
+
 impl Architecture {
     /// All that images are made for.
     pub const ALL: [Self; 2] = [Self::Amd64, Self::Arm64];

@@ -1,10 +1,13 @@
-//! Debian's packages.
+//! Packages of Debian and of `PyPI`.
 
 use std::{path::Path, process::Command};
 
 use anyhow::{Result, bail};
 
-use crate::{process::run, progress::Progress};
+use crate::{
+    process::{output, run},
+    progress::Progress,
+};
 
 /// A file that shows that a package is there, and the package.
 pub(crate) type Needed<'a> = (&'a str, &'a str);
@@ -46,6 +49,13 @@ pub(crate) fn install(needed: &[Needed<'_>], progress: &Progress) -> Result<()> 
         }
         Ok(())
     })
+}
+
+/// A package of `PyPI` in a virtual environment of its own, which is made.
+pub(crate) fn from_pypi(package: &str, venv: &Path) -> Result<()> {
+    output(Command::new("python3").args(["-m", "venv"]).arg(venv))?;
+    let mut pip = Command::new(venv.join("bin/pip"));
+    output(pip.args(["install", "--quiet", "--disable-pip-version-check", package])).map(drop)
 }
 
 /// Debian has merged /sbin and /bin into /usr on new systems only.

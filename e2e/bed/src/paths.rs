@@ -4,10 +4,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
-/// The folder `e2e/cluster` of the work tree this was built from.
+/// The work tree this was built from.
+pub(crate) fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new("."))
+}
+
+/// The folder of what the cluster is made from.
 pub(crate) fn sources() -> PathBuf {
-    let bed = Path::new(env!("CARGO_MANIFEST_DIR"));
-    bed.parent().unwrap_or(bed).join("cluster")
+    workspace().join("e2e/cluster")
 }
 
 /// The cache: `$LEADSMAN_CACHE`, or `~/.cache/leadsman`. What is built stays there; `run/` lives as long as a cluster.

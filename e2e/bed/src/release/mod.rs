@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::{
     image::{Architecture, Content, Image},
     layout::Layout,
+    paths::workspace,
     process::{output, shown},
     progress::Progress,
 };
@@ -124,8 +125,7 @@ fn run(cargo: &mut Command) -> Result<()> {
 fn flags() -> Result<String> {
     let home = std::env::var_os("HOME").map(PathBuf::from).context("HOME is not set")?;
     let cargo = std::env::var_os("CARGO_HOME").map_or_else(|| home.join(".cargo"), PathBuf::from);
-    let sysroot = output(Command::new("rustc").args(["--print", "sysroot"]))?;
-    let places = [(workspace(), INSIDE), (&cargo, "/cargo"), (Path::new(sysroot.trim()), "/rust")];
+    let places = [(workspace(), INSIDE), (&cargo, "/cargo"), (&tools::sysroot()?, "/rust")];
     let remapped = places.map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()));
     let flags = ["-C", "target-feature=+crt-static"].map(str::to_owned).into_iter().chain(remapped);
     Ok(flags.collect::<Vec<_>>().join("\u{1f}"))
@@ -133,13 +133,9 @@ fn flags() -> Result<String> {
 
 /// What the image says of itself. The instant is that of the commit, so that it does not differ from build to build.
 fn labels(package: &Value) -> Result<BTreeMap<String, String>> {
-    let git = |arguments: &[&str]| output(Command::new("git").current_dir(workspace()).args(arguments));
-    let instant = output(Command::new("git").current_dir(workspace()).env("TZ", "UTC").args([
-        "log",
-        "-1",
-        COMMIT_TIME,
-        "--format=%cd",
-    ]))?;
+    let git =
+        |arguments: &[&str]| output(Command::new("git").current_dir(workspace()).env("TZ", "UTC").args(arguments));
+    let instant = git(&["log", "-1", COMMIT_TIME, "--format=%cd"])?;
     let revision = git(&["rev-parse", "HEAD"])?;
     let changed = if git(&["status", "--porcelain"])?.is_empty() { "" } else { "-changed" };
     let of = |member: &str| package.get(member).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -186,10 +182,6 @@ fn bill_of_materials(tools: &Tools, architecture: Architecture, packages: &[Valu
         metadata.remove("timestamp");
     }
     Ok(serde_json::to_string_pretty(&bill)? + "\n")
-}
-
-fn workspace() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new("."))
 }
 
 /// `CARGO_TARGET_DIR` may be relative to where cargo runs.

@@ -32,11 +32,7 @@ impl Tools {
     /// Makes what is missing.
     pub(crate) fn make(progress: &Progress) -> Result<Self> {
         let venv = kept("certificates", &[CERTIFICATES], |venv| {
-            progress.stage("certificates from PyPI", || {
-                output(Command::new("python3").args(["-m", "venv"]).arg(venv))?;
-                let mut pip = Command::new(venv.join("bin/pip"));
-                output(pip.args(["install", "--quiet", "--disable-pip-version-check", CERTIFICATES])).map(drop)
-            })
+            progress.stage("certificates from PyPI", || packages::from_pypi(CERTIFICATES, venv))
         })?;
         let cargo = kept("cargo", &CRATES, |root| {
             let mut install = Command::new(cargo());
@@ -66,8 +62,7 @@ impl Tools {
 /// What another machine's programs take: Rust's library for it, and a C compiler with its library.
 pub(crate) fn add_target(architecture: Architecture, progress: &Progress) -> Result<()> {
     let target = architecture.target();
-    let sysroot = output(Command::new("rustc").args(["--print", "sysroot"]))?;
-    if !Path::new(sysroot.trim()).join("lib/rustlib").join(target).exists() {
+    if !sysroot()?.join("lib/rustlib").join(target).exists() {
         let name = format!("Rust's library for {target}");
         progress.stage(&name, || run(&["rustup", "target", "add", target]).map(drop))?;
     }
@@ -78,6 +73,12 @@ pub(crate) fn add_target(architecture: Architecture, progress: &Progress) -> Res
     let (program, library) = (format!("/usr/bin/{compiler}-gcc"), format!("/usr/{compiler}/lib/libc.a"));
     let packages = [format!("gcc-{compiler}"), format!("libc6-dev-{name}-cross")];
     packages::install(&[(&program, &packages[0]), (&library, &packages[1])], progress)
+}
+
+/// Where this Rust and its libraries are.
+pub(crate) fn sysroot() -> Result<PathBuf> {
+    let said = output(Command::new("rustc").args(["--print", "sysroot"]))?;
+    Ok(PathBuf::from(said.trim()))
 }
 
 /// The cargo that this was started by.
