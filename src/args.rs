@@ -1,9 +1,12 @@
 //! The command line. Each flag has an environment variable; with none of them it runs in a cluster.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Parser, ValueEnum};
 
+use crate::controller::cache::EVERYTHING;
 use crate::measure::AddressPattern;
 
 /// Progressive delivery for Kubernetes: runs Rollouts (rollouts.leadsman.dev).
@@ -31,9 +34,9 @@ pub struct Args {
     #[arg(long, env = "LEADSMAN_WITHOUT", value_enum, value_name = "KIND", value_delimiter = ',')]
     pub without: Vec<Without>,
 
-    /// Watch this namespace only, instead of all
-    #[arg(long, env = "LEADSMAN_NAMESPACE")]
-    pub namespace: Option<String>,
+    /// Watch these namespaces only, instead of all; may be repeated, or list several with commas
+    #[arg(long, env = "LEADSMAN_NAMESPACE", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
+    pub namespace: Vec<String>,
 
     /// The operator's own namespace: where its lease is, and the Secrets that cluster-wide templates name. Default: that
     /// of the service account, or of the kubeconfig's context
@@ -65,6 +68,15 @@ pub struct Args {
     pub workers: u16,
 }
 
+impl Args {
+    /// What each watch covers: every namespace that is watched, once, or everything.
+    pub fn scopes(&self) -> Vec<Box<str>> {
+        let namespaces: BTreeSet<&str> = self.namespace.iter().map(String::as_str).collect();
+        let everything = namespaces.is_empty().then_some(EVERYTHING);
+        everything.into_iter().chain(namespaces).map(Box::from).collect()
+    }
+}
+
 /// What an operator may go without.
 #[allow(clippy::doc_markdown, reason = "what is written on values is what --help prints, as plain text")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -93,10 +105,19 @@ mod tests {
     #[test]
     fn without_arguments_it_watches_everything_and_wants_a_lease() {
         let args = Args::parse_from(["leadsman"]);
-        assert_eq!(args.namespace, None);
+        assert_eq!(args.scopes(), [EVERYTHING.into()]);
         assert!(!args.no_leader_election);
         assert_eq!(args.admin_address.port(), 8080);
         assert_eq!(args.metric_address_allow, []);
+    }
+
+    #[test]
+    fn namespaces_may_be_listed_in_several_ways_and_an_empty_one_is_no_way_to_say_all() {
+        let flag = "--namespace";
+        let args = Args::parse_from(["leadsman", flag, "b,a", flag, "c", "--namespace=a"]);
+        assert_eq!(args.scopes(), ["a", "b", "c"].map(Box::from));
+        assert!(Args::try_parse_from(["leadsman", "--namespace="]).is_err());
+        assert!(Args::try_parse_from(["leadsman", "--namespace=a,"]).is_err());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use kube::api::{Api, PostParams};
 use kube::{Client, Config};
 
 use crate::args::{Args, Without};
+use crate::controller::cache::EVERYTHING;
 use crate::runtime::rbac::{Feature, LEASE_RULES, RULES, Rule};
 
 /// Asks for every right, and prints those that are missing.
@@ -18,8 +19,12 @@ pub async fn run(args: &Args) -> Result<(), String> {
     let client = Client::try_from(config).map_err(|error| format!("cannot make a client: {error}"))?;
     let reviews = Api::all(client);
     let mut missing = 0;
-    let watched = RULES.iter().filter(|rule| is_used(args, rule.3)).map(|rule| (rule, args.namespace.as_deref()));
-    for (rule, namespace) in watched.chain(LEASE_RULES.iter().map(|rule| (rule, Some(own.as_str())))) {
+    let scopes = args.scopes();
+    let watched = scopes.iter().flat_map(|scope| {
+        let used = RULES.iter().filter(|rule| is_used(args, rule.3));
+        used.map(|rule| (rule, (**scope != *EVERYTHING).then_some(&**scope)))
+    });
+    for (rule, namespace) in watched.chain(LEASE_RULES.iter().map(|rule| (rule, Some(&*own)))) {
         for verb in rule.2 {
             if is_allowed(&reviews, rule, verb, namespace).await? {
                 continue;

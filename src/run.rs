@@ -106,7 +106,7 @@ impl Operator {
             events: Events::start(cluster.clone(), Arc::clone(&metrics), identity.clone()),
             measurer: Measurer::new(source, move || measurer_clock.now(), move |key| woken.now(&key)),
             cluster,
-            caches: Caches::default(),
+            caches: Caches::of(&args.scopes()),
             references: ReferenceIndex::default(),
             queue,
             metrics,
@@ -124,7 +124,7 @@ impl Operator {
     pub async fn lead(&self, args: &Args, stop: &CancellationToken) -> Result<(), Error> {
         let watching = CancellationToken::new();
         let _ends_watches = watching.clone().drop_guard();
-        watches::start(&self.context, args.namespace.as_deref(), &args.without, &watching);
+        watches::start(&self.context, &args.scopes(), &args.without, &watching);
         if args.no_leader_election {
             self.context.metrics.leads(true);
             self.finish(work(&self.context, args.workers, stop), stop).await;

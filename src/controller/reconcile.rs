@@ -82,7 +82,7 @@ pub async fn reconcile(context: &Context, key: &Key, memory: &mut Memory) -> Out
                 let part = if ahead { Part::Rest } else { Part::All };
                 let wakes = [wake, act(context, &mut loaded, memory, &snapshot, &plan, part).await];
                 tell(context, &loaded, memory, &snapshot, &plan);
-                return settled(context, memory, &plan, wakes);
+                return settled(context, key, memory, &plan, wakes);
             }
             Persisted::Moved => {}
             Persisted::Gone => return Outcome::GONE,
@@ -91,7 +91,7 @@ pub async fn reconcile(context: &Context, key: &Key, memory: &mut Memory) -> Out
                 let wakes = [None, act(context, &mut loaded, memory, &snapshot, &plan, part).await];
                 // Measurements go on: a verdict must not wait for a status that can be written.
                 context.measurer.set(key, plan.questions_of(loaded.state.as_ref()));
-                let outcome = settled(context, memory, &plan, wakes);
+                let outcome = settled(context, key, memory, &plan, wakes);
                 return Outcome { word: "not-persisted", ..outcome };
             }
         }
@@ -171,7 +171,7 @@ fn tell(context: &Context, loaded: &Loaded, memory: &mut Memory, snapshot: &Snap
 }
 
 /// When to come back: what the plan says, what was put off, and what has to be looked at in any case.
-fn settled(context: &Context, memory: &mut Memory, plan: &Plan, wakes: [Option<Instant>; 2]) -> Outcome {
+fn settled(context: &Context, key: &Key, memory: &mut Memory, plan: &Plan, wakes: [Option<Instant>; 2]) -> Outcome {
     let now = context.now();
     let planned = plan.next_wake.map(|at| {
         let after = Duration::try_from(at.duration_since(now)).unwrap_or_default();
@@ -180,7 +180,8 @@ fn settled(context: &Context, memory: &mut Memory, plan: &Plan, wakes: [Option<I
     });
     let unread = (plan.state.is_none() && plan.wants_live).then(|| Instant::now() + jittered(LATER));
     let settled = matches!(plan.report.phase, Phase::Healthy | Phase::RolledBack);
-    let unwatched = (!settled && context.caches.are_doubtful()).then(|| Instant::now() + jittered(UNWATCHED));
+    let unwatched =
+        (!settled && context.caches.are_doubtful(&key.namespace)).then(|| Instant::now() + jittered(UNWATCHED));
     let remembered = memory.next_deadline().map(|at| {
         // Still due after the pass: it could not be read, or nothing was done about it.
         if at <= Instant::now() {

@@ -14,8 +14,7 @@ use leadsman_api::names::FIELD_MANAGER;
 use leadsman_core::text::one_line;
 use tokio::time::Instant;
 
-use super::cache::Store;
-use super::cache::{Slim, key_of};
+use super::cache::{EVERYTHING, Slim, Store, key_of};
 use super::key::Key;
 use crate::cluster::Cluster;
 use crate::runtime::backoff::Backoff;
@@ -35,8 +34,8 @@ const LONGEST_WORDS: usize = 500;
 pub struct Watch<T> {
     /// The kind.
     pub kind: ApiResource,
-    /// One namespace only.
-    pub namespace: Option<String>,
+    /// Its scope: a namespace, or [`EVERYTHING`].
+    pub scope: Box<str>,
     /// Only objects with these labels.
     pub labels: Option<&'static str>,
     /// Where it is kept.
@@ -57,9 +56,9 @@ impl<T: Slim> Watch<T> {
     /// Watches until the kind is not served any more, and tells `changed` of each change that a pass could see.
     pub async fn run(self, cluster: &Cluster, metrics: &Metrics, changed: impl Fn(&Change<'_, T>)) {
         let client = cluster.client().clone();
-        let api: Api<DynamicObject> = match &self.namespace {
-            Some(namespace) => Api::namespaced_with(client, namespace, &self.kind),
-            None => Api::all_with(client, &self.kind),
+        let api: Api<DynamicObject> = match &*self.scope {
+            EVERYTHING => Api::all_with(client, &self.kind),
+            namespace => Api::namespaced_with(client, namespace, &self.kind),
         };
         let config = watcher::Config { label_selector: self.labels.map(str::to_owned), ..watcher::Config::default() };
         let mut events = watcher(api, config.timeout(TIMEOUT_SECONDS).page_size(PAGE)).boxed();
@@ -84,7 +83,7 @@ impl<T: Slim> Watch<T> {
                 }
                 // Once is how the server works. Of a list that was just begun it says that something is wrong.
                 Err(error) if is_expired(&error) && !std::mem::replace(&mut expired, true) => {
-                    tracing::debug!(kind = %self.kind.kind, %error, "the watch has to be listed anew");
+                    tracing::debug!(kind = %self.kind.kind, namespace = %self.scope, %error, "the watch has to be listed anew");
                 }
                 Err(error) => {
                     if failed_at.elapsed() > Duration::from_mins(2) {
@@ -93,12 +92,13 @@ impl<T: Slim> Watch<T> {
                     failed_at = Instant::now();
                     metrics.watch_failed(&self.kind.kind);
                     let delay = backoff.fail();
-                    self.store.doubt(Instant::now() + delay + PROBATION);
+                    self.store.doubt(&self.scope, Instant::now() + delay + PROBATION);
                     let words = words(&error);
+                    let (kind, namespace) = (&*self.kind.kind, &*self.scope);
                     if words == said {
-                        tracing::debug!(kind = %self.kind.kind, error = words, ?delay, "the watch fails as before");
+                        tracing::debug!(kind, namespace, error = words, ?delay, "the watch fails as before");
                     } else {
-                        tracing::warn!(kind = %self.kind.kind, error = words, ?delay, "the watch failed");
+                        tracing::warn!(kind, namespace, error = words, ?delay, "the watch failed");
                     }
                     said = words;
                     tokio::time::sleep(delay).await;
@@ -109,9 +109,9 @@ impl<T: Slim> Watch<T> {
 
     fn take(&self, event: Event<DynamicObject>, metrics: &Metrics, changed: &impl Fn(&Change<'_, T>)) {
         match event {
-            Event::Init => self.store.begin_list(),
+            Event::Init => self.store.begin_list(&self.scope),
             Event::InitDone => {
-                for (key, before) in self.store.end_list() {
+                for (key, before) in self.store.end_list(&self.scope) {
                     changed(&Change { key: &key, before: Some(&before), after: None });
                 }
             }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::select_all;
+use kube::core::ApiResource;
 use leadsman_api::names::ROLLOUT_LABEL;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::cache::Served;
-use super::cache::Slim;
-use super::cache::Store;
+use super::cache::{EVERYTHING, Served, Slim, Store};
 use super::context::Context;
 use super::key::Key;
 use super::watch::{Change, Watch};
@@ -23,39 +23,41 @@ use crate::runtime::panics::caught;
 /// When a kind of our own is looked for again that is not served.
 const NOT_SERVED: Duration = Duration::from_secs(5);
 
-/// Starts all watches, but for those of kinds that are not used. They end when told to stop.
-pub fn start(context: &Arc<Context>, namespace: Option<&str>, without: &[Without], stop: &CancellationToken) {
-    let namespace = namespace.map(str::to_owned);
+/// Starts all watches, one of each kind for each scope, but for those of kinds that are not used. They end when told to stop.
+pub fn start(context: &Arc<Context>, scopes: &[Box<str>], without: &[Without], stop: &CancellationToken) {
     let (caches, all) = (&context.caches, None);
     let ours = Some(ROLLOUT_LABEL);
     let watching = Watching { context, stop };
-    let watch = |kind: &kube::core::ApiResource, labels| (kind.clone(), namespace.clone(), labels);
-    watching.start(watch(&kinds::ROLLOUTS, all), &caches.rollouts, |context, change| context.queue.now(change.key));
-    watching.start(watch(&kinds::REPLICA_SETS, ours), &caches.sets, labelled);
-    watching.start(watch(&kinds::ENDPOINT_SLICES, ours), &caches.slices, labelled);
-    watching.start(watch(&kinds::SERVICES, all), &caches.services, |context, change| {
-        named(context, "Service", change.key);
-        labelled(context, change);
-    });
-    watching.start(watch(&kinds::TEMPLATES, all), &caches.templates, |context, change| {
-        named(context, "AnalysisTemplate", change.key);
-    });
+    for scope in scopes {
+        let watch = |kind: &ApiResource, labels| (kind.clone(), scope.clone(), labels);
+        watching.start(watch(&kinds::ROLLOUTS, all), &caches.rollouts, |context, change| context.queue.now(change.key));
+        watching.start(watch(&kinds::REPLICA_SETS, ours), &caches.sets, labelled);
+        watching.start(watch(&kinds::ENDPOINT_SLICES, ours), &caches.slices, labelled);
+        watching.start(watch(&kinds::SERVICES, all), &caches.services, |context, change| {
+            named(context, "Service", change.key);
+            labelled(context, change);
+        });
+        watching.start(watch(&kinds::TEMPLATES, all), &caches.templates, |context, change| {
+            named(context, "AnalysisTemplate", change.key);
+        });
+    }
+    let (kind, cluster_templates) = (kinds::CLUSTER_TEMPLATES.clone(), &caches.cluster_templates);
     if without.contains(&Without::ClusterTemplates) {
         // Nothing is listed, and nobody waits for it.
-        caches.cluster_templates.begin_list();
-        caches.cluster_templates.end_list();
+        cluster_templates.begin_list(EVERYTHING);
+        cluster_templates.end_list(EVERYTHING);
     } else {
-        watching.start((kinds::CLUSTER_TEMPLATES.clone(), None, all), &caches.cluster_templates, |context, change| {
+        watching.start((kind, EVERYTHING.into(), all), cluster_templates, |context, change| {
             named(context, "ClusterAnalysisTemplate", change.key);
         });
     }
     let unused = |kind: &RouteKind| without.contains(&of(*kind));
     RouteKind::ALL.into_iter().filter(unused).for_each(|kind| caches.routes(kind).set_served(Served::Absent));
     for kind in RouteKind::ALL.into_iter().filter(|kind| !unused(kind)) {
-        let (context, stop, namespace) = (Arc::clone(context), stop.clone(), namespace.clone());
+        let (context, stop, scopes) = (Arc::clone(context), stop.clone(), scopes.to_vec());
         tokio::spawn(async move {
             tokio::select! {
-                () = watch_route_kind(&context, kind, namespace) => {}
+                () = watch_route_kind(&context, kind, &scopes) => {}
                 () = stop.cancelled() => {}
             }
         });
@@ -77,19 +79,18 @@ struct Watching<'a> {
 impl Watching<'_> {
     fn start<T: Slim>(
         &self,
-        (kind, namespace, labels): (kube::core::ApiResource, Option<String>, Option<&'static str>),
+        (kind, scope, labels): (ApiResource, Box<str>, Option<&'static str>),
         store: &Arc<Store<T>>,
         concerns: fn(&Context, &Change<'_, T>),
     ) {
         let (context, stop, store) = (Arc::clone(self.context), self.stop.clone(), Arc::clone(store));
         let watching = async move {
             loop {
-                let watch =
-                    Watch { kind: kind.clone(), namespace: namespace.clone(), labels, store: Arc::clone(&store) };
+                let watch = Watch { kind: kind.clone(), scope: scope.clone(), labels, store: Arc::clone(&store) };
                 let run = watch.run(&context.cluster, &context.metrics, |change| concerns(&context, change));
                 told(&context, &kind.kind, caught(run).await);
                 // Our own kinds, and the server's, are served before long: the CRDs may come after us.
-                store.doubt(Instant::now() + NOT_SERVED * 2);
+                store.doubt(&scope, Instant::now() + NOT_SERVED * 2);
                 tokio::time::sleep(NOT_SERVED).await;
             }
         };
@@ -126,7 +127,7 @@ fn named(context: &Context, kind: &'static str, key: &Key) {
 }
 
 /// Watches a kind of route for as long as it is served, and looks for it while it is not.
-async fn watch_route_kind(context: &Context, kind: RouteKind, namespace: Option<String>) {
+async fn watch_route_kind(context: &Context, kind: RouteKind, scopes: &[Box<str>]) {
     let cache = context.caches.routes(kind);
     // Until it is known again what is served, routes of the kind are not seen, and cannot be put on the way back.
     let mut backoff = Backoff::WATCH;
@@ -139,11 +140,16 @@ async fn watch_route_kind(context: &Context, kind: RouteKind, namespace: Option<
                 if was_absent {
                     wake_all(context);
                 }
-                let store = Arc::clone(&cache.store);
-                let watch = Watch { kind: resource, namespace: namespace.clone(), labels: None, store };
                 let concerns = |change: &Change<'_, _>| named(context, kind.kind(), change.key);
+                let watches = scopes.iter().map(|scope| {
+                    let store = Arc::clone(&cache.store);
+                    let watch = Watch { kind: resource.clone(), scope: scope.clone(), labels: None, store };
+                    Box::pin(caught(watch.run(&context.cluster, &context.metrics, concerns)))
+                });
                 let began = Instant::now();
-                told(context, kind.kind(), caught(watch.run(&context.cluster, &context.metrics, concerns)).await);
+                // One that ends does so for all: the kind is not served any more.
+                let (ended, ..) = select_all(watches).await;
+                told(context, kind.kind(), ended);
                 cache.set_served(Served::Unknown);
                 cache.store.clear();
                 if began.elapsed() > discovery::EVERY {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leadsman_testkit::object::unset;
+use leadsman_testkit::object::{text, unset};
 use leadsman_testkit::{Application, Fault, Kind, Route, Rule, Verb, kind};
 use serde_json::json;
 use tokio::time::Instant;
@@ -64,6 +64,66 @@ async fn with_rights_in_one_namespace_it_is_ready_at_once_and_says_of_a_cluster_
         bed.server.hand("person").create(&template).unwrap();
         bed.until_phase(&using, "Healthy").await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_namespaces_are_served_and_nothing_is_asked_of_any_other() {
+    let bed = Bed::new();
+    let [shop, cart, third] = [NAMESPACE, "cart", "third"].map(|namespace| Application::new(namespace, "podinfo"));
+    for application in [&shop, &cart, &third] {
+        bed.declare(application);
+    }
+    let operator = bed.operator_with("a", &["--namespace", "shop,cart"]);
+    for application in [&shop, &cart] {
+        bed.until_at_rest(application).await;
+        let next = application.clone().version("v2");
+        bed.release(&next);
+        bed.until_at_rest(&next).await;
+    }
+    assert_eq!(operator.operator.readiness(), Ok(()));
+    assert!(bed.rollout(&third).get("status").is_none());
+    let of_everybody = [Some(&kind::CLUSTER_TEMPLATE), Some(&kind::LEASE), None];
+    let of_ours = [NAMESPACE, "cart"];
+    let requests = bed.server.requests().into_iter().filter(|it| &*it.by == "a" && !of_everybody.contains(&it.kind));
+    let elsewhere: Vec<_> = requests.filter(|it| !of_ours.contains(&&*it.namespace)).collect();
+    assert_eq!(elsewhere.len(), 0, "{elsewhere:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_that_cannot_be_seen_holds_up_no_other_and_is_named() {
+    let bed = Bed::new();
+    let [shop, cart] = [NAMESPACE, "cart"].map(|namespace| Application::new(namespace, "podinfo"));
+    bed.server.inject(Rule::refusing(403, "Forbidden", "no rights here").by("a").namespace("cart"));
+    for application in [&shop, &cart] {
+        bed.declare(application);
+    }
+    let operator = bed.operator_with("a", &["--namespace", "shop,cart"]);
+    bed.until_at_rest(&shop).await;
+    let kinds = ["Rollout", "ReplicaSet", "Service", "EndpointSlice"].map(|kind| format!("{kind} in cart")).join(", ");
+    assert_eq!(operator.operator.readiness(), Err(format!("not listed yet: {kinds}")));
+    // What is settled is not looked at again and again for a watch of another namespace that fails.
+    let of_shop = |it: &leadsman_testkit::Request| &*it.by == "a" && it.namespace == NAMESPACE && it.verb == Verb::Get;
+    let asked = |bed: &Bed| bed.server.requests().into_iter().filter(of_shop).collect::<Vec<_>>();
+    let before = asked(&bed).len();
+    seconds(120).await;
+    assert_eq!(asked(&bed).len(), before, "{:?}", &asked(&bed)[before..]);
+    let next = shop.version("v2");
+    bed.release(&next);
+    bed.until_at_rest(&next).await;
+    bed.server.heal();
+    bed.until_at_rest(&cart).await;
+    seconds(40).await;
+    assert_eq!(operator.operator.readiness(), Ok(()));
+
+    // Neither does the loss of a watch take away what another namespace has.
+    bed.server.inject(Rule::refusing(403, "Forbidden", "no more").by("a").namespace("cart"));
+    for kind in [&kind::ROLLOUT, &kind::REPLICA_SET, &kind::SERVICE, &kind::SLICE] {
+        bed.server.close_watches(kind);
+    }
+    let next = next.version("v3");
+    bed.release(&next);
+    bed.until_at_rest(&next).await;
+    assert_eq!(text(&bed.rollout(&cart), "/status/phase"), "Healthy");
 }
 
 #[tokio::test(start_paused = true)]

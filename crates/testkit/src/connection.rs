@@ -126,9 +126,10 @@ impl Connection {
     async fn serve(self, request: Request<RequestBody>) -> Result<Response<Body>, NoAnswer> {
         let asked = Asked::read(&request);
         let (verb, kind) = asked.as_ref().map_or((Verb::Get, None), |asked| (asked.verb, asked.kind()));
-        let name = asked.as_ref().and_then(|asked| asked.target.as_ref()).map(|target| target.name.clone());
-        let name = name.unwrap_or_default();
-        let entry = self.note(verb, kind, &name);
+        let target = asked.as_ref().and_then(|asked| asked.target.as_ref());
+        let namespace = target.and_then(|target| target.namespace.as_deref()).unwrap_or_default();
+        let name = target.map_or("", |target| &target.name);
+        let entry = self.note(verb, kind, (namespace, name));
         let body = request.into_body().collect_bytes().await.map_err(|_| NoAnswer("the request broke off"))?;
         let stops = self.count(verb);
         if stops == Some(Moment::Before) {
@@ -137,7 +138,7 @@ impl Connection {
         }
         let strict =
             asked.as_ref().and_then(|asked| asked.query.get("fieldValidation")).is_some_and(|it| it == "Strict");
-        let looked_at = fault::Asked { verb, kind, name: &name, strict };
+        let looked_at = fault::Asked { verb, kind, namespace, name, strict };
         let fault = self.server.0.lock().faults.strike(&self.by, &looked_at);
         if let Some(Fault::Slow(delay)) = &fault {
             tokio::time::sleep(*delay).await;
@@ -168,13 +169,14 @@ impl Connection {
         }
     }
 
-    fn note(&self, verb: Verb, kind: Option<&'static crate::Kind>, name: &str) -> usize {
+    fn note(&self, verb: Verb, kind: Option<&'static crate::Kind>, (namespace, name): (&str, &str)) -> usize {
         let mut state = self.server.0.lock();
         state.requests.push(server::Request {
             at: tokio::time::Instant::now(),
             by: Arc::clone(&self.by),
             verb,
             kind,
+            namespace: namespace.to_owned(),
             name: name.to_owned(),
             code: None,
         });

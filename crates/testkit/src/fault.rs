@@ -81,6 +81,7 @@ pub struct Rule {
     fault: Fault,
     verbs: Vec<Verb>,
     kind: Option<&'static Kind>,
+    namespace: Option<String>,
     name: Option<String>,
     by: Option<String>,
     strict: bool,
@@ -91,7 +92,17 @@ pub struct Rule {
 impl Rule {
     /// For every request, for ever.
     pub fn new(fault: Fault) -> Self {
-        Self { fault, verbs: Vec::new(), kind: None, name: None, by: None, strict: false, times: None, skip: 0 }
+        Self {
+            fault,
+            verbs: Vec::new(),
+            kind: None,
+            namespace: None,
+            name: None,
+            by: None,
+            strict: false,
+            times: None,
+            skip: 0,
+        }
     }
 
     /// A refusal with an HTTP code, a reason and words.
@@ -121,6 +132,12 @@ impl Rule {
     #[must_use]
     pub fn kind(self, kind: &'static Kind) -> Self {
         Self { kind: Some(kind), ..self }
+    }
+
+    /// Only in this namespace: not for what is asked of all of them.
+    #[must_use]
+    pub fn namespace(self, namespace: &str) -> Self {
+        Self { namespace: Some(namespace.to_owned()), ..self }
     }
 
     /// Only for objects of this name.
@@ -154,10 +171,11 @@ impl Rule {
     }
 
     fn is_for(&self, by: &str, asked: &Asked<'_>) -> bool {
-        let Asked { verb, kind, name, strict } = *asked;
+        let Asked { verb, kind, namespace, name, strict } = *asked;
         (!self.strict || strict)
             && (self.verbs.is_empty() || self.verbs.contains(&verb))
             && self.kind.is_none_or(|wanted| kind == Some(wanted))
+            && self.namespace.as_deref().is_none_or(|wanted| wanted == namespace)
             && self.by.as_deref().is_none_or(|wanted| wanted == by)
             && self.name.as_deref().is_none_or(|wanted| wanted == name)
     }
@@ -168,6 +186,7 @@ impl Rule {
 pub(crate) struct Asked<'a> {
     pub verb: Verb,
     pub kind: Option<&'static Kind>,
+    pub namespace: &'a str,
     pub name: &'a str,
     pub strict: bool,
 }

@@ -47,6 +47,8 @@ pub struct Request {
     pub verb: Verb,
     /// Of which kind; `None` for discovery.
     pub kind: Option<&'static Kind>,
+    /// In which namespace; empty for all, and for what belongs to none.
+    pub namespace: String,
     /// Of which object; empty for all.
     pub name: String,
     /// The answer; `None` where none was given.

@@ -135,19 +135,23 @@ fn every_combination_of_features_is_granted_what_the_code_says() {
                 Feature::Secrets => secrets,
                 Feature::ClusterTemplates => !watched,
             };
-            let namespaces = if watched { "watchNamespaces={shop}" } else { "watchNamespaces=null" };
+            let namespaces = if watched { "watchNamespaces={shop,cart}" } else { "watchNamespaces=null" };
             let objects = rendered(&helm, &[set.clone(), namespaces.to_owned()]);
             let roles = of_kind(&objects, "Role");
             let lease = roles.iter().find(|role| role["metadata"]["namespace"] == "leadsman-system").unwrap();
             assert_eq!(granted(lease), wanted(LEASE_RULES, has), "{set}");
             let cluster = of_kind(&objects, "ClusterRole");
-            let role = if watched {
+            let of_namespace = |name: &str| *roles.iter().find(|role| role["metadata"]["namespace"] == name).unwrap();
+            let roles = if watched {
                 assert!(cluster.is_empty() && of_kind(&objects, "ClusterRoleBinding").is_empty(), "{cluster:?}");
-                roles.iter().find(|role| role["metadata"]["namespace"] == "shop").unwrap()
+                ["shop", "cart"].map(of_namespace).to_vec()
             } else {
-                cluster.iter().find(|role| role["metadata"]["name"] == "leadsman-system-leadsman").unwrap()
+                let ours = |role: &&&Value| role["metadata"]["name"] == "leadsman-system-leadsman";
+                vec![*cluster.iter().find(ours).unwrap()]
             };
-            assert_eq!(granted(role), wanted(RULES, has), "{set} {namespaces}");
+            for role in roles {
+                assert_eq!(granted(role), wanted(RULES, has), "{set} {namespaces}");
+            }
         }
     }
 }

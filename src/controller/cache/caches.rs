@@ -4,12 +4,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use kube::core::ApiResource;
 
-use super::store::Store;
+use super::store::{EVERYTHING, Store};
 use super::{RawEntry, ReplicaSetEntry, ServiceEntry, SliceEntry, TemplateEntry};
 use crate::routers::RouteKind;
 
 /// One cache a kind.
-#[derive(Default)]
 pub struct Caches {
     /// Rollouts.
     pub rollouts: Arc<Store<RawEntry>>,
@@ -29,7 +28,6 @@ pub struct Caches {
 }
 
 /// The cache of a kind that may not be installed.
-#[derive(Default)]
 pub struct RouteCache {
     /// Its objects.
     pub store: Arc<Store<RawEntry>>,
@@ -49,6 +47,10 @@ pub enum Served {
 }
 
 impl RouteCache {
+    fn of(scopes: &[Box<str>]) -> Self {
+        Self { store: Arc::new(Store::of(scopes)), served: RwLock::default() }
+    }
+
     /// Whether the kind is served.
     pub fn served(&self) -> Served {
         self.served.read().unwrap_or_else(PoisonError::into_inner).clone()
@@ -60,7 +62,28 @@ impl RouteCache {
     }
 }
 
+impl Default for Caches {
+    fn default() -> Self {
+        Self::of(&[EVERYTHING.into()])
+    }
+}
+
 impl Caches {
+    /// Empty ones that watches with these scopes are to feed; what belongs to no namespace is watched as a whole.
+    pub fn of(scopes: &[Box<str>]) -> Self {
+        Self {
+            rollouts: Arc::new(Store::of(scopes)),
+            sets: Arc::new(Store::of(scopes)),
+            services: Arc::new(Store::of(scopes)),
+            slices: Arc::new(Store::of(scopes)),
+            templates: Arc::new(Store::of(scopes)),
+            cluster_templates: Arc::default(),
+            http_routes: RouteCache::of(scopes),
+            grpc_routes: RouteCache::of(scopes),
+            virtual_services: RouteCache::of(scopes),
+        }
+    }
+
     /// The cache of a kind of route.
     pub fn routes(&self, kind: RouteKind) -> &RouteCache {
         match kind {
@@ -70,32 +93,43 @@ impl Caches {
         }
     }
 
-    /// Whether a watch that passes depend on has failed just now: what changes may go unnoticed.
-    pub fn are_doubtful(&self) -> bool {
-        let routes = RouteKind::ALL.into_iter().any(|kind| self.routes(kind).store.is_doubtful());
-        routes || self.sets.is_doubtful() || self.services.is_doubtful() || self.slices.is_doubtful()
+    /// Whether a watch that passes over a namespace depend on has failed just now: what changes may go unnoticed.
+    pub fn are_doubtful(&self, namespace: &str) -> bool {
+        let routes = RouteKind::ALL.into_iter().any(|kind| self.routes(kind).store.is_doubtful(namespace));
+        routes
+            || self.sets.is_doubtful(namespace)
+            || self.services.is_doubtful(namespace)
+            || self.slices.is_doubtful(namespace)
     }
 
-    /// The kinds without which nothing can be done and that have not been listed completely yet.
-    pub fn unsynced(&self) -> Vec<&'static str> {
-        let synced = [
-            ("Rollout", self.rollouts.is_synced()),
-            ("ReplicaSet", self.sets.is_synced()),
-            ("Service", self.services.is_synced()),
-            ("EndpointSlice", self.slices.is_synced()),
+    /// What nothing can be done without and has not been listed completely yet, in words: a kind, and its namespace where
+    /// namespaces are watched one by one.
+    pub fn unsynced(&self) -> Vec<String> {
+        let unlisted = [
+            ("Rollout", self.rollouts.unlisted()),
+            ("ReplicaSet", self.sets.unlisted()),
+            ("Service", self.services.unlisted()),
+            ("EndpointSlice", self.slices.unlisted()),
         ];
-        synced.into_iter().filter(|(_, synced)| !synced).map(|(kind, _)| kind).collect()
+        words(&unlisted)
     }
 
-    /// The kinds that a start waits for. Templates are read one by one until they have been listed, which may never be: where
-    /// we have rights in one namespace only, those of the cluster cannot be.
-    pub fn awaited(&self) -> Vec<&'static str> {
-        let templates = [
-            ("AnalysisTemplate", self.templates.is_listed_or_fails()),
-            ("ClusterAnalysisTemplate", self.cluster_templates.is_listed_or_fails()),
-        ];
+    /// What a start waits for. Templates are read one by one until they have been listed, which may never be: where we have
+    /// rights in some namespaces only, those of the cluster cannot be.
+    pub fn awaited(&self) -> Vec<String> {
         let mut awaited = self.unsynced();
-        awaited.extend(templates.into_iter().filter(|(_, done)| !done).map(|(kind, _)| kind));
+        awaited.extend(words(&[
+            ("AnalysisTemplate", self.templates.awaited()),
+            ("ClusterAnalysisTemplate", self.cluster_templates.awaited()),
+        ]));
         awaited
     }
+}
+
+fn words(scopes: &[(&str, Vec<Box<str>>)]) -> Vec<String> {
+    let name = |kind: &str, scope: &str| match scope {
+        EVERYTHING => kind.to_owned(),
+        namespace => format!("{kind} in {namespace}"),
+    };
+    scopes.iter().flat_map(|(kind, scopes)| scopes.iter().map(|scope| name(kind, scope))).collect()
 }

@@ -15,7 +15,7 @@ pub use raw::{RawEntry, TemplateEntry};
 pub use replica_set::{REVISION_NUMBER_ANNOTATION, ReplicaSetEntry};
 pub use service::{ServiceEntry, port};
 pub use slice::{SliceEntry, endpoints};
-pub use store::{Cached, Store};
+pub use store::{Cached, EVERYTHING, Store};
 
 use super::key::Key;
 

@@ -2,8 +2,10 @@
 //!
 //! It says honestly when it does not know: before the first complete list nothing is absent, and while its watch fails it
 //! is doubtful. While a watch is listed anew, what was known before stays until the list is complete.
+//!
+//! One watch feeds it, or one for each namespace that is watched. Each namespace is listed and in doubt by itself.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tokio::time::Instant;
@@ -27,27 +29,43 @@ pub struct Store<T> {
     inner: RwLock<Inner<T>>,
 }
 
+/// The scope of a watch that covers all objects of its kind. The scope of any other is its namespace.
+pub const EVERYTHING: &str = "";
+
 struct Inner<T> {
-    synced: bool,
+    /// How far each watch has come, by its scope.
+    listings: BTreeMap<Box<str>, Listing>,
     objects: HashMap<Key, Arc<T>>,
     by_rollout: HashMap<Key, BTreeSet<Box<str>>>,
+}
+
+/// How far a watch has come.
+#[derive(Default)]
+struct Listing {
+    synced: bool,
     /// Set while a list is under way: what it has delivered.
     listed: Option<HashSet<Key>>,
     /// Until when it is not known whether the watch works.
     doubtful_until: Option<Instant>,
 }
 
+impl Listing {
+    fn is_doubtful(&self) -> bool {
+        self.doubtful_until.is_some_and(|until| Instant::now() < until)
+    }
+}
+
 impl<T> Default for Store<T> {
     fn default() -> Self {
-        Self {
-            inner: RwLock::new(Inner {
-                synced: false,
-                objects: HashMap::new(),
-                by_rollout: HashMap::new(),
-                listed: None,
-                doubtful_until: None,
-            }),
-        }
+        Self::of(&[EVERYTHING.into()])
+    }
+}
+
+impl<T> Store<T> {
+    /// An empty cache that watches with these scopes are to feed. What lies in none of them is absent.
+    pub fn of(scopes: &[Box<str>]) -> Self {
+        let listings = scopes.iter().map(|scope| (scope.clone(), Listing::default())).collect();
+        Self { inner: RwLock::new(Inner { listings, objects: HashMap::new(), by_rollout: HashMap::new() }) }
     }
 }
 
@@ -60,25 +78,36 @@ impl<T: Slim> Store<T> {
         self.inner.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether there has been a complete list.
-    pub fn is_synced(&self) -> bool {
-        self.read().synced
+    /// Whether there has been a complete list of a namespace.
+    pub fn is_synced(&self, namespace: &str) -> bool {
+        self.read().listing(namespace).is_none_or(|listing| listing.synced)
     }
 
-    /// Whether its watch has failed just now, so that what it holds may be old.
-    pub fn is_doubtful(&self) -> bool {
-        self.read().doubtful_until.is_some_and(|until| Instant::now() < until)
+    /// Whether the watch of a namespace has failed just now, so that what is held of it may be old.
+    pub fn is_doubtful(&self, namespace: &str) -> bool {
+        self.read().listing(namespace).is_some_and(Listing::is_doubtful)
     }
 
-    /// Whether there has been a complete list, or a watch that failed: whoever waits for the former should go on.
-    pub fn is_listed_or_fails(&self) -> bool {
+    /// The scopes that have not been listed completely yet.
+    pub fn unlisted(&self) -> Vec<Box<str>> {
+        self.scopes(|listing| !listing.synced)
+    }
+
+    /// Those of them whose watch has not failed either: whoever waits for a list should go on where it has.
+    pub fn awaited(&self) -> Vec<Box<str>> {
+        self.scopes(|listing| !listing.synced && listing.doubtful_until.is_none())
+    }
+
+    fn scopes(&self, are: impl Fn(&Listing) -> bool) -> Vec<Box<str>> {
         let inner = self.read();
-        inner.synced || inner.doubtful_until.is_some()
+        inner.listings.iter().filter(|(_, listing)| are(listing)).map(|(scope, _)| scope.clone()).collect()
     }
 
-    /// The watch failed, and it will not be known before `until` whether it works again.
-    pub fn doubt(&self, until: Instant) {
-        self.write().doubtful_until = Some(until);
+    /// The watch of a scope failed, and it will not be known before `until` whether it works again.
+    pub fn doubt(&self, scope: &str, until: Instant) {
+        if let Some(listing) = self.write().listings.get_mut(scope) {
+            listing.doubtful_until = Some(until);
+        }
     }
 
     /// One object.
@@ -86,7 +115,7 @@ impl<T: Slim> Store<T> {
         let inner = self.read();
         match inner.objects.get(key) {
             Some(object) => Cached::Holds(Arc::clone(object)),
-            None if inner.synced => Cached::Absent,
+            None if inner.listing(&key.namespace).is_none_or(|listing| listing.synced) => Cached::Absent,
             None => Cached::Unsynced,
         }
     }
@@ -107,24 +136,26 @@ impl<T: Slim> Store<T> {
         self.read().objects.keys().cloned().collect()
     }
 
-    /// A list begins.
-    pub fn begin_list(&self) {
-        self.write().listed = Some(HashSet::new());
+    /// A list of a scope begins.
+    pub fn begin_list(&self, scope: &str) {
+        if let Some(listing) = self.write().listings.get_mut(scope) {
+            listing.listed = Some(HashSet::new());
+        }
     }
 
-    /// The list is complete. Gives what it did not have and is gone.
-    pub fn end_list(&self) -> Vec<(Key, Arc<T>)> {
+    /// The list of a scope is complete. Gives what it did not have and is gone.
+    pub fn end_list(&self, scope: &str) -> Vec<(Key, Arc<T>)> {
         let mut inner = self.write();
-        inner.synced = true;
-        let Some(listed) = inner.listed.take() else { return Vec::new() };
-        let gone: Vec<Key> = inner.objects.keys().filter(|key| !listed.contains(key)).cloned().collect();
-        gone.into_iter().filter_map(|key| inner.take(&key).map(|object| (key, object))).collect()
+        let Some(listing) = inner.listings.get_mut(scope) else { return Vec::new() };
+        listing.synced = true;
+        let Some(listed) = listing.listed.take() else { return Vec::new() };
+        inner.take_all(|key| covers(scope, key) && !listed.contains(key))
     }
 
     /// An object was delivered. Gives what was known of it before. What was read meanwhile in a newer version stays.
     pub fn put(&self, key: Key, object: Arc<T>) -> Option<Arc<T>> {
         let mut inner = self.write();
-        if let Some(listed) = &mut inner.listed {
+        if let Some(listed) = inner.listing_mut(&key.namespace).and_then(|listing| listing.listed.as_mut()) {
             listed.insert(key.clone());
         }
         if let Some(newer) = inner.objects.get(&key).filter(|held| is_newer(&***held, &*object)) {
@@ -153,13 +184,19 @@ impl<T: Slim> Store<T> {
     }
 
     /// Forgets everything: the kind is not served any more.
-    pub fn clear(&self) -> Vec<(Key, Arc<T>)> {
+    pub fn clear(&self) {
         let mut inner = self.write();
-        inner.synced = false;
-        inner.listed = None;
+        for listing in inner.listings.values_mut() {
+            listing.synced = false;
+            listing.listed = None;
+        }
         inner.by_rollout.clear();
-        inner.objects.drain().collect()
+        inner.objects.clear();
     }
+}
+
+fn covers(scope: &str, key: &Key) -> bool {
+    scope == EVERYTHING || scope == &*key.namespace
 }
 
 /// Whether one version of an object is newer than another of the same object.
@@ -169,6 +206,21 @@ fn is_newer<T: Slim>(one: &T, other: &T) -> bool {
 }
 
 impl<T: Slim> Inner<T> {
+    /// That of the watch which covers a namespace.
+    fn listing(&self, namespace: &str) -> Option<&Listing> {
+        self.listings.get(EVERYTHING).or_else(|| self.listings.get(namespace))
+    }
+
+    fn listing_mut(&mut self, namespace: &str) -> Option<&mut Listing> {
+        let scope = if self.listings.contains_key(EVERYTHING) { EVERYTHING } else { namespace };
+        self.listings.get_mut(scope)
+    }
+
+    fn take_all(&mut self, these: impl Fn(&Key) -> bool) -> Vec<(Key, Arc<T>)> {
+        let keys: Vec<Key> = self.objects.keys().filter(|key| these(key)).cloned().collect();
+        keys.into_iter().filter_map(|key| self.take(&key).map(|object| (key, object))).collect()
+    }
+
     fn take(&mut self, key: &Key) -> Option<Arc<T>> {
         let object = self.objects.remove(key)?;
         if let Some(rollout) = object.rollout() {
@@ -206,29 +258,54 @@ mod tests {
         let store: Store<ReplicaSetEntry> = Store::default();
         let (key, object) = set("a", "shop");
         assert!(matches!(store.get(&key), Cached::Unsynced));
-        store.begin_list();
+        store.begin_list(EVERYTHING);
         store.put(key.clone(), object);
         assert!(matches!(store.get(&key), Cached::Holds(_)));
         assert!(matches!(store.get(&Key::new("n", "b")), Cached::Unsynced));
-        store.end_list();
+        store.end_list(EVERYTHING);
         assert!(matches!(store.get(&Key::new("n", "b")), Cached::Absent));
     }
 
     #[test]
     fn what_a_new_list_does_not_have_is_gone_when_it_is_complete() {
         let store: Store<ReplicaSetEntry> = Store::default();
-        store.begin_list();
+        store.begin_list(EVERYTHING);
         for (key, object) in [set("a", "shop"), set("b", "shop")] {
             store.put(key, object);
         }
-        store.end_list();
-        store.begin_list();
+        store.end_list(EVERYTHING);
+        store.begin_list(EVERYTHING);
         let (key, object) = set("b", "shop");
         store.put(key, object);
         assert_eq!(names(&store, "shop"), ["a", "b"]);
-        let gone = store.end_list();
+        let gone = store.end_list(EVERYTHING);
         assert_eq!(gone.len(), 1);
         assert_eq!(names(&store, "shop"), ["b"]);
+    }
+
+    #[test]
+    fn each_namespace_is_listed_and_in_doubt_by_itself() {
+        let store: Store<ReplicaSetEntry> = Store::of(&["a".into(), "b".into()]);
+        let (object, until) = (set("x", "shop").1, Instant::now() + std::time::Duration::from_mins(1));
+        let key = |namespace| Key::new(namespace, "x");
+        let is_absent = |namespace| matches!(store.get(&key(namespace)), Cached::Absent);
+        for scope in ["a", "b"] {
+            store.begin_list(scope);
+            store.put(key(scope), Arc::clone(&object));
+        }
+        store.end_list("a");
+        assert_eq!((store.is_synced("a"), store.is_synced("b")), (true, false));
+        assert_eq!((&*store.unlisted(), &*store.awaited()), (&["b".into()][..], &["b".into()][..]));
+        store.doubt("b", until);
+        assert_eq!((store.is_doubtful("a"), store.is_doubtful("b")), (false, true));
+        assert_eq!((store.unlisted().len(), store.awaited().len()), (1, 0));
+        store.end_list("b");
+
+        store.begin_list("a");
+        let gone: Vec<_> = store.end_list("a").into_iter().map(|(key, _)| key).collect();
+        assert_eq!(gone, [key("a")]);
+        assert!(is_absent("a") && !is_absent("b"));
+        assert!(is_absent("c"), "nobody looks there");
     }
 
     #[test]

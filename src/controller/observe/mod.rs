@@ -177,7 +177,7 @@ async fn slices(reader: &Reader, context: &Context, loaded: &Loaded) -> Vec<Arc<
     if loaded.services().next().is_none() {
         return Vec::new();
     }
-    if reader.reads(store) {
+    if reader.reads(store, &loaded.key.namespace) {
         let slices = reader.cluster().objects(&kinds::ENDPOINT_SLICES, &loaded.key.namespace);
         if let Ok(listed) = slices.list(&format!("{ROLLOUT_LABEL}={}", loaded.key.name)).await {
             let read = |slice| (key_of(slice), Arc::new(SliceEntry::of(slice)));
@@ -188,7 +188,7 @@ async fn slices(reader: &Reader, context: &Context, loaded: &Loaded) -> Vec<Arc<
             return listed.into_iter().map(|(_, slice)| slice).collect();
         }
     }
-    if store.is_synced() {
+    if store.is_synced(&loaded.key.namespace) {
         store.of_rollout(&loaded.key).into_iter().map(|(_, slice)| slice).collect()
     } else {
         Vec::new()

@@ -48,10 +48,11 @@ impl Reader {
         &self.cluster
     }
 
-    /// Whether to read what a cache says nothing certain about: it has not been filled yet, or its watch has failed just now.
-    /// With [`Reach::Live`] in any case.
-    pub fn reads<T: Slim>(&self, store: &Store<T>) -> bool {
-        self.reach == Reach::Live || self.resolves(!store.is_synced() || store.is_doubtful())
+    /// Whether to read what a cache says nothing certain about: it has not been filled yet for this namespace, or its watch
+    /// has failed just now. With [`Reach::Live`] in any case.
+    pub fn reads<T: Slim>(&self, store: &Store<T>, namespace: &str) -> bool {
+        let is_in_doubt = !store.is_synced(namespace) || store.is_doubtful(namespace);
+        self.reach == Reach::Live || self.resolves(is_in_doubt)
     }
 
     /// Whether to read what is in doubt. Where that is beyond the reach it is noted that there is such a thing.
@@ -85,11 +86,11 @@ pub async fn read_through<T: Slim>(
     let known = match expectations.known(&key.name, store.get(key), Instant::now()) {
         Known::Seen(object) => Some(Look::Seen(object)),
         // It may have come since the watch failed.
-        Known::Missing if store.is_doubtful() => None,
+        Known::Missing if store.is_doubtful(&key.namespace) => None,
         Known::Missing => Some(Look::Missing),
         Known::Unsynced | Known::Ask => None,
     };
-    if !reader.reads(store) && !reader.resolves(known.is_none()) {
+    if !reader.reads(store, &key.namespace) && !reader.resolves(known.is_none()) {
         return known.unwrap_or(Look::Stale);
     }
     match read(&reader.cluster, kind, (expectations, store), key).await {
@@ -143,7 +144,7 @@ mod tests {
 
     use super::*;
     use crate::cluster::kinds;
-    use crate::controller::cache::ServiceEntry;
+    use crate::controller::cache::{EVERYTHING, ServiceEntry};
     use crate::runtime::leadership::Leadership;
     use crate::runtime::metrics::Metrics;
 
@@ -162,7 +163,7 @@ mod tests {
         let client = server.connect("test").client();
         let cluster = Cluster::new(client, Leadership::none(), Arc::new(Metrics::new()));
         let store = Store::default();
-        store.end_list();
+        store.end_list(EVERYTHING);
         Bed { server, cluster, store, expectations: Expectations::default() }
     }
 
@@ -195,11 +196,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_a_failing_watch_has_not_delivered_is_not_known_to_be_absent() {
         let bed = bed();
-        bed.store.doubt(Instant::now() + Duration::from_hours(1));
+        bed.store.doubt(EVERYTHING, Instant::now() + Duration::from_hours(1));
         assert_eq!(bed.look(Reach::Known).await, ("stale", true));
         assert_eq!(bed.look(Reach::Doubts).await, ("seen", false));
         let bed = self::bed();
-        bed.store.doubt(Instant::now() + Duration::from_hours(1));
+        bed.store.doubt(EVERYTHING, Instant::now() + Duration::from_hours(1));
         bed.server.inject(Rule::new(Fault::Gone));
         assert_eq!(bed.look(Reach::Doubts).await, ("stale", false));
         bed.put();

@@ -29,8 +29,11 @@ pub async fn look(
     loaded: &Loaded,
     expectations: &Expectations<ReplicaSetEntry>,
 ) -> Look<Sets> {
-    let listed =
-        if reader.reads(&context.caches.sets) { list(reader, context, loaded, expectations).await.ok() } else { None };
+    let listed = if reader.reads(&context.caches.sets, &loaded.key.namespace) {
+        list(reader, context, loaded, expectations).await.ok()
+    } else {
+        None
+    };
     let sets = match listed {
         None if reader.may_fall_back() => cached(reader, context, loaded, expectations).await,
         listed => listed,
@@ -70,7 +73,7 @@ async fn cached(
     expectations: &Expectations<ReplicaSetEntry>,
 ) -> Option<Vec<Arc<ReplicaSetEntry>>> {
     let store = &context.caches.sets;
-    if !store.is_synced() {
+    if !store.is_synced(&loaded.key.namespace) {
         return None;
     }
     let mut names: BTreeSet<Box<str>> = store.of_rollout(&loaded.key).into_iter().map(|(name, _)| name).collect();
