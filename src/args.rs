@@ -11,6 +11,7 @@ use crate::measure::AddressPattern;
 
 /// Progressive delivery for Kubernetes: runs Rollouts (rollouts.leadsman.dev).
 #[allow(clippy::doc_markdown, reason = "what is written on fields is what --help prints, as plain text")]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[derive(Clone, Debug, Parser)]
 #[command(name = "leadsman")]
 pub struct Args {
@@ -29,6 +30,10 @@ pub struct Args {
     /// routes that others made are written
     #[arg(long, env = "LEADSMAN_NO_OWNED_ROUTES")]
     pub no_owned_routes: bool,
+
+    /// The API server itself puts down who gives a command (policy leadsman-actor): such names are shown as verified
+    #[arg(long, env = "LEADSMAN_COMMANDERS_RECORDED")]
+    pub commanders_recorded: bool,
 
     /// Kinds that are not used, so that no right to them is needed; several with commas. A Rollout that names one is told so
     #[arg(long, env = "LEADSMAN_WITHOUT", value_enum, value_name = "KIND", value_delimiter = ',')]

@@ -112,6 +112,7 @@ impl Operator {
             metrics,
             operator_namespace: namespace.clone(),
             owned_routes: !args.no_owned_routes,
+            commanders_recorded: args.commanders_recorded,
             clock,
         };
         Self { context: Arc::new(context), leadership, namespace, identity }

@@ -37,6 +37,8 @@ pub struct Setup<'a> {
     pub watches: Option<&'a str>,
     /// The way to the API server, where that is not the pods' own.
     pub wire: Option<&'a Wire>,
+    /// Whether it is told that the API server puts down who gives a command.
+    pub commanders_recorded: bool,
 }
 
 /// The operator of a namespace.
@@ -55,15 +57,16 @@ impl<'a> Operator<'a> {
     /// The same with standbys, or with another way to the API server.
     pub async fn install_as(namespace: &'a Namespace, setup: Setup<'_>) -> Result<Self> {
         let manifest = std::fs::read_to_string(workspace().join(MANIFEST)).with_context(|| MANIFEST.to_owned())?;
-        let arguments = json!([
+        let mut arguments = vec![
             format!("--namespace={}", setup.watches.unwrap_or(&namespace.name)),
             format!("--prometheus-address={}", namespace.proxy.url()),
-        ]);
+        ];
+        arguments.extend(setup.commanders_recorded.then(|| "--commanders-recorded".to_owned()));
         let values = [
             ("{{name}}", NAME),
             ("{{namespace}}", &namespace.name),
             ("{{image}}", &namespace.cluster.image),
-            ("{{args}}", &arguments.to_string()),
+            ("{{args}}", &json!(arguments).to_string()),
         ];
         let manifest = values.iter().fold(manifest, |text, (placeholder, value)| text.replace(placeholder, value));
         ensure!(!manifest.contains("{{"), "{MANIFEST} has a placeholder that is not known here");

@@ -33,6 +33,8 @@ pub struct Context {
     pub operator_namespace: String,
     /// Whether Rollouts may declare routes of their own.
     pub owned_routes: bool,
+    /// Whether the API server puts down who gives a command.
+    pub commanders_recorded: bool,
     /// The wall clock.
     pub clock: Clock,
 }

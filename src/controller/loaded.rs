@@ -100,6 +100,9 @@ async fn parse(context: &Context, key: &Key, copy: &Arc<RawEntry>) -> Result<(Bo
             .ok()
     });
     let (mut declared, resolved) = resolve(context, key, &rollout, state.as_ref()).await;
+    if let Some(commander) = &mut declared.core.commander {
+        commander.verified = context.commanders_recorded;
+    }
     if let Some(problem) = owned_routes_are_off(context, &declared) {
         declared.core.spec = Err(problem);
     }

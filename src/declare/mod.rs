@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 use leadsman_api::{AnalysisTemplateSpec, Rollout, commit_of, names};
 use leadsman_core::names::Hash;
-use leadsman_core::spec::{self, Command, Problem, Reason};
+use leadsman_core::spec::{self, Command, Commander, Problem, Reason};
 use leadsman_core::text::one_line;
 use leadsman_core::traffic::Port;
 use serde_json::Value;
@@ -73,7 +73,8 @@ pub fn declare(
         templates,
         taken: analysis::Taken::default(),
     };
-    let command = metadata.annotations.as_ref().and_then(|annotations| annotations.get(names::COMMAND_ANNOTATION));
+    let annotation = |name| metadata.annotations.as_ref().and_then(|annotations| annotations.get(name));
+    let command = annotation(names::COMMAND_ANNOTATION);
     Declared {
         core: spec::Rollout {
             namespace: metadata.namespace.clone().unwrap_or_default(),
@@ -90,6 +91,7 @@ pub fn declare(
             restart_at: rollout.spec.restart_at.max(rollout.spec.template.restarted_at()),
             paused: rollout.spec.paused,
             command: command.map(|text| Command::parse(text.trim())),
+            commander: annotation(names::COMMANDER_ANNOTATION).and_then(|name| commander(name)),
             spec: strategy::read(rollout, &traffic, &around),
         },
         at: traffic.at,
@@ -101,6 +103,12 @@ pub fn declare(
         match_labels: rollout.spec.selector.match_labels.clone(),
         min_ready_seconds: rollout.spec.min_ready_seconds.max(0),
     }
+}
+
+/// Whose name stands beside the command, until more is known not verified.
+fn commander(name: &str) -> Option<Commander> {
+    let name = one_line(name, Commander::LONGEST);
+    (!name.is_empty()).then_some(Commander { name, verified: false })
 }
 
 /// Pods at full size: as many as are declared, else as many as there were last.

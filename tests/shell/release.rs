@@ -1,8 +1,10 @@
-//! A whole release and a whole rollback, end to end.
+//! A whole release, a whole rollback and a command, end to end.
 
 use std::time::Duration;
 
+use leadsman_testkit::object::text;
 use leadsman_testkit::{Application, Route};
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::bed::{Bed, NAMESPACE, condition, is_at_rest};
@@ -62,4 +64,30 @@ async fn a_release_that_fails_its_analysis_goes_back_at_once_and_does_not_come_a
     assert_eq!(bed.pods(&application), (4, 4));
     tokio::time::sleep(Duration::from_mins(30)).await;
     assert_eq!(bed.weights(&bad), [0, 25, 50, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_gave_a_command_is_told_and_verified_only_where_the_operator_is_told_so() {
+    for (arguments, verified) in [(&["--commanders-recorded"][..], true), (&[], false)] {
+        let bed = Bed::new();
+        let operator = bed.operator_with("a", arguments);
+        let named = podinfo().set(
+            "/metadata/annotations",
+            json!({"leadsman.dev/command": "pause/h/1", "leadsman.dev/command-by": "alice"}),
+        );
+        bed.declare(&podinfo());
+        bed.until_at_rest(&podinfo()).await;
+        bed.release(&named);
+        let answered = |it: &Value| text(it, "/status/lastCommand/id") == "1";
+        let rollout = bed.until(&named, answered).await;
+        assert_eq!(rollout.pointer("/status/lastCommand/by"), Some(&json!("alice")));
+        assert_eq!(rollout.pointer("/status/lastCommand/verified"), Some(&json!(verified)));
+
+        // What stands there as the status is lost may be older than whoever puts names down.
+        operator.kill();
+        bed.server.hand("person").edit_status(&named.name(), |it| it["status"] = json!({}));
+        let _operator = bed.operator_with("b", arguments);
+        let rollout = bed.until(&named, answered).await;
+        assert_eq!(rollout.pointer("/status/lastCommand/verified"), Some(&json!(false)));
+    }
 }

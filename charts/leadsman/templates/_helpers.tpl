@@ -61,6 +61,15 @@ yes
 {{- end -}}
 {{- end -}}
 
+{{- /* Not empty where the API server puts down who gives a command. */ -}}
+{{- define "leadsman.recordsActor" -}}
+{{- $enabled := .Values.policies.recordActor.enabled | toString -}}
+{{- $can := .Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy" -}}
+{{- if or (eq $enabled "true") (and (eq $enabled "auto") $can (not .Values.watchNamespaces)) -}}
+yes
+{{- end -}}
+{{- end -}}
+
 {{- /* Kinds that the operator has no right to. */ -}}
 {{- define "leadsman.without" -}}
 {{- $without := list -}}

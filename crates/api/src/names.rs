@@ -19,6 +19,8 @@ pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 pub const COMMIT_ANNOTATION: &str = "leadsman.dev/commit";
 /// Annotation on a Rollout: a command from a person, `<verb>/<canary hash>/<id>`.
 pub const COMMAND_ANNOTATION: &str = "leadsman.dev/command";
+/// Annotation on a Rollout: who gave the command. The policy that records actors keeps it.
+pub const COMMANDER_ANNOTATION: &str = "leadsman.dev/command-by";
 /// Annotation on a ReplicaSet whose template was rejected: why. Survives a lost status.
 pub const REJECTED_ANNOTATION: &str = "leadsman.dev/rejected";
 /// Annotation on a pod template: when its pods were last to be replaced, as `kubectl rollout restart` writes it.

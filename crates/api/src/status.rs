@@ -239,6 +239,14 @@ pub struct LastCommand {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verb: Option<String>,
 
+    /// Who gave it: what annotation leadsman.dev/command-by said when it was answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+
+    /// Whether that name is the API server's own word, or that of whoever wrote the command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified: Option<bool>,
+
     /// Executed or Refused.
     #[schemars(with = "String")]
     pub outcome: CommandOutcome,

@@ -40,6 +40,8 @@ pub struct Rollout {
     pub paused: bool,
     /// The command annotation as it stands, parsed or not.
     pub command: Option<Result<Command, String>>,
+    /// Who gave it, where that is told.
+    pub commander: Option<Commander>,
     /// All the rest, or the first thing that is wrong with it.
     pub spec: Result<Spec, Problem>,
 }
@@ -243,6 +245,28 @@ pub struct Command {
     pub hash: Hash,
     /// Chosen by the writer; the same id never acts twice.
     pub id: String,
+}
+
+/// Who gave a command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Commander {
+    /// A user or an account.
+    pub name: String,
+    /// True where the API server put the name down, false where whoever wrote the command did.
+    pub verified: bool,
+}
+
+impl Commander {
+    /// The longest name that is kept, in characters.
+    pub const LONGEST: usize = 256;
+}
+
+impl std::fmt::Display for Commander {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.name)?;
+        f.write_str(if self.verified { "" } else { " (not verified)" })
+    }
 }
 
 /// What a command asks for.

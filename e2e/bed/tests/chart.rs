@@ -115,6 +115,31 @@ fn a_slip_in_the_values_is_refused_with_its_path() {
 
 #[test]
 #[ignore = "builds Helm"]
+fn the_operator_is_told_that_commanders_are_recorded_exactly_where_they_are() {
+    let served = ["--api-versions", "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"];
+    for helm in [helm().unwrap(), helm3().unwrap()] {
+        for (is, can, watched, recorded) in [
+            ("auto", true, "null", true),
+            ("auto", false, "null", false),
+            ("auto", true, "{shop}", false),
+            ("true", false, "{shop}", true),
+            ("false", true, "null", false),
+        ] {
+            let set = format!("policies.recordActor.enabled={is},watchNamespaces={watched}");
+            let chart = chart();
+            let mut arguments = vec!["template", "leadsman", &chart, "--set", &set];
+            arguments.extend(served.iter().filter(|_| can));
+            let objects = documents(&succeed(&helm, &arguments));
+            assert_eq!(!of_kind(&objects, "MutatingAdmissionPolicy").is_empty(), recorded, "{set}");
+            let deployment = of_kind(&objects, "Deployment")[0];
+            let told = words(&deployment["spec"]["template"]["spec"]["containers"][0]["args"]);
+            assert_eq!(told.contains(&"--commanders-recorded".to_owned()), recorded, "{set}: {told:?}");
+        }
+    }
+}
+
+#[test]
+#[ignore = "builds Helm"]
 fn every_combination_of_features_is_granted_what_the_code_says() {
     let helm = helm().unwrap();
     for bits in 0..32_u8 {
@@ -311,5 +336,8 @@ fn every_base_can_be_built_with_every_component() {
             assert_eq!(of_kind(&objects, kind).len(), 1, "{kind} in {base}");
         }
         assert_eq!(of_kind(&objects, "ClusterRole").is_empty(), base == "namespaced");
+        let deployment = of_kind(&objects, "Deployment")[0];
+        let told = words(&deployment["spec"]["template"]["spec"]["containers"][0]["args"]);
+        assert!(told.contains(&"--commanders-recorded".to_owned()), "{told:?}");
     }
 }

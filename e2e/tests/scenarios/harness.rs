@@ -18,8 +18,17 @@ where
     F: FnOnce(Arc<Namespace>) -> S + Send + 'static,
     S: Future<Output = Result<()>> + Send + 'static,
 {
-    scenario_without_operator(name, |namespace| async move {
-        Operator::install(&namespace).await?;
+    scenario_as(name, Setup::default(), body)
+}
+
+/// The same with an operator that is installed in another way.
+pub fn scenario_as<F, S>(name: impl Into<String>, setup: Setup<'static>, body: F) -> Trial
+where
+    F: FnOnce(Arc<Namespace>) -> S + Send + 'static,
+    S: Future<Output = Result<()>> + Send + 'static,
+{
+    scenario_without_operator(name, move |namespace| async move {
+        Operator::install_as(&namespace, setup).await?;
         let outcome = body(Arc::clone(&namespace)).await;
         conclude_scenario(&namespace, outcome).await?;
         ensure!(Operator::of(&namespace).restarts().await? == 0, "the operator ended by itself");

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use kube::Client;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
-use leadsman_api::names::COMMAND_ANNOTATION;
+use leadsman_api::names::{COMMAND_ANNOTATION, COMMANDER_ANNOTATION};
 use leadsman_api::{Phase, Rollout};
 use leadsman_e2e::audit::Request;
 use leadsman_e2e::metrics::success_rate;
@@ -13,20 +13,21 @@ use leadsman_e2e::routes::APP;
 use leadsman_e2e::status::{canary_hash, phase};
 use leadsman_e2e::wait::wait_for;
 use leadsman_e2e::{
-    App, Load, Namespace, Operator, RolloutBuilder, RouteKind, pause, pause_until_promoted, set_weight,
+    App, Load, Namespace, Operator, RolloutBuilder, RouteKind, Setup, pause, pause_until_promoted, set_weight,
 };
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use crate::admission::{acting_as, autoscaled, enforce, role, until_refused, until_taken};
-use crate::harness::scenario;
+use crate::harness::scenario_as;
 
 const KIND: RouteKind = RouteKind::HttpRouteGateway;
 /// Who may command in this namespace.
 const COMMANDER: &str = "commander";
 
 pub fn trials() -> Vec<Trial> {
-    vec![scenario("policies-and-whole-releases", |ns| async move { released(&ns).await })]
+    let setup = Setup { commanders_recorded: true, ..Setup::default() };
+    vec![scenario_as("policies-and-whole-releases", setup, |ns| async move { released(&ns).await })]
 }
 
 /// A good release, a bad one, one that is aborted and one that Git takes back; then the Rollout is deleted.
@@ -91,14 +92,17 @@ async fn aborted(namespace: &Namespace, rollout: &RolloutBuilder, commander: &Cl
         members.insert("metadata".to_owned(), json!({"annotations": {COMMAND_ANNOTATION: command}}));
     }
     let written = patch(commander, namespace, abort).await?;
-    let by = written.metadata.annotations.unwrap_or_default().remove("leadsman.dev/command-by");
+    let by = written.metadata.annotations.unwrap_or_default().remove(COMMANDER_ANNOTATION);
     ensure!(by.as_deref() == Some(COMMANDER), "given by {by:?}");
     let hash = rollout.hash();
     let rejected = |seen: &Rollout| {
         let rejected = seen.status.as_ref().map(|status| status.rejected.as_slice()).unwrap_or_default();
         phase(seen) == Some(Phase::RolledBack) && rejected.iter().any(|it| it.hash == hash)
     };
-    namespace.until("to be aborted", Duration::from_mins(1), rejected).await.map(drop)
+    let aborted = namespace.until("to be aborted", Duration::from_mins(1), rejected).await?;
+    let answered = aborted.status.and_then(|status| status.last_command).context("no answer to the command")?;
+    ensure!((answered.by.as_deref(), answered.verified) == (Some(COMMANDER), Some(true)), "{answered:?}");
+    Ok(())
 }
 
 /// In the middle of a release Git goes back to what is stable, and to a strategy that would be refused of a release.

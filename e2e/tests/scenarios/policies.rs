@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result, ensure};
 use kube::Client;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use leadsman_api::Rollout;
-use leadsman_api::names::{COMMAND_ANNOTATION, ROLLOUT_LABEL, ROUTES_FINALIZER};
+use leadsman_api::names::{COMMAND_ANNOTATION, COMMANDER_ANNOTATION, ROLLOUT_LABEL, ROUTES_FINALIZER};
 use leadsman_e2e::metrics::{success_rate, with};
 use leadsman_e2e::objects::judged;
 use leadsman_e2e::routes::{APP, STABLE};
@@ -18,8 +18,6 @@ use crate::admission::{
 };
 use crate::harness::scenario_without_operator;
 
-/// Annotation that the policy writes: who gave the command.
-const BY_ANNOTATION: &str = "leadsman.dev/command-by";
 const KIND: RouteKind = RouteKind::HttpRouteGateway;
 
 pub fn trials() -> Vec<Trial> {
@@ -198,25 +196,25 @@ async fn named(namespace: &Namespace, author: &Client, commander: &Client) -> Re
             let patch = json!({"metadata": {"annotations": annotations}});
             let params = PatchParams { dry_run, ..PatchParams::default() };
             let written = api.patch(APP, &params, &Patch::Merge(patch)).await?;
-            anyhow::Ok(written.metadata.annotations.unwrap_or_default().remove(BY_ANNOTATION))
+            anyhow::Ok(written.metadata.annotations.unwrap_or_default().remove(COMMANDER_ANNOTATION))
         }
     };
     until_answer("names to be written down", || async {
-        Ok(write(author, json!({BY_ANNOTATION: "boss"}), true).await?.is_none().then_some(()))
+        Ok(write(author, json!({COMMANDER_ANNOTATION: "boss"}), true).await?.is_none().then_some(()))
     })
     .await?;
     let by = |name: &str| Some(name.to_owned());
     for (what, client, annotations, expected) in [
-        ("a name without a command", author, json!({BY_ANNOTATION: "boss"}), None),
+        ("a name without a command", author, json!({COMMANDER_ANNOTATION: "boss"}), None),
         ("a command", commander, json!({COMMAND_ANNOTATION: "abort/h/1"}), by("commander")),
         (
             "another's, with a forged name",
             author,
-            json!({COMMAND_ANNOTATION: "pause/h/2", BY_ANNOTATION: "boss"}),
+            json!({COMMAND_ANNOTATION: "pause/h/2", COMMANDER_ANNOTATION: "boss"}),
             by("author"),
         ),
-        ("a forged name", commander, json!({BY_ANNOTATION: "boss"}), by("author")),
-        ("a name taken off", commander, json!({BY_ANNOTATION: null}), by("author")),
+        ("a forged name", commander, json!({COMMANDER_ANNOTATION: "boss"}), by("author")),
+        ("a name taken off", commander, json!({COMMANDER_ANNOTATION: null}), by("author")),
         ("something else", commander, json!({"team": "shop"}), by("author")),
         ("the command again", commander, json!({COMMAND_ANNOTATION: "pause/h/2"}), by("author")),
         ("no command", commander, json!({COMMAND_ANNOTATION: null}), None),

@@ -123,6 +123,8 @@ fn command(command: &Acknowledged) -> LastCommand {
     LastCommand {
         id: command.id.clone(),
         verb: command.verb.map(|verb| verb.as_str().to_owned()),
+        by: command.by.as_ref().map(|by| by.name.clone()),
+        verified: command.by.as_ref().map(|by| by.verified),
         outcome: if command.executed { CommandOutcome::Executed } else { CommandOutcome::Refused },
         message: one_line(&command.message, LONGEST_MESSAGE),
         at: command.at,

@@ -219,6 +219,18 @@ fn a_command_that_is_none_is_kept_to_be_refused() {
 }
 
 #[test]
+fn a_name_beside_a_command_is_one_line_and_bounded() {
+    let by = |name: &str| {
+        let world = world().with("/metadata/annotations", &json!({"leadsman.dev/command-by": name}));
+        world.declare().core.commander
+    };
+    let commander = by("alice\n").unwrap();
+    assert_eq!((&*commander.name, commander.verified), ("alice", false));
+    assert!(by(&"a".repeat(9000)).unwrap().name.chars().count() <= 256);
+    assert_eq!(by(" "), None);
+}
+
+#[test]
 fn a_rollout_without_anything_is_refused_and_read_all_the_same() {
     let bare: Value = json!({
         "apiVersion": "leadsman.dev/v1alpha1", "kind": "Rollout", "metadata": {"name": "podinfo"},

@@ -34,10 +34,11 @@ pub(super) fn obey(pass: &mut Pass<'_>) {
         Err(wrong) => Err(wrong.clone()),
     };
     let verb = command.as_ref().ok().map(|command| command.verb);
-    pass.tell(Fact::Command { verb, outcome: outcome.clone() });
+    let by = pass.view.rollout.commander.clone();
+    pass.tell(Fact::Command { verb, by: by.clone(), outcome: outcome.clone() });
     let executed = outcome.is_ok();
     let message = outcome.unwrap_or_else(|refusal| refusal);
-    let acknowledged = Acknowledged { id, verb, executed, message, at: pass.view.now };
+    let acknowledged = Acknowledged { id, verb, by, executed, message, at: pass.view.now };
     let before = pass.state.last_command.replace(acknowledged);
     pass.state.commands.splice(0..0, before.map(|before| before.id));
     pass.state.commands.truncate(IDS_KEPT);
@@ -73,13 +74,19 @@ fn execute(pass: &mut Pass<'_>, command: &Command) -> Result<String, String> {
             give_up(pass)
         }
         Verb::Abort => {
-            leave::reject(pass, "Aborted", format!("aborted by command {}", command.id), None);
+            leave::reject(pass, "Aborted", format!("aborted by {}", words(pass, command)), None);
             Ok("rolled back".to_owned())
         }
         Verb::Pause => set_paused(pass, true),
         Verb::Resume => set_paused(pass, false),
         Verb::Retry | Verb::Rollback => Err("not here".to_owned()),
     }
+}
+
+/// A command, and who gave it where that is told.
+fn words(pass: &Pass<'_>, command: &Command) -> String {
+    let by = pass.view.rollout.commander.as_ref().map(|by| format!(" of {by}")).unwrap_or_default();
+    format!("command {}{by}", command.id)
 }
 
 /// True once the preflight is over.
@@ -151,7 +158,7 @@ fn rollback(pass: &mut Pass<'_>, command: &Command) -> Result<String, String> {
         return Err(format!("the ReplicaSet of revision {} ({}) is gone: revert in Git", former.number, former.hash));
     }
     let recipe = view.rollout.spec.as_ref().map_err(|problem| format!("{}; or revert in Git", problem.message))?;
-    let message = format!("rolled back by command {}", command.id);
+    let message = format!("rolled back by {}", words(pass, command));
     pass.tell(Fact::RollbackCommanded { from: stable.hash.clone(), to: former.clone() });
     leave::note_rejection(pass, stable, "RolledBackByCommand", message, None);
     begin::come_back(pass, former.clone(), recipe, Return::Commanded);
@@ -182,6 +189,7 @@ mod tests {
     use super::super::scene::Scene;
     use super::*;
     use crate::names::Hash;
+    use crate::spec::Commander;
 
     fn say(scene: &mut Scene, verb: Verb, id: &str) -> super::super::Plan {
         scene.rollout.command = Some(Ok(Command { verb, hash: Hash::new("new"), id: id.to_owned() }));
@@ -195,6 +203,23 @@ mod tests {
         assert_eq!(say(&mut scene, Verb::Resume, "b").told(), ["CommandExecuted"]);
         assert_eq!(say(&mut scene, Verb::Pause, "a").told(), [""; 0]);
         assert!(!scene.release().paused);
+    }
+
+    #[test]
+    fn who_gave_a_command_is_told_and_kept_with_its_answer() {
+        let mut scene = Scene::releasing();
+        let by = |name: &str, verified| Some(Commander { name: name.to_owned(), verified });
+        scene.rollout.commander = by("alice", true);
+        let plan = say(&mut scene, Verb::Abort, "7");
+        let told: Vec<_> = plan.facts.iter().map(ToString::to_string).collect();
+        assert!(told.iter().any(|it| it == "abort by alice executed: rolled back"), "{told:?}");
+        assert!(told.iter().any(|it| it.ends_with("aborted by command 7 of alice")), "{told:?}");
+        // What stands beside it later changes nothing of what was answered.
+        scene.rollout.commander = by("mallory", false);
+        scene.pass();
+        assert_eq!(scene.state().last_command.as_ref().unwrap().by, by("alice", true));
+        say(&mut scene, Verb::Pause, "8");
+        assert_eq!(scene.state().last_command.as_ref().unwrap().by, by("mallory", false));
     }
 
     #[test]

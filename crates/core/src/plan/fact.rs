@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::names::{Hash, Revision, Selection};
 use crate::observed::RouteId;
-use crate::spec::Verb;
+use crate::spec::{Commander, Verb};
 use crate::state::Why;
 use crate::traffic::{Shape, Weight};
 
@@ -17,6 +17,8 @@ pub enum Fact {
     Command {
         /// What was asked for; `None` where it could not be read.
         verb: Option<Verb>,
+        /// Who gave it, where that is told.
+        by: Option<Commander>,
         /// What was done, or why nothing was.
         outcome: Result<String, String>,
     },
@@ -241,11 +243,14 @@ impl Fact {
 impl std::fmt::Display for Fact {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Command { verb, outcome } => {
-                let name = verb.map_or("command", Verb::as_str);
+            Self::Command { verb, by, outcome } => {
+                f.write_str(verb.map_or("command", Verb::as_str))?;
+                if let Some(by) = by {
+                    write!(f, " by {by}")?;
+                }
                 match outcome {
-                    Ok(done) => write!(f, "{name} executed: {done}"),
-                    Err(refusal) => write!(f, "{name} refused: {refusal}"),
+                    Ok(done) => write!(f, " executed: {done}"),
+                    Err(refusal) => write!(f, " refused: {refusal}"),
                 }
             }
             Self::Deployed { hash, replicas } => write!(f, "first revision {hash} serves with {replicas} pods"),
@@ -352,11 +357,13 @@ mod tests {
 
     #[test]
     fn a_refused_command_is_a_warning_and_one_that_was_done_is_not() {
-        let refused = Fact::Command { verb: Some(Verb::Abort), outcome: Err("no release is under way".to_owned()) };
+        let refused =
+            Fact::Command { verb: Some(Verb::Abort), by: None, outcome: Err("no release is under way".to_owned()) };
         assert_eq!((refused.reason(), refused.is_warning()), ("CommandRefused", true));
         assert_eq!(refused.to_string(), "abort refused: no release is under way");
-        let done = Fact::Command { verb: None, outcome: Ok("rolled back".to_owned()) };
+        let by = Some(Commander { name: "alice".to_owned(), verified: false });
+        let done = Fact::Command { verb: None, by, outcome: Ok("rolled back".to_owned()) };
         assert_eq!((done.reason(), done.is_warning()), ("CommandExecuted", false));
-        assert_eq!(done.to_string(), "command executed: rolled back");
+        assert_eq!(done.to_string(), "command by alice (not verified) executed: rolled back");
     }
 }

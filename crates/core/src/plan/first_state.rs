@@ -7,6 +7,7 @@ use super::{Action, Persist, Plan, commands, missing};
 use crate::names::{Hash, Revision, Selection, Side};
 use crate::observed::{Look, SetView};
 use crate::report::{Condition, Phase, Report};
+use crate::spec::Commander;
 use crate::state::{Acknowledged, Leaving, Promotion, Rejection, Stage, State, Timing, Why};
 use crate::time::after;
 use crate::traffic::{Binding, Bindings, Carrier, Split, Weight};
@@ -27,6 +28,8 @@ pub(super) fn read(view: View<'_>) -> Option<State> {
     state.last_command = rollout.command.as_ref().map(|command| Acknowledged {
         id: commands::id_of(command),
         verb: command.as_ref().ok().map(|command| command.verb),
+        // It may be older than whoever puts names down.
+        by: rollout.commander.clone().map(|by| Commander { verified: false, ..by }),
         executed: false,
         message: "found while the status was empty: not executed".to_owned(),
         at: view.now,

@@ -97,6 +97,7 @@ impl Scene {
                 restart_at: None,
                 paused: false,
                 command: None,
+                commander: None,
                 spec: Ok(spec),
             },
             state: Some(State {

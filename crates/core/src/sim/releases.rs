@@ -27,6 +27,7 @@ pub(super) fn rollout(dice: &mut Dice, carrier: Carrier) -> Rollout {
         replicas: dice.of(&[1, 2, 3, 4, 5, 10]),
         paused: false,
         command: None,
+        commander: None,
         spec: Ok(spec(dice, carrier)),
     }
 }

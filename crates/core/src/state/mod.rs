@@ -16,7 +16,7 @@ pub use release::{Clock, Preflight, Release, Return, Shrunk};
 
 use crate::analysis::metric::Metric;
 use crate::names::{Hash, Revision};
-use crate::spec::Verb;
+use crate::spec::{Commander, Verb};
 use crate::traffic::{Bindings, Carrier, Split, Targets, Weight};
 
 /// The state machine's own record.
@@ -250,6 +250,9 @@ pub struct Acknowledged {
     /// Its verb, where it had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verb: Option<Verb>,
+    /// Who gave it, as was told when it was answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Commander>,
     /// Whether it was executed.
     pub executed: bool,
     /// What was done, or why nothing was.
