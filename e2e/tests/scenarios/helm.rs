@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use leadsman_api::{Phase, Rollout};
 use leadsman_e2e::helm::Helm;
-use leadsman_e2e::metrics::with;
-use leadsman_e2e::status::{canary_hash, phase, weight_in_force};
-use leadsman_e2e::{Load, Namespace, RolloutBuilder, RouteKind, figures, pause_until_promoted, set_weight};
+use leadsman_e2e::metrics::{success_rate, with};
+use leadsman_e2e::status::{canary_hash, phase, stable_hash, weight_in_force};
+use leadsman_e2e::{App, Load, Namespace, RolloutBuilder, RouteKind, figures, pause, pause_until_promoted, set_weight};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
@@ -18,7 +18,10 @@ use crate::people::command;
 const KIND: RouteKind = RouteKind::HttpRouteGateway;
 
 pub fn trials() -> Vec<Trial> {
-    vec![scenario("helm-upgrade-in-mid-release", |ns| async move { upgraded(&ns).await })]
+    vec![
+        scenario("helm-upgrade-in-mid-release", |ns| async move { upgraded(&ns).await }),
+        scenario("helm-waits-for-the-release", |ns| async move { waited_for(&ns).await }),
+    ]
 }
 
 /// A chart of plain manifests.
@@ -95,4 +98,34 @@ async fn upgraded(namespace: &Namespace) -> Result<()> {
     let account = namespace.close(&mut load, &[]).await?;
     ensure!(account.versions.keys().eq(["v1", "v2"]), "{:?}", account.versions);
     Ok(())
+}
+
+/// Without `readyWhen` Helm is done when the release is, and fails with it; what it takes back then is what serves.
+async fn waited_for(namespace: &Namespace) -> Result<()> {
+    let smallest = RolloutBuilder::new(&namespace.name, KIND).steps(&[set_weight(50), pause("2s")]).drain("1s");
+    let rollout = smallest.background(&[success_rate()]);
+    let helm = Chart::new(namespace).await?;
+    helm.upgrade(&chart(namespace, &rollout, 30), &[]).await.context("the first version")?;
+    let mut load = Load::through(namespace, KIND, 60.0).await?;
+
+    let good = rollout.version("v2");
+    helm.upgrade(&chart(namespace, &good, 30), &[]).await.context("the second version")?;
+    let is_stable = |seen: &Rollout| phase(seen) == Some(Phase::Healthy) && stable_hash(seen) == Some(&good.hash());
+    namespace.until("to be promoted when Helm is done", Duration::from_secs(1), is_stable).await?;
+
+    let bad = good.app(App { error_rate: 0.5, ..App::new("v3") });
+    let began = Instant::now();
+    let failed = helm.upgrade(&chart(namespace, &bad, 30), &["--rollback-on-failure"]).await;
+    figures::record(&namespace.scenario, "seconds until Helm has taken a bad release back", began.elapsed().as_secs());
+    let words = failed.err().context("Helm took a release that was rolled back for a success")?.to_string();
+    ensure!(words.contains("rolled back") || words.contains("rollback"), "{words}");
+    namespace.until("to be as it was", Duration::from_secs(5), is_stable).await?;
+    let rejected = |seen: &Rollout| {
+        seen.status.as_ref().is_some_and(|status| status.rejected.iter().any(|it| it.hash == bad.hash()))
+    };
+    namespace.until("to have rejected it", Duration::from_secs(1), rejected).await?;
+
+    // At rest the route is the chart's again.
+    helm.upgrade(&chart(namespace, &good, 20), &[]).await.context("the route at rest")?;
+    namespace.close(&mut load, &["v3"]).await.map(drop)
 }
