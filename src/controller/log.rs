@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use leadsman_api::Rollout;
 use leadsman_core::analysis::tally::Tally;
 use leadsman_core::analysis::verdict::Verdict;
 use leadsman_core::plan::{Event, Fact, Plan};
@@ -73,8 +74,16 @@ fn told(loaded: &Loaded, state: Option<&State>) -> Told {
         canary: canary.map(ToString::to_string).unwrap_or_default(),
         commit: loaded.declared.core.commit.clone().unwrap_or_default(),
         step_started: release.map(|release| seconds(release.step_since)),
+        promoted: promoted(&loaded.rollout),
         gates: gates.filter_map(value).collect(),
     }
+}
+
+/// Since when the condition Promoted is True.
+fn promoted(rollout: &Rollout) -> Option<f64> {
+    let conditions = rollout.status.iter().flat_map(|status| &status.conditions);
+    let promoted = conditions.into_iter().find(|it| it.type_ == "Promoted" && it.status == "True")?;
+    Some(seconds(promoted.last_transition_time.0))
 }
 
 fn seconds(at: Timestamp) -> f64 {

@@ -23,6 +23,8 @@ pub struct Told {
     pub commit: String,
     /// When the present step began, in seconds since 1970.
     pub step_started: Option<f64>,
+    /// When a revision was promoted last, as the status says; only while none is under way.
+    pub promoted: Option<f64>,
     /// The last value of each metric of the release under way that is a number.
     pub gates: Vec<(String, f64)>,
 }
@@ -41,7 +43,10 @@ impl Rollouts {
     /// Where a Rollout stands.
     pub fn tell(&self, namespace: &str, name: &str, told: Told) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.entry((namespace.to_owned(), name.to_owned())).or_default().told = told;
+        let record = all.entry((namespace.to_owned(), name.to_owned())).or_default();
+        // The status knows whole seconds: what was seen is told for as long as it is newer.
+        record.promoted = told.promoted.filter(|at| record.promoted.is_none_or(|seen| *at > seen)).or(record.promoted);
+        record.told = told;
     }
 
     /// A revision was promoted, at so many seconds since 1970.
@@ -85,6 +90,22 @@ impl Collector for Rollouts {
             }),
         )?;
         gauge(
+            "revision_info",
+            "1 for each revision that serves (stable) or is on trial (canary)",
+            &mut all.iter().flat_map(|((namespace, name), record)| {
+                let revisions = [("stable", &record.told.stable), ("canary", &record.told.canary)];
+                revisions.into_iter().filter(|(_, revision)| !revision.is_empty()).map(move |(role, revision)| {
+                    let labels = vec![
+                        ("namespace", namespace.as_str()),
+                        ("name", name.as_str()),
+                        ("revision", revision.as_str()),
+                        ("role", role),
+                    ];
+                    (labels, 1.0)
+                })
+            }),
+        )?;
+        gauge(
             "rollout_step_started_timestamp_seconds",
             "When the present step of a release began",
             &mut all.iter().filter_map(|((namespace, name), record)| {
@@ -93,7 +114,7 @@ impl Collector for Rollouts {
         )?;
         gauge(
             "promoted_timestamp_seconds",
-            "When a revision was promoted last, as far as this instance saw it",
+            "When a revision was promoted last; where a release was under way as this instance began, once it has ended",
             &mut all.iter().filter_map(|((namespace, name), record)| {
                 Some((vec![("namespace", namespace.as_str()), ("name", name.as_str())], record.promoted?))
             }),
@@ -144,14 +165,24 @@ mod tests {
         rollouts.promoted("shop", "cart", 1_700_000_100.0);
         for line in [
             r#"leadsman_rollout_info{namespace="shop",name="cart",strategy="canary",stable="a1",canary="b2",commit=""} 1.0"#,
+            r#"leadsman_revision_info{namespace="shop",name="cart",revision="a1",role="stable"} 1.0"#,
+            r#"leadsman_revision_info{namespace="shop",name="cart",revision="b2",role="canary"} 1.0"#,
             r#"leadsman_rollout_step_started_timestamp_seconds{namespace="shop",name="cart"} 1700000000.0"#,
             r#"leadsman_promoted_timestamp_seconds{namespace="shop",name="cart"} 1700000100.0"#,
             r#"leadsman_gate_value{namespace="shop",name="cart",metric="success-rate",side="canary"} 0.97"#,
         ] {
             assert!(text().contains(line), "{line}\n{}", text());
         }
-        rollouts.tell("shop", "cart", Told { step_started: None, gates: Vec::new(), ..told });
-        assert!(!text().contains("step_started_timestamp_seconds{") && !text().contains("gate_value{"), "{}", text());
+        let rested = Told { canary: String::new(), step_started: None, gates: Vec::new(), ..told };
+        rollouts.tell("shop", "cart", rested.clone());
+        for gone in ["step_started_timestamp_seconds{", "gate_value{", "role=\"canary\""] {
+            assert!(!text().contains(gone), "{gone}\n{}", text());
+        }
+        for (of_status, told) in [(1_700_000_099.0, "1700000100.0"), (1_700_000_200.0, "1700000200.0")] {
+            rollouts.tell("shop", "cart", Told { promoted: Some(of_status), ..rested.clone() });
+            let line = format!(r#"leadsman_promoted_timestamp_seconds{{namespace="shop",name="cart"}} {told}"#);
+            assert!(text().contains(&line), "{line}\n{}", text());
+        }
         rollouts.forget("shop", "cart");
         assert!(!text().contains("cart"), "{}", text());
     }
