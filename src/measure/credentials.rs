@@ -69,7 +69,12 @@ impl Credentials {
             Failure::passing(format!("Secret {}/{} cannot be read: {what}", auth.namespace, auth.secret))
         };
         let answer = tokio::time::timeout(TIMEOUT, secrets.get(&auth.secret)).await;
-        let secret = answer.map_err(|late| wrong(&late))?.map_err(|error| wrong(&error))?;
+        let secret = answer.map_err(|late| wrong(&late))?.map_err(|error| match error {
+            kube::Error::Api(status) if status.code == 403 => {
+                wrong(&format!("{}; grant it: features.secrets of the chart", status.message))
+            }
+            error => wrong(&error),
+        })?;
         let data = Arc::new(secret.data.unwrap_or_default());
         let mut kept = self.lock();
         kept.retain(|_, (at, _)| now < *at + KEPT_FOR);

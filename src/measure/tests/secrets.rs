@@ -46,9 +46,12 @@ async fn a_token_is_sent_as_bearer_and_a_user_as_basic() {
 async fn without_its_secret_a_question_is_not_sent() {
     let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "secrets \"prom\" not found", "reason": "NotFound", "code": 404});
     let missing = server(Reply { status: 404, ..json(&status) }).await;
+    let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "secrets \"prom\" is forbidden", "reason": "Forbidden", "code": 403});
+    let forbidden = server(Reply { status: 403, ..json(&status) }).await;
     let api = api().await;
     for (api, key, words) in [
         (&missing, "token", "Secret shop/prom cannot be read"),
+        (&forbidden, "token", "secrets \"prom\" is forbidden; grant it: features.secrets of the chart"),
         (&api, "nothing", "Secret shop/prom has no key nothing"),
         (&api, "binary", "Secret shop/prom has no text in binary"),
     ] {
