@@ -6,6 +6,7 @@
 
 pub mod condition;
 pub mod metric;
+pub mod proportion;
 pub mod query;
 pub mod run;
 pub mod tally;

@@ -1,0 +1,165 @@
+//! Success: has it been shown to be good enough?
+//!
+//! The likelihood ratio of a mixture of odds ratios against a rate, for requests that fail independently of each other
+//! (Robbins 1970; Howard, Ramdas, McAuliffe and Sekhon 2021). Its expectation under that rate is 1 at every look, so that
+//! the bounds hold however often one looks. Counts may be fractions.
+
+/// Odds ratios below 1 and their weights: against a rate from above.
+const DOWN: [(f64, f64); 6] = [(0.05, 0.20), (0.15, 0.20), (0.30, 0.20), (0.50, 0.20), (0.75, 0.15), (0.90, 0.05)];
+/// Odds ratios above 1 and their weights: against a rate from below.
+const UP: [(f64, f64); 8] =
+    [(1.1, 0.05), (1.25, 0.10), (1.5, 0.15), (2.0, 0.20), (3.0, 0.20), (5.0, 0.15), (10.0, 0.10), (100.0, 0.05)];
+/// Halvings of an interval in the search of a bound: beyond them a double has no more digits.
+const HALVINGS: u32 = 60;
+/// Nobody waits for more requests than this.
+const MOST_REQUESTS: u64 = 1 << 40;
+
+/// The logarithm of the evidence that the true share is below `rate`; increases with it.
+pub fn ln_below(bad: f64, total: f64, rate: f64) -> f64 {
+    ln_ratio(&DOWN, bad, total, rate)
+}
+
+/// The logarithm of the evidence that the true share is above `rate`; decreases with it.
+pub fn ln_above(bad: f64, total: f64, rate: f64) -> f64 {
+    ln_ratio(&UP, bad, total, rate)
+}
+
+fn ln_ratio(mixture: &[(f64, f64)], bad: f64, total: f64, rate: f64) -> f64 {
+    let one = |(odds, weight): &(f64, f64)| weight.ln() + bad * odds.ln() - total * ((odds - 1.0) * rate).ln_1p();
+    let top = mixture.iter().map(one).fold(f64::NEG_INFINITY, f64::max);
+    top + mixture.iter().map(|part| (one(part) - top).exp()).sum::<f64>().ln()
+}
+
+/// Above this the share is not, with confidence `1 - alpha`, however often one looks; 1 where nothing is known.
+pub fn upper(bad: f64, total: f64, alpha: f64) -> f64 {
+    let wanted = -alpha.ln();
+    if total <= 0.0 || ln_below(bad, total, 1.0) < wanted {
+        return 1.0;
+    }
+    let (mut low, mut high) = ((bad / total).min(1.0), 1.0);
+    for _ in 0..HALVINGS {
+        let middle = f64::midpoint(low, high);
+        if ln_below(bad, total, middle) >= wanted {
+            high = middle;
+        } else {
+            low = middle;
+        }
+    }
+    high
+}
+
+/// Below this the share is not, likewise; 0 where nothing is known.
+pub fn lower(bad: f64, total: f64, alpha: f64) -> f64 {
+    if total <= 0.0 || bad <= 0.0 {
+        return 0.0;
+    }
+    let wanted = -alpha.ln();
+    let (mut low, mut high) = (0.0, (bad / total).min(1.0));
+    for _ in 0..HALVINGS {
+        let middle = f64::midpoint(low, high);
+        if ln_above(bad, total, middle) >= wanted {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    low
+}
+
+/// Requests after which a canary with exactly this share of bad ones is shown to be below `below`; `None` for never.
+pub fn requests_to_pass(share: f64, below: f64, alpha: f64) -> Option<u64> {
+    if share >= below {
+        return None;
+    }
+    let is_enough = |requests: u64| ln_below(requests as f64 * share, requests as f64, below) >= -alpha.ln();
+    let mut high = 1;
+    while !is_enough(high) {
+        high *= 2;
+        if high > MOST_REQUESTS {
+            return None;
+        }
+    }
+    let mut low = high / 2;
+    while high - low > 1 {
+        let middle = u64::midpoint(low, high);
+        if is_enough(middle) {
+            high = middle;
+        } else {
+            low = middle;
+        }
+    }
+    Some(high)
+}
+
+/// The logarithm of the evidence that the canary gets less than half of its `weight` (from 0 to 1) of all requests.
+pub fn ln_under_share(canary: f64, stable: f64, weight: f64) -> f64 {
+    ln_below(canary, canary + stable, weight / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::super::tests::{close, vectors};
+    use super::*;
+
+    fn number(case: &Value, name: &str) -> f64 {
+        case[name].as_f64().unwrap()
+    }
+
+    #[test]
+    fn logarithms_bounds_and_requests_are_those_of_the_reference() {
+        let vectors = vectors();
+        for case in vectors["logs"].as_array().unwrap() {
+            let [bad, total, rate] = ["bad", "total", "rate"].map(|name| number(case, name));
+            assert!(close(ln_below(bad, total, rate), number(case, "lnBelow")), "{case}");
+            assert!(close(ln_above(bad, total, rate), number(case, "lnAbove")), "{case}");
+        }
+        for case in vectors["bounds"].as_array().unwrap() {
+            let [bad, total, alpha] = ["bad", "total", "alpha"].map(|name| number(case, name));
+            assert!(close(lower(bad, total, alpha), number(case, "lower")), "{case}");
+            assert!(close(upper(bad, total, alpha), number(case, "upper")), "{case}");
+        }
+        for case in vectors["passes"].as_array().unwrap() {
+            let [share, below, alpha] = ["share", "below", "alpha"].map(|name| number(case, name));
+            assert_eq!(requests_to_pass(share, below, alpha), case["requests"].as_u64(), "{case}");
+        }
+        for case in vectors["underShare"].as_array().unwrap() {
+            let [canary, stable, weight] = ["canary", "stable", "weight"].map(|name| number(case, name));
+            assert!(close(ln_under_share(canary, stable, weight), number(case, "ln")), "{case}");
+        }
+        assert_eq!(requests_to_pass(0.02, 0.02, 0.05), None);
+    }
+
+    /// A likelihood ratio: its mean under the rate is 1, by enumeration.
+    #[test]
+    fn under_the_rate_itself_the_evidence_is_1_on_average() {
+        for (total, rate) in [(1, 0.5), (20, 0.01), (100, 0.03), (100, 0.4)] {
+            let (mut below, mut above) = (0.0, 0.0);
+            let mut likelihood = f64::powi(1.0 - rate, total);
+            for bad in 0..=total {
+                below += likelihood * ln_below(f64::from(bad), f64::from(total), rate).exp();
+                above += likelihood * ln_above(f64::from(bad), f64::from(total), rate).exp();
+                likelihood *= f64::from(total - bad) / f64::from(bad + 1) * rate / (1.0 - rate);
+            }
+            assert!((below - 1.0).abs() < 1e-9 && (above - 1.0).abs() < 1e-9, "{total} at {rate}: {below}, {above}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn evidence_grows_away_from_the_rate_and_bounds_enclose_the_share(
+            total in 0.0..1e12_f64, share in 0.0..=1.0_f64, rates in (1e-6..1.0_f64, 1e-6..1.0_f64), alpha in 1e-4..0.5_f64,
+        ) {
+            let bad = total * share;
+            let (less, more) = (rates.0.min(rates.1), rates.0.max(rates.1));
+            let slack = 1e-9 * (1.0 + total);
+            prop_assert!(ln_below(bad, total, less) <= ln_below(bad, total, more) + slack);
+            prop_assert!(ln_above(bad, total, less) + slack >= ln_above(bad, total, more));
+            let (low, high) = (lower(bad, total, alpha), upper(bad, total, alpha));
+            prop_assert!((0.0..=1.0).contains(&low) && (0.0..=1.0).contains(&high));
+            prop_assert!(low <= share + 1e-9 && (share <= high + 1e-9), "{low} {share} {high}");
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! What a proportion shows, in one line for people.
