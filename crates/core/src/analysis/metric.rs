@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::condition::Condition;
+use super::proportion::Proportion;
 
 /// A metric with thresholds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +41,9 @@ pub struct Metric {
     /// True: failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Condition>,
+    /// Judged on counts instead of by conditions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proportion: Option<Proportion>,
     /// Arguments, for conditions; queries have them filled in.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub args: BTreeMap<String, String>,

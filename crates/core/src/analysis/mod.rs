@@ -64,6 +64,73 @@ pub struct Question {
     pub queries: Vec<String>,
     /// Where and how to ask it.
     pub source: metric::Prometheus,
+    /// What is read of the answer.
+    pub reads: Reads,
+}
+
+/// What is read of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// The values that there are now.
+    Values,
+    /// Named numbers of so much time.
+    Counts(Span),
+    /// Named numbers of the time before a release.
+    Baseline,
+}
+
+/// Between two looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The end of the look before.
+    pub from: Timestamp,
+    /// The instant that the source is asked about.
+    pub to: Timestamp,
+}
+
+/// A number in an answer that has several: what it is the number of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Number {
+    /// Requests of the canary that went wrong.
+    CanaryBad,
+    /// Requests of the canary that went well.
+    CanaryGood,
+    /// All requests of the canary.
+    CanaryTotal,
+    /// Requests of stable that went wrong.
+    StableBad,
+    /// Requests of stable that went well.
+    StableGood,
+    /// All requests of stable.
+    StableTotal,
+    /// How often a series was scraped.
+    Scrapes,
+}
+
+impl Number {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::CanaryBad,
+        Self::CanaryGood,
+        Self::CanaryTotal,
+        Self::StableBad,
+        Self::StableGood,
+        Self::StableTotal,
+        Self::Scrapes,
+    ];
+
+    /// Its name in an answer.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CanaryBad => "canary bad",
+            Self::CanaryGood => "canary good",
+            Self::CanaryTotal => "canary total",
+            Self::StableBad => "stable bad",
+            Self::StableGood => "stable good",
+            Self::StableTotal => "stable total",
+            Self::Scrapes => "scrapes",
+        }
+    }
 }
 
 /// What the source answered to a question.
@@ -73,6 +140,8 @@ pub struct Answer {
     pub token: Token,
     /// When it was answered.
     pub at: Timestamp,
+    /// What was to be read of it.
+    pub reads: Reads,
     /// What was answered to each of the question's queries, in their order.
     pub parts: Vec<Part>,
 }
@@ -99,6 +168,8 @@ pub struct Part {
 pub enum Outcome {
     /// The values of the samples, one a series, never empty.
     Samples(Vec<f64>),
+    /// Numbers by their names, never empty.
+    Counted(Vec<(Number, f64)>),
     /// Answered, without a single sample.
     Empty,
     /// No usable answer.

@@ -59,13 +59,16 @@ pub fn names_canary(query: &str) -> bool {
     with("one") != with("another")
 }
 
-/// Fills in the rest. `window` is rounded down to whole seconds and at least one.
+/// Fills in the rest. `window` is rounded down to whole seconds and at least one; what counts from look to look names it
+/// to the millisecond.
 pub fn complete(query: &str, canary: &str, stable: &str, window: Duration) -> String {
+    let interval = format!("{}ms", window.as_millis().max(1));
     let window = format!("{}s", window.as_secs().max(1));
     let known = |name: &str| match name {
         "canary.hash" => Some(canary.to_owned()),
         "stable.hash" => Some(stable.to_owned()),
         "window" => Some(window.clone()),
+        "interval" => Some(interval.clone()),
         _ => None,
     };
     render(query, &known).unwrap_or_else(|_| query.to_owned())

@@ -10,10 +10,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::metric::Metric;
-use super::tally::{Call, Enough, Tally};
-use super::{MetricId, Question, Scope, Token, query};
+use super::proportion::{Gate, Proportion};
+use super::tally::{Call, Enough, Patience, Tally};
+use super::verdict::Verdict;
+use super::{MetricId, Question, Reads, Scope, Span, Token, query};
 use crate::names::Hash;
-use crate::time::{after, between};
+use crate::time::{after, before, between, to_millisecond};
 
 /// Before stable is asked again whether a release may start.
 const PREFLIGHT_INTERVAL: Duration = Duration::from_secs(30);
@@ -32,6 +34,8 @@ pub struct Run<'a> {
     pub since: Timestamp,
     /// Since when the step runs, for the analysis of a step.
     pub step_since: Option<Timestamp>,
+    /// How long what is not decided is borne.
+    pub patience: Patience,
     /// What is measured.
     pub metrics: Cow<'a, [Metric]>,
     /// What came of it, by metric.
@@ -45,6 +49,8 @@ pub enum Wanting {
     Data(String),
     /// A metric gets answers, and needs more.
     Answers(String),
+    /// Stable fails as well.
+    Shared(String),
 }
 
 impl Run<'_> {
@@ -82,17 +88,20 @@ impl Run<'_> {
     /// What passes a metric.
     fn enough(&self, metric: &Metric) -> Enough {
         match self.scope {
-            Scope::Step => Enough::Successes(metric.count.unwrap_or(1)),
-            Scope::Preflight | Scope::Background | Scope::Comparison => Enough::SuccessSince,
+            Scope::Step if metric.proportion.is_none() => Enough::Successes(metric.count.unwrap_or(1)),
+            Scope::Step | Scope::Preflight | Scope::Background | Scope::Comparison => Enough::SuccessSince,
         }
     }
 
     fn call(&self, metric: &Metric) -> Call {
-        self.tally(metric).map_or(Call::Measure, |tally| tally.call(metric, self.since, self.enough(metric)))
+        self.tally(metric)
+            .map_or(Call::Measure, |tally| tally.call(metric, self.since, self.enough(metric), self.patience))
     }
 
     fn question(&self, metric: &Metric, now: Timestamp) -> Question {
-        let token = self.token(metric);
+        if let (Some(proportion), Scope::Background | Scope::Step) = (&metric.proportion, self.scope) {
+            return self.look(metric, proportion, now);
+        }
         let last = self.tally(metric).and_then(|tally| tally.last.as_ref()).filter(|last| last.since == self.since);
         let due = match (last, self.scope) {
             // Stable is asked again for as long as its answer holds a release up, which may be days.
@@ -106,8 +115,45 @@ impl Run<'_> {
             Scope::Preflight | Scope::Comparison => metric.window,
             Scope::Background | Scope::Step => between(self.since, due.max(now)).min(metric.window),
         };
-        let query = query::complete(&metric.source.query, self.subject.as_str(), self.stable.as_str(), window);
-        Question { token, due, queries: vec![query], source: metric.source.clone() }
+        let (query, reads) = match &metric.proportion {
+            Some(proportion) => (&proportion.baseline, Reads::Baseline),
+            None => (&metric.source.query, Reads::Values),
+        };
+        self.asking(metric, query, window, due, reads)
+    }
+
+    fn asking(&self, metric: &Metric, query: &str, window: Duration, due: Timestamp, reads: Reads) -> Question {
+        let query = query::complete(query, self.subject.as_str(), self.stable.as_str(), window);
+        Question { token: self.token(metric), due, queries: vec![query], source: metric.source.clone(), reads }
+    }
+
+    /// The next look at a proportion: it goes on where the last one that was answered ended.
+    fn look(&self, metric: &Metric, proportion: &Proportion, now: Timestamp) -> Question {
+        let tally = self.tally(metric);
+        let gate: Option<&Gate> = tally.and_then(|tally| tally.gate.as_deref());
+        let warm = after(self.step_since.unwrap_or(self.since), metric.initial_delay).max(self.since);
+        let until = gate.filter(|gate| gate.since == Some(self.since)).and_then(|gate| gate.until);
+        let from = to_millisecond(until.unwrap_or(warm).max(warm));
+        let interval = metric.interval.max(gate.map_or(Duration::ZERO, |gate| gate.least_interval));
+        let unanswered = tally
+            .and_then(|tally| tally.last.as_ref())
+            .filter(|last| last.since == self.since && last.judgement.verdict == Verdict::ProviderError);
+        let due = after(from, interval.saturating_add(proportion.delay));
+        let due = unanswered.map_or(due, |last| due.max(after(last.at, interval)));
+        let to = to_millisecond(before(due.max(now), proportion.delay));
+        let reads = Reads::Counts(Span { from, to });
+        self.asking(metric, &metric.source.query, between(from, to), due, reads)
+    }
+
+    /// How long to bear that proportions are not decided, where nothing else is wanted.
+    pub fn patience_with(&self) -> Option<Duration> {
+        let wanted = self.metrics.iter().filter(|metric| self.call(metric) != Call::Pass);
+        let patience = |metric: &Metric| {
+            let last = self.tally(metric)?.last.as_ref().filter(|last| last.since == self.since)?;
+            let is_undecided = self.call(metric) == Call::Measure && last.judgement.verdict == Verdict::Inconclusive;
+            Some(metric.proportion.as_ref().filter(|_| is_undecided)?.patience)
+        };
+        wanted.map(patience).try_fold(None, |longest, patience| Some(longest.max(Some(patience?)))).flatten()
     }
 
     /// The gravest thing that any metric asks for.
@@ -127,6 +173,9 @@ fn wanting(metric: &Metric, tally: Option<&Tally>, call: Call) -> Option<Wanting
     let value = last.map_or_else(String::new, |last| format!("; last {} ({})", last.value, last.because));
     match call {
         Call::Pass => None,
+        Call::Hold if tally.is_some_and(|tally| tally.is_shared(metric)) => {
+            Some(Wanting::Shared(format!("stable fails {} as well{value}", metric.name)))
+        }
         Call::Hold => Some(Wanting::Data(format!("{} has nothing to judge{value}", metric.name))),
         Call::Ask => Some(Wanting::Answers(format!("{} is inconclusive{value}", metric.name))),
         Call::Measure | Call::RollBack => Some(Wanting::Answers(format!("measuring {}{value}", metric.name))),

@@ -5,10 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use super::Answer;
 use super::metric::{Metric, OnNoData, OnProviderError};
+use super::proportion::{Finding, Gate, OnInconclusive, Proportion, look};
 use super::verdict::{Judgement, Verdict, judge};
 
 /// What has been measured of one metric, in one scope of one attempt.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Tally {
     /// Measurements that gave a verdict about the release (success, failure, inconclusive).
@@ -24,6 +25,9 @@ pub struct Tally {
     /// Last measurement of any kind.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last: Option<Last>,
+    /// What has been counted of a proportion.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gate: Option<Box<Gate>>,
 }
 
 /// The last measurement.
@@ -55,6 +59,18 @@ pub enum Call {
     Pass,
 }
 
+/// How long an undecided proportion is borne.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Patience {
+    /// For some time yet.
+    #[default]
+    Lasts,
+    /// No longer.
+    Over,
+    /// Until the step ends: a person has said so.
+    Accepted,
+}
+
 /// What passes a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Enough {
@@ -65,10 +81,23 @@ pub enum Enough {
 }
 
 impl Tally {
+    /// True where stable fails a proportion's limit as well.
+    pub fn is_shared(&self, metric: &Metric) -> bool {
+        let finding = |proportion: &Proportion| self.gate.as_ref().map(|gate| gate.finding(proportion));
+        metric.proportion.as_ref().and_then(finding) == Some(Finding::SharedFailure)
+    }
+
     /// Counts one answer.
     pub fn count(&mut self, metric: &Metric, answer: &Answer) {
         let Some(part) = answer.decisive() else { return };
-        let judgement = judge(metric, &part.outcome);
+        let judgement = match &metric.proportion {
+            Some(proportion) => {
+                let gate = self.gate.get_or_insert_default();
+                let Some(judgement) = look::judge(gate, proportion, answer, part, metric.min_window) else { return };
+                judgement
+            }
+            None => judge(metric, &part.outcome),
+        };
         let verdict = match (judgement.verdict, metric.on_no_data) {
             (Verdict::NoData, OnNoData::Succeed) => Verdict::Success,
             (Verdict::NoData, OnNoData::Fail) => Verdict::Failure,
@@ -82,16 +111,20 @@ impl Tally {
         match verdict {
             Verdict::Success => count_one(&mut self.successes),
             Verdict::Failure => count_one(&mut self.failures),
-            Verdict::Inconclusive => count_one(&mut self.inconclusive),
-            Verdict::NoData | Verdict::ProviderError => {}
+            // A proportion that is not decided yet is in order.
+            Verdict::Inconclusive if metric.proportion.is_none() => count_one(&mut self.inconclusive),
+            Verdict::Inconclusive | Verdict::NoData | Verdict::ProviderError => {}
         }
-        self.measurements = self.successes.saturating_add(self.failures).saturating_add(self.inconclusive);
+        self.measurements = match &self.gate {
+            Some(gate) => gate.intervals,
+            None => self.successes.saturating_add(self.failures).saturating_add(self.inconclusive),
+        };
         let judgement = Judgement { verdict, ..judgement };
         self.last = Some(Last { at: answer.at, since: answer.token.since, judgement, query: part.query.clone() });
     }
 
     /// What follows at a weight in force since `since`.
-    pub fn call(&self, metric: &Metric, since: Timestamp, enough: Enough) -> Call {
+    pub fn call(&self, metric: &Metric, since: Timestamp, enough: Enough, patience: Patience) -> Call {
         let too_many_errors = self.errors_in_a_row > metric.consecutive_error_limit;
         if self.failures > metric.failure_limit
             || (too_many_errors && metric.on_provider_error == OnProviderError::Fail)
@@ -110,9 +143,22 @@ impl Tally {
         };
         match last {
             _ if passes => Call::Pass,
+            Some(Verdict::Inconclusive) if self.is_shared(metric) => Call::Hold,
+            Some(Verdict::Inconclusive) if metric.proportion.is_some() => undecided(metric, patience),
             Some(Verdict::NoData | Verdict::ProviderError) => Call::Hold,
             _ => Call::Measure,
         }
+    }
+}
+
+/// What follows where a proportion is not decided.
+fn undecided(metric: &Metric, patience: Patience) -> Call {
+    let then = metric.proportion.as_ref().map_or(OnInconclusive::Pause, |proportion| proportion.on_inconclusive);
+    match (patience, then) {
+        (Patience::Lasts, _) => Call::Measure,
+        (Patience::Accepted, _) | (Patience::Over, OnInconclusive::Proceed) => Call::Pass,
+        (Patience::Over, OnInconclusive::Pause) => Call::Ask,
+        (Patience::Over, OnInconclusive::Fail) => Call::RollBack,
     }
 }
 
@@ -129,7 +175,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::analysis::condition::Condition;
     use crate::analysis::metric::Prometheus;
-    use crate::analysis::{MetricId, Outcome, Part, Scope, Token};
+    use crate::analysis::{MetricId, Outcome, Part, Reads, Scope, Token};
 
     pub(crate) fn metric(name: &str) -> Metric {
         Metric {
@@ -146,6 +192,7 @@ pub(crate) mod tests {
             min_window: Duration::ZERO,
             success: Some(Condition::new("value >= 0.9", &BTreeMap::new()).unwrap()),
             failure: None,
+            proportion: None,
             args: BTreeMap::new(),
             source: Prometheus {
                 address: None,
@@ -160,7 +207,12 @@ pub(crate) mod tests {
     fn answer(outcome: Outcome) -> Answer {
         let metric = MetricId { scope: Scope::Background, name: "m".to_owned() };
         let token = Token { attempt: 1, metric, since: Timestamp::UNIX_EPOCH, step_since: None };
-        Answer { token, at: Timestamp::UNIX_EPOCH, parts: vec![Part { query: String::new(), outcome }] }
+        Answer {
+            token,
+            at: Timestamp::UNIX_EPOCH,
+            reads: Reads::Values,
+            parts: vec![Part { query: String::new(), outcome }],
+        }
     }
 
     fn tally(metric: &Metric, outcomes: &[Outcome]) -> Tally {
@@ -172,7 +224,7 @@ pub(crate) mod tests {
     }
 
     fn call(metric: &Metric, outcomes: &[Outcome]) -> Call {
-        tally(metric, outcomes).call(metric, Timestamp::UNIX_EPOCH, Enough::SuccessSince)
+        tally(metric, outcomes).call(metric, Timestamp::UNIX_EPOCH, Enough::SuccessSince, Patience::Lasts)
     }
 
     fn good() -> Outcome {
@@ -220,7 +272,10 @@ pub(crate) mod tests {
     fn a_success_at_another_weight_does_not_pass_this_one() {
         let metric = metric("m");
         let later = Timestamp::from_second(100).unwrap();
-        assert_eq!(tally(&metric, &[good()]).call(&metric, later, Enough::SuccessSince), Call::Measure);
+        assert_eq!(
+            tally(&metric, &[good()]).call(&metric, later, Enough::SuccessSince, Patience::Lasts),
+            Call::Measure
+        );
     }
 
     #[test]
@@ -229,7 +284,7 @@ pub(crate) mod tests {
         let lenient = Metric { failure: Some(Condition::new("value < 0.5", &BTreeMap::new()).unwrap()), ..lenient };
         let unclear = || Outcome::Samples(vec![0.7]);
         let call = |outcomes: &[Outcome]| {
-            tally(&lenient, outcomes).call(&lenient, Timestamp::UNIX_EPOCH, Enough::Successes(2))
+            tally(&lenient, outcomes).call(&lenient, Timestamp::UNIX_EPOCH, Enough::Successes(2), Patience::Lasts)
         };
         assert_eq!(call(&[unclear(), unclear(), unclear()]), Call::Measure);
         assert_eq!(call(&[good(), bad(), unclear()]), Call::Measure);
@@ -242,6 +297,6 @@ pub(crate) mod tests {
     fn a_count_that_is_complete_stays_so_without_its_last_measurement() {
         let metric = metric("m");
         let complete = Tally { last: None, ..tally(&metric, &[good(), good()]) };
-        assert_eq!(complete.call(&metric, Timestamp::UNIX_EPOCH, Enough::Successes(2)), Call::Pass);
+        assert_eq!(complete.call(&metric, Timestamp::UNIX_EPOCH, Enough::Successes(2), Patience::Lasts), Call::Pass);
     }
 }

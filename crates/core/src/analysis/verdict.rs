@@ -64,6 +64,7 @@ pub fn judge(metric: &Metric, outcome: &Outcome) -> Judgement {
         Outcome::Error { message, .. } => return judgement(Verdict::ProviderError, "", message),
         Outcome::Empty => return judgement(Verdict::NoData, "", "the query has no sample"),
         Outcome::Samples(samples) => samples,
+        Outcome::Counted(_) => return judgement(Verdict::ProviderError, "", "the answer has counts, not values"),
     };
     let value = shown(samples);
     let numbers: Vec<f64> = samples.iter().copied().filter(|sample| !sample.is_nan()).collect();

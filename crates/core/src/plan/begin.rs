@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::hold::Hold;
 use super::{Fact, Next, Pass, pods, steps, targets, trial};
 use crate::analysis::metric::Metric;
+use crate::analysis::tally::Patience;
 use crate::names::{Hash, Revision, Side};
 use crate::observed::Look;
 use crate::spec::{Spec, Step};
@@ -163,6 +164,9 @@ fn start(pass: &mut Pass<'_>, canary: Revision, recipe: Spec, returns: Option<Re
         measured: BTreeMap::new(),
         paused: false,
         asked: None,
+        patience: Patience::Lasts,
+        undecided_since: None,
+        baselines: BTreeMap::new(),
         skip: false,
         clock: Clock::default(),
         most_ready: 0,

@@ -2,6 +2,7 @@
 //! its effect. None passes pods, endpoints or routes; only `promote-full` passes analysis.
 
 use super::{Fact, Pass, begin, leave, steps};
+use crate::analysis::tally::Patience;
 use crate::spec::{Command, Step, Verb};
 use crate::state::{Acknowledged, Return, Stage, Why};
 use crate::traffic::Weight;
@@ -177,6 +178,9 @@ fn set_paused(pass: &mut Pass<'_>, paused: bool) -> Result<String, String> {
 fn clear_question(pass: &mut Pass<'_>) {
     let Some(release) = pass.release_mut() else { return };
     if release.asked.take().is_some() {
+        if release.patience == Patience::Over {
+            release.patience = Patience::Accepted;
+        }
         for tally in release.background.values_mut().chain(release.measured.values_mut()) {
             tally.inconclusive = 0;
             tally.errors_in_a_row = 0;

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::{Fact, Pass};
 use crate::analysis::metric::Metric;
 use crate::analysis::run::Run;
-use crate::analysis::tally::Tally;
+use crate::analysis::tally::{Patience, Tally};
 use crate::analysis::verdict::{Verdict, judge};
 use crate::analysis::{Scope, query};
 use crate::names::Hash;
@@ -22,7 +22,9 @@ static UNCOUNTED: BTreeMap<String, Tally> = BTreeMap::new();
 /// Notes what stable is to be asked; nothing, where the query does not tell revisions apart.
 pub(super) fn with_stable(pass: &mut Pass<'_>, metric: Metric, since: Timestamp) {
     let window = between(since, pass.view.now).min(metric.window);
+    // A proportion has looked at stable all the time.
     if let Stage::Leaving(leaving) = &mut pass.state.stage
+        && metric.proportion.is_none()
         && query::names_canary(&metric.source.query)
     {
         leaving.comparison = Some(Box::new(Comparison { metric, window }));
@@ -39,6 +41,7 @@ pub(super) fn run<'a>(leaving: &'a Leaving, stable: &'a Hash) -> Option<Run<'a>>
         stable,
         since: leaving.since,
         step_since: None,
+        patience: Patience::Lasts,
         metrics: Cow::Owned(vec![Metric { window: *window, ..metric.clone() }]),
         tallies: &UNCOUNTED,
     })

@@ -36,7 +36,11 @@ pub(super) fn is_over(pass: &mut Pass<'_>, hold: Option<&Hold>) -> bool {
     }
     let refused = pass.view.seen.refused.iter().map(|refused| format!("; {refused}"));
     let waited: String = [hold.message(pass.view.rollout)].into_iter().chain(refused).collect();
-    let reason = if matches!(hold, Hold::Data(_)) { "NoEvidence" } else { "ProgressDeadlineExceeded" };
+    let reason = match hold {
+        Hold::Data(_) => "NoEvidence",
+        Hold::Shared(_) => "SharedFailure",
+        _ => "ProgressDeadlineExceeded",
+    };
     leave::reject(pass, reason, format!("no progress within {} s: {waited}", deadline.as_secs()), None);
     true
 }

@@ -26,6 +26,8 @@ pub(super) enum Hold {
     Data(String),
     /// A metric gets answers, and needs more.
     Measuring(String),
+    /// Stable fails as well: nothing is held against the canary, and nothing is raised.
+    Shared(String),
     /// A person has to decide.
     Person { what: String, verb: Verb, hash: Hash },
     /// What is measured of stable speaks against a release: it fails the gate, or nobody knows whether it does.
@@ -49,7 +51,8 @@ impl Hold {
             | Self::Route(_)
             | Self::Service(_)
             | Self::Ending { .. }
-            | Self::Data(_) => true,
+            | Self::Data(_)
+            | Self::Shared(_) => true,
             Self::Problem(problem) => problem.reason == Reason::RouteNotFound,
             Self::Unseen(_)
             | Self::Until { .. }
@@ -76,6 +79,7 @@ impl Hold {
             Self::Until { what: Timed::Overlapping, .. } => "Overlapping",
             Self::Data(_) => "Data",
             Self::Measuring(_) => "Measurements",
+            Self::Shared(_) => "SharedFailure",
             Self::Person { .. } => "Person",
             Self::Stable { finding, .. } => finding.reason(),
             Self::Trial(_) => "ApiServer",
@@ -122,7 +126,7 @@ impl Hold {
             Self::Until { what: Timed::Overlapping, until } => {
                 format!("both revisions are selected, until {}", time(*until))
             }
-            Self::Data(what) => format!("holding: {what}"),
+            Self::Data(what) | Self::Shared(what) => format!("holding: {what}"),
             Self::Measuring(what) => what.clone(),
             Self::Person { what, verb, hash } => {
                 format!("waiting for a person: {what}; to go on: {}", command(*verb, hash))

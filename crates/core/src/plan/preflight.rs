@@ -35,7 +35,8 @@ pub(super) fn check(pass: &mut Pass<'_>) -> Next {
     let (now, replicas) = (pass.view.now, pass.view.replicas());
     deadline::reset(pass);
     if let Some(release) = pass.release_mut() {
-        release.preflight = None;
+        let measured = release.preflight.take().map(|preflight| preflight.measured).unwrap_or_default();
+        release.baselines = measured.into_iter().filter_map(|(name, tally)| Some((name, tally.gate?))).collect();
         release.step_since = now;
         release.base_replicas = replicas;
     }

@@ -50,7 +50,7 @@ fn note_wrong_query(release: &mut Release, metric: &str, answer: &Answer, becaus
     let wrong = match &part.outcome {
         Outcome::Error { query_is_wrong, .. } => *query_is_wrong,
         Outcome::Samples(samples) => because.is_some() && samples.iter().any(|sample| !sample.is_nan()),
-        Outcome::Empty => false,
+        Outcome::Counted(_) | Outcome::Empty => false,
     };
     preflight.wrong_query = wrong.then(|| {
         let because = one_line(because.unwrap_or_default(), MOST_WORDS);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{Plan, plan};
+use crate::analysis::tally::Patience;
 use crate::names::{Hash, Revision, Selection, Side};
 use crate::observed::{
     Acceptance, Endpoints, Look, Observed, ParentService, RouteId, RouteView, ServiceView, SetView, Slice,
@@ -169,6 +170,9 @@ impl Scene {
             measured: BTreeMap::new(),
             paused: false,
             asked: None,
+            patience: Patience::Lasts,
+            undecided_since: None,
+            baselines: BTreeMap::new(),
             skip: false,
             clock: Clock::default(),
             most_ready: 1,

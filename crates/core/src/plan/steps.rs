@@ -7,8 +7,9 @@ use jiff::Timestamp;
 
 use super::hold::{Hold, Timed};
 use super::{Fact, Next, Pass, contention, deadline, pods};
-use crate::analysis::run::Wanting;
-use crate::analysis::tally::Tally;
+use crate::analysis::Scope;
+use crate::analysis::run::{Run, Wanting};
+use crate::analysis::tally::{Patience, Tally};
 use crate::analysis::verdict::Verdict;
 use crate::names::{Hash, Revision, Side};
 use crate::spec::{CanaryScale, Problem, Reason, Step, Verb};
@@ -49,6 +50,7 @@ pub(super) fn end(pass: &mut Pass<'_>) {
     }
     release.step_since = now;
     release.measured.clear();
+    release.bear_anew();
     release.most_ready = 0;
     release.enough_since = None;
     release.restarts.clear();
@@ -243,6 +245,7 @@ fn set_goal(pass: &mut Pass<'_>, weight: Weight, now: Timestamp) {
     let replicas = pass.view.replicas();
     if let Some(release) = pass.release_mut().filter(|release| release.goal != weight) {
         release.goal = weight;
+        release.bear_anew();
         release.goal_since = None;
         release.pending_since = Some(now);
         release.base_replicas = replicas;
@@ -260,9 +263,30 @@ fn tell_of_coarse_share(pass: &mut Pass<'_>, asked: Weight) {
 
 /// What keeps a weight from being raised and a release from being promoted, as far as background analysis goes: each metric
 /// has to succeed since the present weight came into force.
-fn gate(pass: &Pass<'_>) -> Option<Hold> {
+fn gate(pass: &mut Pass<'_>) -> Option<Hold> {
+    bear(pass, Scope::Background);
     let release = pass.release()?;
     release.background_run(&pass.state.stable.hash)?.wants().map(Hold::from)
+}
+
+/// Bears an undecided proportion for as long as it may stay so, once nothing else is wanted of a step.
+fn bear(pass: &mut Pass<'_>, scope: Scope) {
+    let (now, stable) = (pass.view.now, pass.state.stable.hash.clone());
+    let Some(release) = pass.release_mut() else { return };
+    let run = match scope {
+        Scope::Step => release.step_run(&stable),
+        _ => release.background_run(&stable),
+    };
+    let Some(patience) = run.as_ref().and_then(Run::patience_with) else { return };
+    let since = *release.undecided_since.get_or_insert(now);
+    let until = after(since, patience);
+    if release.patience == Patience::Lasts && now >= until {
+        release.patience = Patience::Over;
+        // What follows from that is decided by the next pass, where verdicts are heeded.
+        pass.wake_at(now);
+    } else {
+        pass.wake_at(until);
+    }
 }
 
 fn fails_at_present(tally: &Tally) -> bool {
@@ -293,6 +317,7 @@ fn analyse(pass: &mut Pass<'_>) -> Result<(), Hold> {
     if let Some(hold) = held(pass) {
         return Err(hold);
     }
+    bear(pass, Scope::Step);
     let run = pass.release().and_then(|release| release.step_run(&pass.state.stable.hash));
     let wanting = run.and_then(|run| run.wants());
     wanting.map_or(Ok(()), |wanting| Err(wanting.into()))
@@ -346,6 +371,7 @@ impl From<Wanting> for Hold {
         match wanting {
             Wanting::Data(what) => Self::Data(what),
             Wanting::Answers(what) => Self::Measuring(what),
+            Wanting::Shared(what) => Self::Shared(what),
         }
     }
 }

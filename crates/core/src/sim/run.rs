@@ -14,7 +14,8 @@ use super::releases;
 use super::timeline::Timeline;
 use super::world::{Kind, Known, Service, World};
 use super::writes::Write;
-use crate::analysis::{Answer, Outcome, Part, Question, Scope, Token};
+use crate::analysis::proportion::look::BASELINE;
+use crate::analysis::{Answer, Number, Outcome, Part, Question, Reads, Scope, Span, Token};
 use crate::plan::Action;
 use crate::spec::{Rollout, Spec};
 use crate::traffic::{Carrier, Weight};
@@ -420,19 +421,26 @@ impl Run {
         let of_stable = matches!(metric.scope, Scope::Preflight | Scope::Comparison);
         let odd = self.odd.as_ref().filter(|(name, _)| *name == metric.name).map(|(_, source)| *source);
         let source = if of_stable && !self.stable_fails { Source::Good } else { odd.unwrap_or(self.source) };
+        let of_both = if self.stable_fails { source } else { Source::Good };
         let outcome = match source {
+            Source::Down => Outcome::Error { query_is_wrong: false, message: "connection refused".to_owned() },
+            _ if question.reads != Reads::Values => counted(question.reads, source, of_both),
             Source::Good => Outcome::Samples(vec![0.999]),
             Source::Bad => Outcome::Samples(vec![0.2]),
             Source::Unclear => Outcome::Samples(vec![0.7]),
             Source::Empty => Outcome::Empty,
             Source::NotANumber => Outcome::Samples(vec![f64::NAN]),
-            Source::Down => Outcome::Error { query_is_wrong: false, message: "connection refused".to_owned() },
         };
         // Strictly later than the last one, whatever the clock does, as the shell's desk has it.
         let last = self.process.answers.last().map_or(Timestamp::MIN, |last| last.at);
         let at = self.world.clock_now().max(last.checked_add(jiff::SignedDuration::from_nanos(1)).unwrap());
         let part = |query: &String| Part { query: query.clone(), outcome: outcome.clone() };
-        let answer = Answer { token: question.token.clone(), at, parts: question.queries.iter().map(part).collect() };
+        let answer = Answer {
+            token: question.token.clone(),
+            at,
+            reads: question.reads,
+            parts: question.queries.iter().map(part).collect(),
+        };
         self.note(|| format!("answer to {}: {source:?}", question.token.metric.name));
         self.process.answers.push(answer);
     }
@@ -532,4 +540,24 @@ pub(super) fn settle_for(spec: &mut Spec, faults: Faults) {
     if faults.moves {
         spec.keep_stable = Weight::FULL;
     }
+}
+
+/// Requests of both revisions, 20 and 100 in a second.
+fn counted(reads: Reads, canary: Source, stable: Source) -> Outcome {
+    let seconds = match reads {
+        Reads::Counts(Span { from, to }) => to.duration_since(from).as_secs_f64(),
+        Reads::Baseline | Reads::Values => BASELINE.as_secs_f64(),
+    };
+    let of = |source: Source, per_second: f64, bad: Number, total: Number| {
+        let share = match source {
+            Source::Bad => 0.3,
+            Source::Unclear => 0.009,
+            _ => 0.0,
+        };
+        let requests = per_second * seconds;
+        let total = (source != Source::Empty).then_some((total, requests));
+        [(bad, requests * share)].into_iter().chain(total)
+    };
+    let canary = of(canary, 20.0, Number::CanaryBad, Number::CanaryTotal);
+    Outcome::Counted(canary.chain(of(stable, 100.0, Number::StableBad, Number::StableTotal)).collect())
 }

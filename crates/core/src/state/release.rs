@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::analysis::Scope;
 use crate::analysis::metric::{Metric, OnNoData};
+use crate::analysis::proportion::Gate;
 use crate::analysis::run::Run;
-use crate::analysis::tally::Tally;
+use crate::analysis::tally::{Patience, Tally};
 use crate::names::{Hash, Revision};
 use crate::spec::{CanaryScale, Spec, Step};
 use crate::traffic::Weight;
@@ -60,6 +61,15 @@ pub struct Release {
     /// The `pause` command.
     #[serde(default)]
     pub paused: bool,
+    /// How long what is not decided is borne.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub patience: Patience,
+    /// Since when nothing but a decision of proportions is wanted of the step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undecided_since: Option<Timestamp>,
+    /// What stable showed before anything moved, by metric.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub baselines: BTreeMap<String, Box<Gate>>,
     /// What a person has been asked to look at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<String>,
@@ -76,6 +86,15 @@ pub struct Release {
     /// Restarts of containers as they stood when the step began, by pod and container; none for pods that are younger.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub restarts: BTreeMap<String, u32>,
+}
+
+/// The name of a metric that shares it with another one.
+fn in_step(name: &str, step: usize) -> String {
+    format!("{name} (step {})", step + 1)
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Why a revision that was stable before comes back.
@@ -138,6 +157,7 @@ impl Release {
         late_if(&mut self.goal_since);
         late_if(&mut self.pending_since);
         late_if(&mut self.enough_since);
+        late_if(&mut self.undecided_since);
         late_if(&mut self.clock.running_since);
         if let Some(shrunk) = &mut self.shrunk {
             late(&mut shrunk.since);
@@ -145,9 +165,16 @@ impl Release {
         }
         let preflight = self.preflight.iter_mut().flat_map(|preflight| preflight.measured.values_mut());
         for tally in preflight.chain(self.background.values_mut()).chain(self.measured.values_mut()) {
+            tally.gate = tally.gate.take().map(|gate| Box::new(gate.sound(now)));
             // Which weight it measured cannot be told any more: it counts, but vouches for none.
             tally.last = tally.last.take().filter(|last| last.at <= now && last.since <= now);
         }
+    }
+
+    /// Another step or another weight: what is not decided is borne anew.
+    pub fn bear_anew(&mut self) {
+        self.patience = Patience::Lasts;
+        self.undecided_since = None;
     }
 
     /// The step that has its turn; `None` once all are done, or skipped.
@@ -221,7 +248,7 @@ impl Release {
         tallies: &'a BTreeMap<String, Tally>,
     ) -> Run<'a> {
         let (attempt, subject, since) = (self.canary.number, &self.canary.hash, self.window_start());
-        Run { scope, attempt, subject, stable, since, step_since: None, metrics, tallies }
+        Run { scope, attempt, subject, stable, since, step_since: None, patience: self.patience, metrics, tallies }
     }
 
     /// What is counted of a metric, to be counted on.
@@ -232,7 +259,13 @@ impl Release {
             Scope::Step => &mut self.measured,
             Scope::Comparison => return None,
         };
-        Some(tallies.entry(name.to_owned()).or_default())
+        let baseline = match scope {
+            Scope::Background => self.baselines.get(name),
+            Scope::Step => self.baselines.get(&in_step(name, self.step)).or_else(|| self.baselines.get(name)),
+            Scope::Preflight | Scope::Comparison => None,
+        };
+        let new = || Tally { gate: baseline.cloned(), ..Tally::default() };
+        Some(tallies.entry(name.to_owned()).or_insert_with(new))
     }
 
     /// Every metric of the release, each once: the background's, then those of the steps. One that shares its name with
@@ -246,7 +279,7 @@ impl Release {
                 match metrics.iter().find(|known| known.name == metric.name) {
                     Some(known) if known == metric => {}
                     Some(_) => {
-                        let name = format!("{} (step {})", metric.name, index + 1);
+                        let name = in_step(&metric.name, index);
                         metrics.push(Metric { name, ..metric.clone() });
                     }
                     None => metrics.push(metric.clone()),

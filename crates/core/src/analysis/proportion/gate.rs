@@ -3,6 +3,8 @@
 //! Intervals are counted one after the other and none twice: each begins where the one before it ended. Failure is final.
 //! What may pass is looked at anew at each weight; what may fail goes on.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +31,9 @@ pub struct Gate {
     /// Until when requests have been counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
+    /// Looks are no closer to each other than the scrapes of what they look at.
+    #[serde(skip_serializing_if = "Duration::is_zero")]
+    pub least_interval: Duration,
     /// Since when the weight has been in force that the window is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
@@ -137,6 +142,7 @@ impl Gate {
         let baseline = baseline.clean();
         Self {
             until: None,
+            least_interval: Duration::ZERO,
             since: None,
             failed: None,
             whole: Counts::default(),
@@ -337,14 +343,16 @@ impl Gate {
         self.window
     }
 
-    /// A persisted state is data: what no gate can be counts for nothing.
+    /// A persisted state is data: what no gate can be counts for nothing, and what is later than `now` is now.
     #[must_use]
-    pub fn sound(self) -> Self {
+    pub fn sound(self, now: Timestamp) -> Self {
         let newest = |mut all: Vec<Counts>| {
             all.drain(..all.len().saturating_sub(RECENT));
             all.into_iter().map(Counts::clean).collect()
         };
         Self {
+            until: self.until.map(|until| until.min(now)),
+            since: self.since.filter(|since| *since <= now),
             whole: self.whole.clean(),
             whole_stable: self.whole_stable.clean(),
             seen: self.seen.clean(),
@@ -373,9 +381,6 @@ fn remember(recent: &mut Vec<Counts>, counts: Counts) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use proptest::prelude::*;
     use serde_json::Value;
 
     use super::super::tests::{close, vectors};
@@ -399,6 +404,8 @@ mod tests {
             patience: Duration::from_mins(10),
             on_inconclusive: OnInconclusive::Pause,
             on_shared_failure: OnSharedFailure::Hold,
+            delay: Duration::ZERO,
+            baseline: String::new(),
         }
     }
 
@@ -427,7 +434,8 @@ mod tests {
                 let stable = interval.get(1).map(counts);
                 gate.count(&proportion, counts(&interval[0]), stable);
                 // Every pass reads it anew.
-                gate = serde_json::from_str::<Gate>(&serde_json::to_string(&gate).unwrap()).unwrap().sound();
+                gate =
+                    serde_json::from_str::<Gate>(&serde_json::to_string(&gate).unwrap()).unwrap().sound(Timestamp::MAX);
                 let (over_limit, over_stable) = gate.evidence();
                 let at = format!("{} after {index}", case["name"]);
                 let unused = |used: bool, evidence: f64| if used { evidence } else { 1.0 };

@@ -8,8 +8,10 @@
 
 mod evidence;
 mod gate;
+pub mod look;
+pub mod queries;
 pub mod sequence;
-mod words;
+pub mod words;
 
 use std::fmt;
 use std::time::Duration;
@@ -66,6 +68,10 @@ pub struct Proportion {
     pub on_inconclusive: OnInconclusive,
     /// What follows where stable fails as well.
     pub on_shared_failure: OnSharedFailure,
+    /// How long a source takes to know what happened.
+    pub delay: Duration,
+    /// What is asked of stable before anything moves.
+    pub baseline: String,
 }
 
 /// A limit of its own.

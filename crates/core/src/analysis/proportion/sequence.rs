@@ -1,7 +1,7 @@
 //! Success: has it been shown to be good enough?
 //!
 //! The likelihood ratio of a mixture of odds ratios against a rate, for requests that fail independently of each other
-//! (Robbins 1970; Howard, Ramdas, McAuliffe and Sekhon 2021). Its expectation under that rate is 1 at every look, so that
+//! (Robbins 1970; Howard and others 2021). Its expectation under that rate is 1 at every look, so that
 //! the bounds hold however often one looks. Counts may be fractions.
 
 /// Odds ratios below 1 and their weights: against a rate from above.

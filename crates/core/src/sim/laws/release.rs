@@ -3,16 +3,17 @@
 use jiff::SignedDuration;
 
 use super::{Law, Laws, law, short};
-use crate::analysis::metric::OnNoData;
-use crate::analysis::{Answer, Outcome, Part, Scope};
+use crate::analysis::metric::{Metric, OnNoData};
+use crate::analysis::tally::Patience;
+use crate::analysis::{Answer, Number, Outcome, Part, Scope};
 use crate::names::Selection;
-
 use crate::observed::Look;
 use crate::plan::Action;
 use crate::sim::process::Passed;
 use crate::sim::world::World;
 use crate::spec::{Rollout, Step, Verb};
 use crate::state::{Stage, State};
+use crate::time::after;
 use crate::traffic::{Carrier, Weight};
 
 impl Laws {
@@ -81,16 +82,16 @@ impl Laws {
 
     /// I8: nothing is raised and nothing promoted without a success of every metric since the present weight came into force.
     pub(super) fn going_forward_needs_evidence(&mut self, passed: &Passed) -> Law {
-        let good = |answer: &&Answer| says(answer, 0.999);
+        let good = |answer: &&Answer| says(answer, 0.999) || counts_few_bad(answer);
         for answer in passed.observed.answers.iter().filter(good) {
             let metric = answer.token.metric.clone();
             self.good.insert((answer.token.attempt, metric.name, answer.token.since));
         }
-        let (Some(State { stage: Stage::Releasing(before), .. }), Some(after)) = (&passed.before, &passed.plan.state)
+        let (Some(State { stage: Stage::Releasing(before), .. }), Some(state)) = (&passed.before, &passed.plan.state)
         else {
             return Ok(());
         };
-        let (what, goes_on) = match &after.stage {
+        let (what, goes_on) = match &state.stage {
             Stage::Releasing(after) if after.canary.number == before.canary.number && !after.skip => {
                 ("raised", after.goal > before.goal && before.recipe == after.recipe)
             }
@@ -100,7 +101,15 @@ impl Laws {
         let (Some(background), true) = (&before.recipe.background, goes_on && before.background_runs()) else {
             return Ok(());
         };
-        for metric in background.metrics.iter().filter(|metric| metric.on_no_data != OnNoData::Succeed) {
+        let is_borne_out = |metric: &Metric| {
+            let proportion = metric.proportion.as_ref();
+            proportion.is_some_and(|it| {
+                let over = |since| passed.observed.now >= after(since, it.patience);
+                before.patience == Patience::Accepted || before.undecided_since.is_some_and(over)
+            })
+        };
+        let asks = |metric: &&Metric| metric.on_no_data != OnNoData::Succeed && !is_borne_out(metric);
+        for metric in background.metrics.iter().filter(asks) {
             let since = before.goal_since.map(|since| (before.canary.number, metric.name.clone(), since));
             law(since.is_some_and(|since| self.good.contains(&since)), || {
                 format!("I8: {what} from {} without a success of {} at that weight", before.goal, metric.name)
@@ -214,6 +223,13 @@ fn commanded(passed: &Passed) -> bool {
     let executed = |state: &State| state.last_command.clone().filter(|command| command.executed);
     let after = passed.plan.state.as_ref().and_then(executed);
     after.is_some() && after != passed.before.as_ref().and_then(executed)
+}
+
+/// True when an answer has requests of the canary, and no more than 1% of them went wrong.
+fn counts_few_bad(answer: &Answer) -> bool {
+    let [Part { outcome: Outcome::Counted(numbers), .. }] = &answer.parts[..] else { return false };
+    let of = |wanted| numbers.iter().find(|(number, _)| *number == wanted).map_or(0.0, |(_, value)| *value);
+    of(Number::CanaryTotal) > 0.0 && of(Number::CanaryBad) <= 0.01 * of(Number::CanaryTotal)
 }
 
 /// True when an answer is this value and nothing else.

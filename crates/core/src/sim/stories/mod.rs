@@ -1,10 +1,12 @@
 //! Single cases on the modelled cluster, told step by step: [`table`] is "What happens when" of the design, row by row,
-//! [`carriers`] the same without a proxy, [`gates`] what analysis holds up and what it does not, [`weak`] the
+//! [`carriers`] the same without a proxy, [`gates`] what analysis holds up and what it does not, [`proportions`]
+//! what those on counts do, [`weak`] the
 //! rollback onto a stable that lost pods, [`others`] what people, tools and the API server do meanwhile.
 
 mod carriers;
 mod gates;
 mod others;
+mod proportions;
 mod table;
 mod weak;
 

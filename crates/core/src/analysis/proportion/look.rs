@@ -1,0 +1,112 @@
+//! One look at a proportion: an answer of its source, counted where it goes on from the look before, and judged.
+
+use std::time::Duration;
+
+use super::queries::{counts, scrape_interval};
+use super::sequence::lower;
+use super::words::{self, percent, whole};
+use super::{Counts, Failed, Finding, Gate, OnSharedFailure, Proportion};
+use crate::analysis::verdict::{Judgement, Verdict};
+use crate::analysis::{Answer, Number, Outcome, Part, Reads, Span};
+use crate::time::{after, between};
+
+/// What stable is looked at before a release, as in the query.
+pub const BASELINE: Duration = Duration::from_mins(30);
+/// A source that is new shows everything that ever was as if it were now: more than so many times what is usual.
+const MOST_TIMES: f64 = 20.0;
+/// Requests below which that is no reason not to believe it.
+const BELIEVED: f64 = 1000.0;
+
+/// Counts an answer and judges what there is then; `None` for one that does not go on from the look before.
+pub fn judge(
+    gate: &mut Gate,
+    proportion: &Proportion,
+    answer: &Answer,
+    part: &Part,
+    min_window: Duration,
+) -> Option<Judgement> {
+    let none: &[(Number, f64)] = &[];
+    let numbers = match &part.outcome {
+        Outcome::Error { message, .. } => {
+            return Some(judgement(Verdict::ProviderError, String::new(), message.clone()));
+        }
+        Outcome::Counted(numbers) => numbers,
+        Outcome::Empty => none,
+        Outcome::Samples(_) => {
+            let words = "the answer has numbers without names".to_owned();
+            return Some(judgement(Verdict::ProviderError, String::new(), words));
+        }
+    };
+    match answer.reads {
+        Reads::Values => None,
+        Reads::Baseline => {
+            let (_, stable) = counts(numbers);
+            let scrapes = scrape_interval(numbers).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+            *gate = Gate::with_baseline(stable.unwrap_or_default());
+            gate.least_interval = scrapes.unwrap_or_default();
+            Some(of_stable(gate.baseline(), proportion))
+        }
+        Reads::Counts(span) => count(gate, proportion, answer, span, numbers, min_window),
+    }
+}
+
+fn count(
+    gate: &mut Gate,
+    proportion: &Proportion,
+    answer: &Answer,
+    span: Span,
+    numbers: &[(Number, f64)],
+    min_window: Duration,
+) -> Option<Judgement> {
+    let since = answer.token.since;
+    gate.weigh(since);
+    if gate.until.is_some_and(|until| span.from < until) || span.to <= span.from {
+        return None;
+    }
+    let (canary, stable) = counts(numbers);
+    let stable = stable.filter(|stable| is_believed(*stable, gate.baseline(), between(span.from, span.to)));
+    gate.count(proportion, canary.unwrap_or_default(), stable);
+    gate.until = Some(span.to);
+    let mut finding = gate.finding(proportion);
+    if finding == Finding::SharedFailure && proportion.on_shared_failure == OnSharedFailure::Fail {
+        gate.failed = Some(Failed::SharedFailure);
+        finding = Finding::Failed(Failed::SharedFailure);
+    }
+    let mut verdict = finding.verdict();
+    let mut because = words::because(gate, proportion, finding);
+    let is_early = span.to < after(since, min_window);
+    if is_early && matches!(verdict, Verdict::Success | Verdict::NoData) {
+        verdict = Verdict::Inconclusive;
+        because = format!("{because} (not before minWindow, {} s, is over)", min_window.as_secs());
+    }
+    Some(judgement(verdict, words::value(gate, finding), because))
+}
+
+fn is_believed(stable: Counts, baseline: Counts, time: Duration) -> bool {
+    let usual = baseline.total / BASELINE.as_secs_f64() * time.as_secs_f64();
+    baseline.total <= 0.0 || stable.total <= BELIEVED || stable.total <= MOST_TIMES * usual
+}
+
+/// What stable shows before anything moves.
+fn of_stable(stable: Counts, proportion: &Proportion) -> Judgement {
+    let Counts { bad, total } = stable;
+    if total <= 0.0 {
+        let because = "stable had no request in the last 30 min".to_owned();
+        return judgement(Verdict::NoData, String::new(), because);
+    }
+    let value = percent(stable.share());
+    let of = format!("{} of {} requests in the last 30 min", whole(bad), whole(total));
+    let Some(limit) = proportion.limit else { return judgement(Verdict::Success, value, of) };
+    if lower(bad, total, proportion.alpha()) > limit.max.as_f64() {
+        return judgement(Verdict::Failure, value, format!("{of}, limit {}", limit.max));
+    }
+    if stable.share() >= limit.pass_below.as_f64() {
+        let never = format!("{of}: a revision like this can never be shown to be below {}", limit.pass_below);
+        return judgement(Verdict::Failure, value, never);
+    }
+    judgement(Verdict::Success, value, format!("{of}, limit {}", limit.max))
+}
+
+fn judgement(verdict: Verdict, value: String, because: String) -> Judgement {
+    Judgement { verdict, value, because }
+}
