@@ -3,13 +3,20 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use leadsman_api::{Metric, defaults};
+use leadsman_api::{Metric, Prometheus, defaults};
 use leadsman_core::analysis::condition::Condition;
+use leadsman_core::analysis::proportion::queries::WINDOW;
 use leadsman_core::analysis::{metric, query};
 use leadsman_core::spec::Problem;
 
 use super::analysis::Catalog;
-use super::{invalid_analysis, prometheus};
+use super::{invalid_analysis, prometheus, proportion};
+
+/// Windows of a source that knows only the last so many seconds should be two scrapes long.
+fn usual_interval(wire: &Metric) -> Duration {
+    let has_windows = wire.proportion.as_ref().is_some_and(|proportion| proportion.total.contains(WINDOW));
+    if has_windows { defaults::WINDOWED_INTERVAL } else { defaults::INTERVAL }
+}
 
 /// How a metric is to be read.
 pub(super) struct Reading<'a> {
@@ -35,9 +42,17 @@ impl Reading<'_> {
             return Err(self.wrong(&format!("argument {name}"), "must not contain {{: values take no variables"));
         }
         let (success, failure) = (wire.success_condition.as_ref(), wire.failure_condition.as_ref());
-        if success.is_none() && failure.is_none() {
+        if success.is_none() && failure.is_none() && wire.proportion.is_none() {
             return Err(self.wrong("successCondition", "and failureCondition are both missing: give at least one"));
         }
+        let prometheus = self.prometheus(wire)?;
+        let (query, proportion) = match &wire.proportion {
+            Some(declared) => {
+                let (query, proportion) = proportion::read(self, wire, declared)?;
+                (query, Some(proportion))
+            }
+            None => (self.query("query", prometheus.query.as_deref().unwrap_or_default())?, None),
+        };
         let count = match wire.count {
             None if self.in_step => Some(self.number("count", defaults::STEP_COUNT)?),
             None => None,
@@ -47,7 +62,7 @@ impl Reading<'_> {
         let second = Duration::from_secs(1);
         Ok(metric::Metric {
             name: wire.name.clone(),
-            interval: self.duration("interval", wire.interval.as_ref(), defaults::INTERVAL, second)?,
+            interval: self.duration("interval", wire.interval.as_ref(), usual_interval(wire), second)?,
             initial_delay: self.duration(
                 "initialDelay",
                 wire.initial_delay.as_ref(),
@@ -69,12 +84,25 @@ impl Reading<'_> {
             success: success.map(|source| self.condition("successCondition", source)).transpose()?,
             failure: failure.map(|source| self.condition("failureCondition", source)).transpose()?,
             args: self.args.clone(),
-            source: prometheus::read(self, &wire.provider)?,
+            proportion,
+            source: prometheus::read(self, &prometheus, query)?,
         })
     }
 
+    /// Where it is asked; a proportion may leave it out.
+    fn prometheus(&self, wire: &Metric) -> Result<Prometheus, Problem> {
+        match (&wire.provider, &wire.proportion) {
+            (Some(provider), _) => {
+                let given = provider.prometheus.clone();
+                given.ok_or_else(|| self.wrong("provider", "must have exactly one of: prometheus"))
+            }
+            (None, Some(_)) => Ok(Prometheus::default()),
+            (None, None) => Err(self.wrong("provider", "is missing: it must have exactly one of: prometheus")),
+        }
+    }
+
     /// A query with arguments and names filled in.
-    pub fn query(&self, source: &str) -> Result<String, Problem> {
+    pub fn query(&self, field: &str, source: &str) -> Result<String, Problem> {
         let Catalog { rollout, backends, .. } = self.around;
         let names = |name: &str| {
             let value = match name {
@@ -88,9 +116,9 @@ impl Reading<'_> {
             Some(value.to_owned()).filter(|value| !value.is_empty())
         };
         if source.trim().is_empty() {
-            return Err(self.wrong("query", "is empty: write what is to be measured in PromQL"));
+            return Err(self.wrong(field, "is empty: write what is to be measured in PromQL"));
         }
-        query::prepare(source, self.args, &names).map_err(|error| self.wrong("query", error))
+        query::prepare(source, self.args, &names).map_err(|error| self.wrong(field, error))
     }
 
     fn condition(&self, field: &str, source: &str) -> Result<Condition, Problem> {
@@ -113,7 +141,7 @@ impl Reading<'_> {
         Ok(duration)
     }
 
-    fn number(&self, field: &str, value: i32) -> Result<u32, Problem> {
+    pub fn number(&self, field: &str, value: i32) -> Result<u32, Problem> {
         u32::try_from(value).map_err(|_| self.wrong(field, format!("is {value}: it must not be negative")))
     }
 }

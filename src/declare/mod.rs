@@ -7,6 +7,7 @@
 mod analysis;
 mod metric;
 mod prometheus;
+mod proportion;
 mod strategy;
 mod traffic;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leadsman_api::{Authentication, Header, Prometheus, Provider, defaults};
+use leadsman_api::{Authentication, Header, Prometheus, defaults};
 use leadsman_core::analysis::metric::{self, Auth, AuthScheme};
 use leadsman_core::spec::Problem;
 use reqwest::header::{HeaderName, HeaderValue};
@@ -14,9 +14,8 @@ use crate::measure::MOST_TIMEOUT;
 const RESERVED: [&str; 6] =
     ["host", "connection", "content-type", "content-length", "transfer-encoding", "accept-encoding"];
 
-pub(super) fn read(reading: &Reading<'_>, provider: &Provider) -> Result<metric::Prometheus, Problem> {
-    let wire = provider.prometheus.as_ref();
-    let wire: &Prometheus = wire.ok_or_else(|| reading.wrong("provider", "must have exactly one of: prometheus"))?;
+/// Where `query` is asked, which is filled in already.
+pub(super) fn read(reading: &Reading<'_>, wire: &Prometheus, query: String) -> Result<metric::Prometheus, Problem> {
     let auth = wire.authentication.as_ref().map(|wire| authentication(reading, wire)).transpose()?;
     let timeout =
         reading.duration("timeout", wire.timeout.as_ref(), defaults::QUERY_TIMEOUT, Duration::from_millis(1))?;
@@ -25,7 +24,7 @@ pub(super) fn read(reading: &Reading<'_>, provider: &Provider) -> Result<metric:
     }
     Ok(metric::Prometheus {
         address: wire.address.as_deref().map(|text| address(reading, text)).transpose()?,
-        query: reading.query(&wire.query)?,
+        query,
         timeout,
         headers: wire.headers.iter().map(|it| header(reading, it, auth.is_some())).collect::<Result<_, _>>()?,
         auth,

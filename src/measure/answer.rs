@@ -65,6 +65,8 @@ pub(super) struct Reply<'a> {
     pub status: StatusCode,
     /// `Content-Type` is plain text.
     pub is_text: bool,
+    /// Whether its numbers have names, as the label `count`.
+    pub counts: bool,
     pub body: &'a [u8],
     /// Whether its words may be told to whoever reads the status of a Rollout.
     pub words: Words,
@@ -92,17 +94,17 @@ impl Words {
 
 /// Reads an answer. Everything that is not a complete result is a failure, with the source's own words.
 pub(super) fn read(reply: Reply<'_>) -> Result<Outcome, Failure> {
-    let Reply { status, words, .. } = reply;
+    let Reply { status, words, counts, .. } = reply;
     let frame = serde_json::from_slice::<Frame>(reply.body).unwrap_or_default();
     match frame.status.text() {
         "" => Err(no_answer(reply, &frame)),
-        "success" if status.is_success() => values(frame, words),
+        "success" if status.is_success() => values(frame, words, counts),
         _ => Err(error(status, &frame, words)),
     }
 }
 
 /// What nothing that speaks Prometheus's API says.
-fn no_answer(Reply { status, is_text, body, words }: Reply<'_>, frame: &Frame) -> Failure {
+fn no_answer(Reply { status, is_text, body, words, .. }: Reply<'_>, frame: &Frame) -> Failure {
     let text = String::from_utf8_lossy(body.get(..body.len().min(8 * MOST_TEXT)).unwrap_or_default());
     let first_line = text.trim().lines().next().filter(|_| is_text).unwrap_or_default();
     let said = if frame.words().is_empty() { first_line } else { frame.words() };
@@ -130,7 +132,7 @@ fn error(status: StatusCode, frame: &Frame, words: Words) -> Failure {
     Failure { query_is_wrong, message }
 }
 
-fn values(frame: Frame, words: Words) -> Result<Outcome, Failure> {
+fn values(frame: Frame, words: Words, counts: bool) -> Result<Outcome, Failure> {
     if frame.is_partial() {
         return Err(Failure::passing(
             "the answer is incomplete: its source could not ask all of its storage (isPartial)",
@@ -140,6 +142,9 @@ fn values(frame: Frame, words: Words) -> Result<Outcome, Failure> {
     if !warnings.is_empty() {
         let said = one_line(&warnings.join("; "), MOST_WORDS);
         return Err(Failure::passing(words.told("the answer may be incomplete, its source warns", &said)));
+    }
+    if counts {
+        return counted(frame);
     }
     match frame.values() {
         Values::Numbers(numbers) if numbers.is_empty() => Ok(Outcome::Empty),
@@ -158,6 +163,18 @@ fn values(frame: Frame, words: Words) -> Result<Outcome, Failure> {
         }
         Values::OfType(_) => Err(Failure::lasting("the query gives neither a vector nor a scalar")),
         Values::Unreadable => Err(Failure::passing("the answer cannot be read: it has other values than numbers")),
+    }
+}
+
+/// Numbers by their names. What is no number counts for nothing, so that an answer with one is none.
+fn counted(frame: Frame) -> Result<Outcome, Failure> {
+    let numbers = frame
+        .counts()
+        .ok_or_else(|| Failure::lasting("the answer to a count has something else than numbers with names"))?;
+    match numbers.iter().find(|(_, value)| !value.is_finite()) {
+        _ if numbers.is_empty() => Ok(Outcome::Empty),
+        Some((number, value)) => Err(Failure::passing(format!("{} is {value}, which is no count", number.as_str()))),
+        None => Ok(Outcome::Counted(numbers)),
     }
 }
 

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use leadsman_core::analysis::Number;
 use leadsman_core::analysis::condition::MAX_SAMPLES;
 use leadsman_core::text::one_line;
 use serde::Deserialize;
@@ -78,6 +79,18 @@ impl Frame {
         said
     }
 
+    /// The numbers of a vector whose series are named by the label `count`; `None` where it is something else.
+    pub fn counts(self) -> Option<Vec<(Number, f64)>> {
+        let Data { result_type, result } = self.data.unwrap_or_default();
+        let List { length, first } = result.unwrap_or_default();
+        if result_type.text() != "vector" || length != first.len() {
+            return None;
+        }
+        let named =
+            |element| if let Element::Series(value, Some(number)) = element { Some((number, value)) } else { None };
+        first.into_iter().map(named).collect()
+    }
+
     /// The values of a vector or of a scalar.
     pub fn values(self) -> Values {
         let Data { result_type, result } = self.data.unwrap_or_default();
@@ -87,7 +100,7 @@ impl Frame {
             ("vector", series) if series.contains(&Element::Histogram) => Values::Histograms,
             ("vector", series) => {
                 let number =
-                    |element: &Element| if let Element::Series(number) = element { Some(*number) } else { None };
+                    |element: &Element| if let Element::Series(number, _) = element { Some(*number) } else { None };
                 series.iter().map(number).collect::<Option<_>>().map_or(Values::Unreadable, Values::Numbers)
             }
             ("scalar", [_, Element::Leaf(Some(number))]) => Values::Numbers(vec![*number]),
@@ -174,8 +187,8 @@ impl<'de> Visitor<'de> for LeafVisitor {
 /// An element of `result`: a series of a vector, or one of the two parts of a scalar.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Element {
-    /// A series with a number, NaN among them.
-    Series(f64),
+    /// A series with a number, NaN among them, and what it is the number of where that is said.
+    Series(f64, Option<Number>),
     /// A series of histograms.
     Histogram,
     /// A text or a number, as a number.
@@ -187,8 +200,71 @@ enum Element {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Series {
+    metric: Labels,
     value: Option<Sample>,
     histogram: Option<IgnoredAny>,
+}
+
+/// The label of a series that says what its number is the number of.
+#[derive(Default)]
+struct Labels {
+    count: Leaf,
+}
+
+impl<'de> Deserialize<'de> for Labels {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(LabelsVisitor)
+    }
+}
+
+struct LabelsVisitor;
+
+impl<'de> Visitor<'de> for LabelsVisitor {
+    type Value = Labels;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("labels")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Labels, A::Error> {
+        let mut labels = Labels::default();
+        while let Some(name) = members.next_key::<Leaf>()? {
+            if name.text() == "count" {
+                labels.count = members.next_value()?;
+            } else {
+                members.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(labels)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, elements: A) -> Result<Labels, A::Error> {
+        LeafVisitor.visit_seq(elements).map(|_| Labels::default())
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Labels, E> {
+        Ok(Labels::default())
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<Labels, E> {
+        Ok(Labels::default())
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<Labels, E> {
+        Ok(Labels::default())
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Labels, E> {
+        Ok(Labels::default())
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<Labels, E> {
+        Ok(Labels::default())
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Labels, E> {
+        Ok(Labels::default())
+    }
 }
 
 /// A time, and the value as text.
@@ -215,7 +291,10 @@ impl<'de> Visitor<'de> for ElementVisitor {
         let number = series.value.and_then(|Sample(_, value)| value.number());
         Ok(match (series.histogram, number) {
             (Some(_), _) => Element::Histogram,
-            (None, Some(number)) => Element::Series(number),
+            (None, Some(number)) => {
+                let count = series.metric.count.text();
+                Element::Series(number, Number::ALL.into_iter().find(|it| it.as_str() == count))
+            }
             (None, None) => Element::Other,
         })
     }

@@ -288,9 +288,9 @@ impl Inner {
         // Strictly later than the last one, whatever the clock does: answers are counted and dropped by their time.
         let after_last = pending.last_at.saturating_add(SignedDuration::from_nanos(1)).unwrap_or(Timestamp::MAX);
         pending.last_at = (self.clock)().max(after_last);
-        let Question { token, queries, .. } = question;
+        let Question { token, queries, reads, .. } = question;
         let parts = queries.into_iter().zip(outcomes).map(|(query, outcome)| Part { query, outcome }).collect();
-        pending.answers.push(Answer { token: token.clone(), at: pending.last_at, parts });
+        pending.answers.push(Answer { token: token.clone(), at: pending.last_at, reads, parts });
         let has_room = pending.has_room();
         let entry = pending.of(&token, run)?;
         let more = has_room && entry.wants_to_be_asked();

@@ -9,7 +9,7 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 use jiff::Timestamp;
 use leadsman_core::analysis::metric::Prometheus as Source;
-use leadsman_core::analysis::{Outcome, Question};
+use leadsman_core::analysis::{Outcome, Question, Reads};
 use leadsman_core::text::one_line;
 use prometheus_http_query::{Client, Error};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
@@ -45,6 +45,8 @@ pub(super) struct Asked<'a> {
     pub(super) query: &'a str,
     /// The instant that it is about.
     pub(super) at: Timestamp,
+    /// Whether its numbers have names.
+    pub(super) counts: bool,
     pub(super) address: &'a str,
     pub(super) access: Access,
 }
@@ -99,13 +101,14 @@ impl Prometheus {
                  --prometheus-address",
             )
         })?;
-        let asked = Asked { query, at, address, access: self.addresses.access(address)? };
+        let counts = question.reads != Reads::Values;
+        let asked = Asked { query, at, counts, address, access: self.addresses.access(address)? };
         self.send(&question.source, &asked).await
     }
 
     /// Sends a query to an address that may be asked in this way.
     pub(super) async fn send(&self, source: &Source, asked: &Asked<'_>) -> Result<Outcome, Failure> {
-        let &Asked { query, at, address, access } = asked;
+        let &Asked { query, at, counts, address, access } = asked;
         let failed = |error: &Error| Failure {
             query_is_wrong: is_refused(error),
             message: format!("{} gave no answer: {}", host(address), error_words(error)),
@@ -141,7 +144,7 @@ impl Prometheus {
             failure.message = format!("{}: {}", host(address), failure.message);
             failure
         })?;
-        answer::read(Reply { status, is_text, body: &body.bytes, words: access.words() })
+        answer::read(Reply { status, is_text, counts, body: &body.bytes, words: access.words() })
     }
 
     async fn body(&self, mut response: Response) -> Result<Body<'_>, Failure> {
@@ -184,8 +187,11 @@ impl Provider for Prometheus {
     }
 
     fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Vec<Outcome>> {
-        let now = Timestamp::now();
-        let one = move |query: &'a String| self.query(question, query, now).map(|it| it.unwrap_or_else(Outcome::from));
+        let at = match question.reads {
+            Reads::Counts(span) => span.to,
+            Reads::Values | Reads::Baseline => Timestamp::now(),
+        };
+        let one = move |query: &'a String| self.query(question, query, at).map(|it| it.unwrap_or_else(Outcome::from));
         join_all(question.queries.iter().map(one)).boxed()
     }
 }

@@ -20,6 +20,8 @@ pub const DRAIN: &str = "30s";
 
 /// `metrics[].interval`.
 pub const INTERVAL: Duration = Duration::from_secs(10);
+/// `metrics[].interval` of a proportion whose counts are queries over `{{window}}`.
+pub const WINDOWED_INTERVAL: Duration = Duration::from_secs(30);
 /// `metrics[].initialDelay`.
 pub const INITIAL_DELAY: Duration = Duration::ZERO;
 /// `metrics[].count` of a step's analysis.
@@ -34,6 +36,14 @@ pub const CONSECUTIVE_ERROR_LIMIT: i32 = 4;
 pub const WINDOW: Duration = Duration::from_mins(1);
 /// `metrics[].minWindow`.
 pub const MIN_WINDOW: Duration = Duration::from_secs(30);
+/// `metrics[].patience`.
+pub const PATIENCE: Duration = Duration::from_mins(10);
+/// `proportion.confidence`, in millionths.
+pub const CONFIDENCE: u32 = 950_000;
+/// `proportion.hardFailure`.
+pub const HARD_FAILURE: i32 = 10;
+/// `proportion.delay`.
+pub const DELAY: Duration = Duration::from_secs(2);
 /// `prometheus.timeout`.
 pub const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
 /// `basic.secretRef.usernameKey`.

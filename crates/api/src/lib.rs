@@ -21,6 +21,7 @@ mod hash;
 mod metric;
 pub mod names;
 mod percent;
+mod proportion;
 mod rollout;
 mod route;
 mod schema;
@@ -37,6 +38,7 @@ pub use canary::{Canary, Pause, SetCanaryScale, Step};
 pub use duration::{Duration, InvalidDuration};
 pub use hash::pod_template_hash;
 pub use leadsman_core::analysis::metric::{OnNoData, OnProviderError};
+pub use leadsman_core::analysis::proportion::{OnInconclusive, OnSharedFailure};
 pub use leadsman_core::analysis::verdict::Verdict;
 pub use leadsman_core::report::Phase;
 pub use leadsman_core::spec::ReadyWhen;
@@ -44,7 +46,8 @@ pub use metric::{
     Authentication, Basic, BasicSecretReference, Bearer, Header, Metric, Prometheus, Provider, SecretKeyReference,
 };
 pub use names::commit_of;
-pub use percent::{InvalidPercent, Percent};
+pub use percent::{InvalidPercent, InvalidShare, Percent, Share};
+pub use proportion::{Against, AgainstStable, Proportion};
 pub use rollout::{RollbackWindow, Rollout, RolloutSpec, Selector, Strategy};
 pub use route::{Route, RouteReference, VirtualServiceReference};
 pub use status::{

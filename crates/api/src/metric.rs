@@ -4,10 +4,12 @@
 
 use kube::KubeSchema;
 use leadsman_core::analysis::metric::{OnNoData, OnProviderError};
+use leadsman_core::analysis::proportion::{OnInconclusive, OnSharedFailure};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::duration::Duration;
+use crate::proportion::Proportion;
 use crate::schema::{MAX_LABEL, MAX_OBJECT_NAME, METRIC_NAME, OBJECT_NAME, SECRET_KEY};
 
 /// One thing that is measured.
@@ -15,8 +17,27 @@ use crate::schema::{MAX_LABEL, MAX_OBJECT_NAME, METRIC_NAME, OBJECT_NAME, SECRET
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = (
-        "has(self.successCondition) || has(self.failureCondition)",
-        "a metric must have successCondition or failureCondition"
+        "has(self.proportion) || has(self.successCondition) || has(self.failureCondition)",
+        "a metric must have successCondition or failureCondition, or a proportion"
+    ),
+    validation = (
+        "!has(self.proportion) || !(has(self.successCondition) || has(self.failureCondition) || has(self.window) \
+        || has(self.count) || has(self.failureLimit) || has(self.inconclusiveLimit))",
+        "beside proportion there must not be successCondition, failureCondition, window, count, failureLimit or \
+        inconclusiveLimit"
+    ),
+    validation = (
+        "has(self.proportion) || !(has(self.patience) || has(self.onInconclusive) || has(self.onSharedFailure))",
+        "patience, onInconclusive and onSharedFailure are for a proportion"
+    ),
+    validation = (
+        "has(self.proportion) || has(self.provider)",
+        "provider must have exactly one of: prometheus"
+    ),
+    validation = (
+        "!has(self.provider) || !has(self.provider.prometheus) \
+        || has(self.provider.prometheus.query) != has(self.proportion)",
+        "prometheus must have query, and beside proportion none"
     ),
     validation = Rule::new("!has(self.interval) || duration(self.interval) >= duration('1s')")
         .message("interval must be at least 1s")
@@ -95,8 +116,29 @@ pub struct Metric {
     #[schemars(length(min = 1, max = 1024))]
     pub failure_condition: Option<String>,
 
-    /// What is asked.
-    pub provider: Provider,
+    /// A share of requests that may go wrong, judged on counts in place of conditions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proportion: Option<Proportion>,
+
+    /// How long a proportion may stay undecided after the step would otherwise have ended. Left out: 10m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patience: Option<Duration>,
+
+    /// What follows then. Pause: wait for a person. Proceed: go on, since it was not shown to be bad. Fail: roll back. Left
+    /// out: Pause.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "OnInconclusive")]
+    pub on_inconclusive: Option<OnInconclusive>,
+
+    /// What follows where stable breaks max as well. Hold: nothing is held against the canary, and nothing is raised until
+    /// it is over or the progress deadline has passed. Fail: roll back. Left out: Hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "OnSharedFailure")]
+    pub on_shared_failure: Option<OnSharedFailure>,
+
+    /// What is asked. Left out, for a proportion: the Prometheus that the operator was started with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<Provider>,
 }
 
 /// What is asked: exactly one provider.
@@ -137,9 +179,10 @@ pub struct Prometheus {
 
     /// PromQL. Variables: {{args.NAME}}, {{namespace}}, {{rollout}}, {{canary.hash}}, {{canary.service}}, {{stable.hash}},
     /// {{stable.service}}, {{window}}. Write it so that it has a value both with no errors and with only errors. It may give
-    /// at most 1000 series in 4 MiB.
+    /// at most 1000 series in 4 MiB. Not beside a proportion, which names what is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 8192))]
-    pub query: String,
+    pub query: Option<String>,
 
     /// How long an answer may take, at most 30s. Left out: 10s.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -182,7 +182,8 @@ async fn what_an_unlisted_address_says_is_judged_and_not_quoted() {
     ] {
         let server = server(reply).await;
         let (prometheus, question) = (allowing(None, &[]), question("m", &server.address));
-        let asked = |access| Asked { query: "up", at: Timestamp::UNIX_EPOCH, address: &server.address, access };
+        let asked =
+            |access| Asked { query: "up", at: Timestamp::UNIX_EPOCH, counts: false, address: &server.address, access };
         let foreign = prometheus.send(&question.source, &asked(Access::Foreign)).await.unwrap_err();
         assert_eq!(foreign.query_is_wrong, wrong, "{foreign:?}");
         let message = foreign.message;

@@ -13,7 +13,7 @@ use crate::shapes::{anything, spoiled};
 
 fn reply(status: u16, body: &str) -> Result<Outcome, Failure> {
     let status = StatusCode::from_u16(status).unwrap();
-    read(Reply { status, is_text: false, body: body.as_bytes(), words: Words::Told })
+    read(Reply { status, is_text: false, counts: false, body: body.as_bytes(), words: Words::Told })
 }
 
 fn answer(body: &Value) -> Result<Outcome, Failure> {
@@ -262,7 +262,7 @@ fn what_is_no_json_is_about_the_moment_unless_it_is_a_parser_s_word() {
         (200, false, "{}", false),
     ] {
         let status = StatusCode::from_u16(status).unwrap();
-        let reply = Reply { status, is_text, body: body.as_bytes(), words: Words::Told };
+        let reply = Reply { status, is_text, counts: false, body: body.as_bytes(), words: Words::Told };
         let failure = read(reply).unwrap_err();
         assert_eq!(failure.query_is_wrong, wrong, "HTTP {status} {body}");
         assert!(failure.message.contains(&status.to_string()), "{failure:?}");
@@ -279,7 +279,13 @@ fn the_source_s_own_words_are_told_on_one_line() {
 #[test]
 fn of_what_is_no_answer_only_plain_text_is_quoted() {
     let words = |is_text, body: &str| {
-        let reply = Reply { status: StatusCode::UNAUTHORIZED, is_text, body: body.as_bytes(), words: Words::Told };
+        let reply = Reply {
+            status: StatusCode::UNAUTHORIZED,
+            is_text,
+            counts: false,
+            body: body.as_bytes(),
+            words: Words::Told,
+        };
         read(reply).unwrap_err().message
     };
     assert_eq!(words(true, "no org id\nmore"), "HTTP 401 Unauthorized, and not as a Prometheus answers: no org id");
@@ -306,7 +312,7 @@ fn nothing_of_what_an_address_says_that_nobody_vouched_for_is_quoted() {
     let texts = [(403, "the secret".to_owned()), (200, "the secret".to_owned())];
     for (status, body) in bodies.map(|(status, body)| (status, body.to_string())).into_iter().chain(texts) {
         let status = StatusCode::from_u16(status).unwrap();
-        let reply = Reply { status, is_text: true, body: body.as_bytes(), words: Words::Withheld };
+        let reply = Reply { status, is_text: true, counts: false, body: body.as_bytes(), words: Words::Withheld };
         let told = read(Reply { words: Words::Told, ..reply }).unwrap_err();
         let withheld = read(reply).unwrap_err();
         assert_eq!(withheld.query_is_wrong, told.query_is_wrong);
@@ -342,7 +348,7 @@ proptest! {
         is_text: bool,
     ) {
         let (status, body) = (StatusCode::from_u16(code).unwrap(), body.to_string());
-        let reply = Reply { status, is_text, body: body.as_bytes(), words: Words::Told };
+        let reply = Reply { status, is_text, counts: false, body: body.as_bytes(), words: Words::Told };
         if let Ok(Outcome::Samples(samples)) = read(reply) {
             prop_assert!(status.is_success() && !samples.is_empty() && samples.len() <= MAX_SAMPLES);
         }
@@ -350,7 +356,7 @@ proptest! {
 
     #[test]
     fn nor_does_anything_that_is_no_json(body: Vec<u8>, is_text: bool) {
-        let reply = Reply { status: StatusCode::OK, is_text, body: &body, words: Words::Told };
+        let reply = Reply { status: StatusCode::OK, is_text, counts: false, body: &body, words: Words::Told };
         if let Err(failure) = read(reply) {
             prop_assert!(failure.message.len() <= 4 * MOST_WORDS + 200, "{}", failure.message);
         }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use leadsman_core::analysis::metric::Prometheus;
-use leadsman_core::analysis::{MetricId, Question, Scope, Token};
+use leadsman_core::analysis::{MetricId, Question, Reads, Scope, Token};
 
 fn token(name: &str) -> Token {
     let metric = MetricId { scope: Scope::Background, name: name.to_owned() };
@@ -27,5 +27,11 @@ fn question(name: &str, address: &str) -> Question {
         headers: Vec::new(),
         auth: None,
     };
-    Question { token: token(name), due: Timestamp::UNIX_EPOCH, queries: vec!["up".to_owned()], source }
+    Question {
+        token: token(name),
+        due: Timestamp::UNIX_EPOCH,
+        queries: vec!["up".to_owned()],
+        source,
+        reads: Reads::Values,
+    }
 }

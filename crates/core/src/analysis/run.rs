@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::metric::Metric;
+use super::proportion::queries::WINDOW;
 use super::proportion::{Gate, Proportion};
 use super::tally::{Call, Enough, Patience, Tally};
 use super::verdict::Verdict;
@@ -140,7 +141,11 @@ impl Run<'_> {
             .filter(|last| last.since == self.since && last.judgement.verdict == Verdict::ProviderError);
         let due = after(from, interval.saturating_add(proportion.delay));
         let due = unanswered.map_or(due, |last| due.max(after(last.at, interval)));
-        let to = to_millisecond(before(due.max(now), proportion.delay));
+        let mut to = to_millisecond(before(due.max(now), proportion.delay));
+        if metric.source.query.contains(WINDOW) {
+            // Such a source knows whole seconds.
+            to = after(from, Duration::from_secs(between(from, to).as_secs()));
+        }
         let reads = Reads::Counts(Span { from, to });
         self.asking(metric, &metric.source.query, between(from, to), due, reads)
     }

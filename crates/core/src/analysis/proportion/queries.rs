@@ -49,7 +49,8 @@ impl Selectors {
         canary.into_iter().chain(stable).collect::<Vec<_>>().join(" or ")
     }
 
-    /// The query before anything moves, with stable in the canary's place: what it has shown, and how often it is scraped.
+    /// The query before anything moves, with stable in the canary's place where one selector is for both: what it has shown,
+    /// and how often it is scraped.
     pub fn baseline(&self) -> String {
         let so_far = |counter: &str| {
             if counter.contains(WINDOW) {
@@ -59,9 +60,10 @@ impl Selectors {
             }
         };
         let numbers = [Number::StableBad, Number::StableGood, Number::StableTotal];
-        let mut all = self.numbers(&self.canary, numbers, so_far);
-        if !self.canary.total.contains(WINDOW) {
-            let scrapes = format!("max(count_over_time({}[{SCRAPES_OVER}s]))", self.canary.total);
+        let counters = self.stable.as_ref().unwrap_or(&self.canary);
+        let mut all = self.numbers(counters, numbers, so_far);
+        if !counters.total.contains(WINDOW) {
+            let scrapes = format!("max(count_over_time({}[{SCRAPES_OVER}s]))", counters.total);
             all.push(named(&scrapes, Number::Scrapes));
         }
         all.join(" or ")
@@ -167,11 +169,11 @@ mod tests {
         assert!(alone.contains("canary good") && !alone.contains("stable"), "{alone}");
         let baseline = selectors().baseline();
         assert!(
-            baseline.contains("sum(increase(all{r=\"new\"}[30m]))") && baseline.contains("stable total"),
+            baseline.contains("sum(increase(all{r=\"old\"}[30m]))") && baseline.contains("stable total"),
             "{baseline}"
         );
         assert!(baseline.ends_with(
-            "label_replace(max(count_over_time(all{r=\"new\"}[300s])), \"count\", \"scrapes\", \"\", \"\")"
+            "label_replace(max(count_over_time(all{r=\"old\"}[300s])), \"count\", \"scrapes\", \"\", \"\")"
         ));
     }
 
