@@ -12,6 +12,7 @@ use super::evidence::Evidence;
 use super::sequence::{ln_below, lower, upper};
 use super::{Against, Counts, Limit, Proportion, finite};
 use crate::analysis::verdict::Verdict;
+use crate::time::to_millisecond;
 
 /// Counted intervals after which new money is put in.
 const STAKE_EVERY: u32 = 10;
@@ -187,7 +188,8 @@ impl Gate {
             return;
         }
         self.since = Some(since);
-        self.until = Some(since);
+        // As it is asked about: a look that begins there goes on from it.
+        self.until = Some(to_millisecond(since));
         (self.seen, self.seen_stable) = (Counts::default(), Counts::default());
         (self.window, self.window_stable, self.window_intervals) = (Counts::default(), Counts::default(), 0);
         self.recent.clear();
@@ -415,6 +417,13 @@ mod tests {
             Finding::NoRequest => "no request".to_owned(),
             other => format!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn the_first_look_begins_at_the_millisecond_of_the_weight() {
+        let mut gate = Gate::default();
+        gate.weigh(Timestamp::from_nanosecond(1_999_999).unwrap());
+        assert_eq!(gate.until, Some(Timestamp::from_millisecond(1).unwrap()));
     }
 
     #[test]

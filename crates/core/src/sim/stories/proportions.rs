@@ -80,7 +80,7 @@ fn what_is_not_decided_is_borne_for_so_long_and_then_as_is_declared() {
             Source::Unclear,
         );
         assert!(run.until(LONG, in_force(20)));
-        assert!(!run.until(PATIENCE - Duration::from_secs(20), in_force(50)), "{then:?}");
+        assert!(!run.until(PATIENCE * 8 / 9, in_force(50)), "{then:?}");
         assert!(state(&run.world).rejected.is_empty(), "{then:?}");
         assert!(run.until(LONG, resting_on(ends)), "{then:?}");
     }
