@@ -81,6 +81,12 @@ impl Load {
         Self::start(namespace, client, Entry::Route(kind.route_name())).await
     }
 
+    /// Through a route, for what no revision can answer: as where something that all of them need is down.
+    pub async fn broken(namespace: &Namespace, kind: RouteKind, rate: f64) -> Result<Self> {
+        let client = LoadClient::new(&namespace.name, "load-broken", kind.way(&namespace.name), rate);
+        Self::start(namespace, LoadClient { path: "/broken", ..client }, Entry::Route(kind.route_name())).await
+    }
+
     /// In the mesh, to the application's own name.
     pub async fn in_mesh(namespace: &Namespace, kind: RouteKind, rate: f64) -> Result<Self> {
         let client = LoadClient::new(&namespace.name, "load-mesh", RouteKind::mesh_way(&namespace.name), rate);

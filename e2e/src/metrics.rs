@@ -27,6 +27,17 @@ pub fn success_rate() -> Value {
     metric("success-rate", SUCCESS_RATE, "value >= 0.95")
 }
 
+/// At most 1% of requests fail, judged on counts of both revisions; a look every 2 s.
+pub fn errors() -> Value {
+    let revision = r#"namespace="{{namespace}}",revision="{{revision.hash}}""#;
+    json!({
+        "name": "errors",
+        "interval": "2s",
+        "minWindow": "3s",
+        "proportion": {"bad": format!(r#"http_requests_total{{{revision},code=~"5.."}}"#), "total": format!("http_requests_total{{{revision}}}"), "max": "1%"},
+    })
+}
+
 /// The same for gRPC.
 pub fn grpc_success_rate() -> Value {
     let query = SUCCESS_RATE.replace("http_requests_total", "grpc_requests_total");

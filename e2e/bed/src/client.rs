@@ -71,12 +71,22 @@ pub struct LoadClient {
     pub connections: Option<Connections>,
     /// Requests per second.
     pub rate: f64,
+    /// What HTTP requests ask for: `/`, or `/broken`, which every revision of the sample application fails.
+    pub path: &'static str,
 }
 
 impl LoadClient {
     /// HTTP at this rate.
     pub fn new(namespace: &str, name: &str, way: Way, rate: f64) -> Self {
-        Self { namespace: namespace.to_owned(), name: name.to_owned(), way, grpc: false, connections: None, rate }
+        Self {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            way,
+            grpc: false,
+            connections: None,
+            rate,
+            path: "/",
+        }
     }
 
     /// The Pod. It is ready when it sends.
@@ -86,7 +96,7 @@ impl LoadClient {
             Way::Sidecar { port, host } => (format!("127.0.0.1:{port}"), host.as_str()),
             Way::Direct { address } => (address.clone(), ""),
         };
-        let url = if self.grpc { address } else { format!("http://{address}/") };
+        let url = if self.grpc { address } else { format!("http://{address}{}", self.path) };
         let mut arguments = vec!["load".to_owned(), format!("-url={url}"), format!("-rate={}", self.rate)];
         if !host.is_empty() {
             arguments.push(format!("-host={host}"));

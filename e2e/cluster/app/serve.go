@@ -152,7 +152,8 @@ func (s *service) handle(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close")
 	}
 	code := http.StatusOK
-	if s.work() {
+	// What every revision fails, as where something that all of them need is down.
+	if s.work() || r.URL.Path == "/broken" {
 		code = http.StatusInternalServerError
 	}
 	w.WriteHeader(code)

@@ -29,6 +29,7 @@ mod plain;
 mod policed;
 mod policies;
 mod ports;
+mod proportions;
 mod refused;
 mod sources;
 mod table;
@@ -97,6 +98,7 @@ fn main() -> ExitCode {
         sources::trials(),
         boots::trials(),
         ports::trials(),
+        proportions::trials(),
         tenants::trials(),
         policed::trials(),
         policies::trials(),

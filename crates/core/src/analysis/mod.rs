@@ -103,8 +103,8 @@ pub enum Number {
     StableGood,
     /// All requests of stable.
     StableTotal,
-    /// How often a series was scraped.
-    Scrapes,
+    /// Seconds between two scrapes.
+    ScrapeInterval,
 }
 
 impl Number {
@@ -116,7 +116,7 @@ impl Number {
         Self::StableBad,
         Self::StableGood,
         Self::StableTotal,
-        Self::Scrapes,
+        Self::ScrapeInterval,
     ];
 
     /// Its name in an answer.
@@ -128,7 +128,7 @@ impl Number {
             Self::StableBad => "stable bad",
             Self::StableGood => "stable good",
             Self::StableTotal => "stable total",
-            Self::Scrapes => "scrapes",
+            Self::ScrapeInterval => "scrape interval",
         }
     }
 }

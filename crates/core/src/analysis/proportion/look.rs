@@ -2,17 +2,18 @@
 
 use std::time::Duration;
 
-use super::queries::{counts, scrape_interval};
+use super::queries::{counts, scrapes_every};
 use super::sequence::lower;
 use super::words::{self, percent, whole};
 use super::{Counts, Failed, Finding, Gate, OnSharedFailure, Proportion};
 use crate::analysis::verdict::{Judgement, Verdict};
 use crate::analysis::{Answer, Number, Outcome, Part, Reads, Span};
-use crate::time::{after, between};
+use crate::time::after;
 
 /// What stable is looked at before a release, as in the query.
 pub const BASELINE: Duration = Duration::from_mins(30);
-/// A source that is new shows everything that ever was as if it were now: more than so many times what is usual.
+/// A source that is new shows everything that ever was as if it were now: more than so many times what there was in all the
+/// time before.
 const MOST_TIMES: f64 = 20.0;
 /// Requests below which that is no reason not to believe it.
 const BELIEVED: f64 = 1000.0;
@@ -41,9 +42,8 @@ pub fn judge(
         Reads::Values => None,
         Reads::Baseline => {
             let (_, stable) = counts(numbers);
-            let scrapes = scrape_interval(numbers).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
             *gate = Gate::with_baseline(stable.unwrap_or_default());
-            gate.least_interval = scrapes.unwrap_or_default();
+            gate.least_interval = scrapes_every(numbers).unwrap_or_default();
             Some(of_stable(gate.baseline(), proportion))
         }
         Reads::Counts(span) => count(gate, proportion, answer, span, numbers, min_window),
@@ -64,7 +64,7 @@ fn count(
         return None;
     }
     let (canary, stable) = counts(numbers);
-    let stable = stable.filter(|stable| is_believed(*stable, gate.baseline(), between(span.from, span.to)));
+    let stable = stable.filter(|stable| is_believed(*stable, gate.baseline()));
     gate.count(proportion, canary.unwrap_or_default(), stable);
     gate.until = Some(span.to);
     let mut finding = gate.finding(proportion);
@@ -82,9 +82,8 @@ fn count(
     Some(judgement(verdict, words::value(gate, finding), because))
 }
 
-fn is_believed(stable: Counts, baseline: Counts, time: Duration) -> bool {
-    let usual = baseline.total / BASELINE.as_secs_f64() * time.as_secs_f64();
-    baseline.total <= 0.0 || stable.total <= BELIEVED || stable.total <= MOST_TIMES * usual
+fn is_believed(stable: Counts, baseline: Counts) -> bool {
+    baseline.total <= 0.0 || stable.total <= BELIEVED || stable.total <= MOST_TIMES * baseline.total
 }
 
 /// What stable shows before anything moves.
@@ -109,4 +108,17 @@ fn of_stable(stable: Counts, proportion: &Proportion) -> Judgement {
 
 fn judgement(verdict: Verdict, value: String, because: String) -> Judgement {
     Judgement { verdict, value, because }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_young_stable_is_believed_and_a_lifetime_that_appears_at_once_is_not() {
+        let of = |total| Counts { bad: 0.0, total };
+        assert!(is_believed(of(3680.0), of(2000.0)), "ten seconds of 200 requests were all that there was before");
+        assert!(!is_believed(of(100_217.0), of(2000.0)));
+        assert!(is_believed(of(900.0), of(1.0)) && is_believed(of(1e6), of(0.0)));
+    }
 }

@@ -5,6 +5,8 @@
 //! series gives its last value less the one that it had at the last look: nothing is counted twice and nothing is lost when
 //! looks follow each other. A series that is new counts in full, and one that was reset from 0.
 
+use std::time::Duration;
+
 use super::Counts;
 use crate::analysis::Number;
 
@@ -12,8 +14,8 @@ use crate::analysis::Number;
 const LOOK_BACK: &str = "10m";
 /// How far back stable is looked at before a release.
 const BASELINE: &str = "30m";
-/// Over what time scrapes are counted, in seconds.
-const SCRAPES_OVER: f64 = 300.0;
+/// Over what time scrapes are counted.
+const SCRAPES_OVER: &str = "5m";
 /// Where the time between two looks stands in a query.
 pub const INTERVAL: &str = "{{interval}}";
 /// Where the same stands in a query that knows only how many there were in the last so many seconds.
@@ -63,8 +65,7 @@ impl Selectors {
         let counters = self.stable.as_ref().unwrap_or(&self.canary);
         let mut all = self.numbers(counters, numbers, so_far);
         if !counters.total.contains(WINDOW) {
-            let scrapes = format!("max(count_over_time({}[{SCRAPES_OVER}s]))", counters.total);
-            all.push(named(&scrapes, Number::Scrapes));
+            all.push(named(&scrape_interval(&counters.total), Number::ScrapeInterval));
         }
         all.join(" or ")
     }
@@ -89,6 +90,14 @@ fn increase(counter: &str) -> String {
     let last = format!("last_over_time({counter}[{LOOK_BACK}])");
     let before = format!("last_over_time({counter}[{LOOK_BACK}] offset {INTERVAL})");
     format!("sum(({last} - {before}) >= 0 or {last})")
+}
+
+/// Seconds from the first scrape to the last one, by how many there were: a series may be younger than the time that is looked
+/// at.
+fn scrape_interval(counter: &str) -> String {
+    let at = |which: &str| format!("{which}_over_time(timestamp({counter})[{SCRAPES_OVER}:1s])");
+    let times = format!("((count_over_time({counter}[{SCRAPES_OVER}]) > 1) - 1)");
+    format!("min(({} - {}) / {times})", at("max"), at("min"))
 }
 
 fn named(expression: &str, number: Number) -> String {
@@ -139,10 +148,10 @@ pub fn counts(numbers: &[(Number, f64)]) -> (Option<Counts>, Option<Counts>) {
     )
 }
 
-/// How often stable is scraped, in seconds between two scrapes, where that is known.
-pub fn scrape_interval(numbers: &[(Number, f64)]) -> Option<f64> {
-    let scrapes = numbers.iter().find(|(number, _)| *number == Number::Scrapes)?.1;
-    (scrapes >= 1.0).then_some(SCRAPES_OVER / scrapes)
+/// How often stable is scraped, where that is known.
+pub fn scrapes_every(numbers: &[(Number, f64)]) -> Option<Duration> {
+    let seconds = numbers.iter().find(|(number, _)| *number == Number::ScrapeInterval)?.1;
+    Duration::try_from_secs_f64(seconds).ok()
 }
 
 #[cfg(test)]
@@ -172,9 +181,13 @@ mod tests {
             baseline.contains("sum(increase(all{r=\"old\"}[30m]))") && baseline.contains("stable total"),
             "{baseline}"
         );
-        assert!(baseline.ends_with(
-            "label_replace(max(count_over_time(all{r=\"old\"}[300s])), \"count\", \"scrapes\", \"\", \"\")"
-        ));
+        assert!(
+            baseline.ends_with(
+                "label_replace(min((max_over_time(timestamp(all{r=\"old\"})[5m:1s]) - min_over_time(timestamp(all{r=\"old\"})\
+                 [5m:1s])) / ((count_over_time(all{r=\"old\"}[5m]) > 1) - 1)), \"count\", \"scrape interval\", \"\", \"\")"
+            ),
+            "{baseline}"
+        );
     }
 
     #[test]
@@ -187,7 +200,7 @@ mod tests {
             query.contains("(sum(increase(bad[{{window}}])) or vector(0))") && !query.contains("offset"),
             "{query}"
         );
-        assert!(selectors.baseline().contains("sum(increase(all[30m]))") && !selectors.baseline().contains("scrapes"));
+        assert!(selectors.baseline().contains("sum(increase(all[30m]))") && !selectors.baseline().contains("scrape"));
     }
 
     #[test]
@@ -206,7 +219,7 @@ mod tests {
     fn what_went_well_is_taken_from_all() {
         let numbers = [(Number::CanaryGood, 97.0), (Number::CanaryTotal, 100.0), (Number::StableBad, 5.0)];
         assert_eq!(counts(&numbers), (Some(Counts { bad: 3.0, total: 100.0 }), None));
-        assert_eq!(scrape_interval(&[(Number::Scrapes, 10.0)]), Some(30.0));
-        assert_eq!(scrape_interval(&[(Number::Scrapes, 0.0)]), None);
+        assert_eq!(scrapes_every(&[(Number::ScrapeInterval, 30.0)]), Some(Duration::from_secs(30)));
+        assert_eq!(scrapes_every(&[(Number::ScrapeInterval, -1.0)]), None);
     }
 }
