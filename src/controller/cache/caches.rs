@@ -62,12 +62,6 @@ impl RouteCache {
     }
 }
 
-impl Default for Caches {
-    fn default() -> Self {
-        Self::of(&[EVERYTHING.into()])
-    }
-}
-
 impl Caches {
     /// Empty ones that watches with these scopes are to feed; what belongs to no namespace is watched as a whole.
     pub fn of(scopes: &[Box<str>]) -> Self {

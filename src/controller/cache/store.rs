@@ -149,7 +149,9 @@ impl<T: Slim> Store<T> {
         let Some(listing) = inner.listings.get_mut(scope) else { return Vec::new() };
         listing.synced = true;
         let Some(listed) = listing.listed.take() else { return Vec::new() };
-        inner.take_all(|key| covers(scope, key) && !listed.contains(key))
+        let is_gone = |key: &&Key| covers(scope, key) && !listed.contains(*key);
+        let gone: Vec<Key> = inner.objects.keys().filter(is_gone).cloned().collect();
+        gone.into_iter().filter_map(|key| inner.take(&key).map(|object| (key, object))).collect()
     }
 
     /// An object was delivered. Gives what was known of it before. What was read meanwhile in a newer version stays.
@@ -214,11 +216,6 @@ impl<T: Slim> Inner<T> {
     fn listing_mut(&mut self, namespace: &str) -> Option<&mut Listing> {
         let scope = if self.listings.contains_key(EVERYTHING) { EVERYTHING } else { namespace };
         self.listings.get_mut(scope)
-    }
-
-    fn take_all(&mut self, these: impl Fn(&Key) -> bool) -> Vec<(Key, Arc<T>)> {
-        let keys: Vec<Key> = self.objects.keys().filter(|key| these(key)).cloned().collect();
-        keys.into_iter().filter_map(|key| self.take(&key).map(|object| (key, object))).collect()
     }
 
     fn take(&mut self, key: &Key) -> Option<Arc<T>> {
