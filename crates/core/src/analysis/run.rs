@@ -135,7 +135,7 @@ impl Run<'_> {
         let warm = after(self.step_since.unwrap_or(self.since), metric.initial_delay).max(self.since);
         let until = gate.filter(|gate| gate.since == Some(self.since)).and_then(|gate| gate.until);
         let from = to_millisecond(until.unwrap_or(warm).max(warm));
-        let interval = metric.interval.max(gate.map_or(Duration::ZERO, |gate| gate.least_interval));
+        let interval = metric.interval.max(gate.map_or(Duration::ZERO, |gate| gate.baseline().scrapes_every));
         let unanswered = tally
             .and_then(|tally| tally.last.as_ref())
             .filter(|last| last.since == self.since && last.judgement.verdict == Verdict::ProviderError);
@@ -178,7 +178,7 @@ fn wanting(metric: &Metric, tally: Option<&Tally>, call: Call) -> Option<Wanting
     let value = last.map_or_else(String::new, |last| format!("; last {} ({})", last.value, last.because));
     match call {
         Call::Pass => None,
-        Call::Hold if tally.is_some_and(|tally| tally.is_shared(metric)) => {
+        Call::Hold if tally.is_some_and(Tally::is_shared) => {
             Some(Wanting::Shared(format!("stable fails {} as well{value}", metric.name)))
         }
         Call::Hold => Some(Wanting::Data(format!("{} has nothing to judge{value}", metric.name))),

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Answer;
 use super::metric::{Metric, OnNoData, OnProviderError};
-use super::proportion::{Finding, Gate, OnInconclusive, Proportion, look};
+use super::proportion::{Gate, OnInconclusive, look};
 use super::verdict::{Judgement, Verdict, judge};
 
 /// What has been measured of one metric, in one scope of one attempt.
@@ -82,9 +82,8 @@ pub enum Enough {
 
 impl Tally {
     /// True where stable fails a proportion's limit as well.
-    pub fn is_shared(&self, metric: &Metric) -> bool {
-        let finding = |proportion: &Proportion| self.gate.as_ref().map(|gate| gate.finding(proportion));
-        metric.proportion.as_ref().and_then(finding) == Some(Finding::SharedFailure)
+    pub fn is_shared(&self) -> bool {
+        self.gate.as_ref().is_some_and(|gate| gate.is_void())
     }
 
     /// Counts one answer.
@@ -143,7 +142,7 @@ impl Tally {
         };
         match last {
             _ if passes => Call::Pass,
-            Some(Verdict::Inconclusive) if self.is_shared(metric) => Call::Hold,
+            Some(Verdict::Inconclusive) if self.is_shared() => Call::Hold,
             Some(Verdict::Inconclusive) if metric.proportion.is_some() => undecided(metric, patience),
             Some(Verdict::NoData | Verdict::ProviderError) => Call::Hold,
             _ => Call::Measure,

@@ -36,7 +36,8 @@ pub(super) fn check(pass: &mut Pass<'_>) -> Next {
     deadline::reset(pass);
     if let Some(release) = pass.release_mut() {
         let measured = release.preflight.take().map(|preflight| preflight.measured).unwrap_or_default();
-        release.baselines = measured.into_iter().filter_map(|(name, tally)| Some((name, tally.gate?))).collect();
+        release.baselines =
+            measured.into_iter().filter_map(|(name, tally)| Some((name, tally.gate?.baseline()))).collect();
         release.step_since = now;
         release.base_replicas = replicas;
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::run::Source;
+use super::source::Source;
 use super::stories::{LONG, declare, deployed, gated, in_force, resting_on, spec, state, weight};
 use super::world::{Kind, World};
 use crate::analysis::metric::{Metric, OnNoData};

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::releases;
-use super::run::{Happening, Run, Source, settle_for};
+use super::run::{Happening, Run, settle_for};
+use super::source::Source;
 use super::world::{CANARY, Kind, STABLE, Selects, Service, serves};
 use super::writes::Write;
 use crate::names::Hash;

@@ -14,6 +14,7 @@ mod process;
 mod releases;
 mod run;
 mod shrink;
+mod source;
 mod spoiled;
 mod stories;
 mod timeline;

@@ -11,11 +11,11 @@ use super::laws::Laws;
 use super::mutants::Planner;
 use super::process::{Fate, Process};
 use super::releases;
+use super::source::Source;
 use super::timeline::Timeline;
 use super::world::{Kind, Known, Service, World};
 use super::writes::Write;
-use crate::analysis::proportion::look::BASELINE;
-use crate::analysis::{Answer, Number, Outcome, Part, Question, Reads, Scope, Span, Token};
+use crate::analysis::{Answer, Part, Question, Scope, Token};
 use crate::plan::Action;
 use crate::spec::{Rollout, Spec};
 use crate::traffic::{Carrier, Weight};
@@ -102,17 +102,6 @@ pub(super) struct Run {
     events: u64,
     pub(super) disturbances: Disturbances,
     timeline: Option<Timeline>,
-}
-
-/// What the metric source says of the canary.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Source {
-    Good,
-    Bad,
-    Unclear,
-    Empty,
-    Down,
-    NotANumber,
 }
 
 impl Run {
@@ -422,15 +411,7 @@ impl Run {
         let odd = self.odd.as_ref().filter(|(name, _)| *name == metric.name).map(|(_, source)| *source);
         let source = if of_stable && !self.stable_fails { Source::Good } else { odd.unwrap_or(self.source) };
         let of_both = if self.stable_fails { source } else { Source::Good };
-        let outcome = match source {
-            Source::Down => Outcome::Error { query_is_wrong: false, message: "connection refused".to_owned() },
-            _ if question.reads != Reads::Values => counted(question.reads, source, of_both),
-            Source::Good => Outcome::Samples(vec![0.999]),
-            Source::Bad => Outcome::Samples(vec![0.2]),
-            Source::Unclear => Outcome::Samples(vec![0.7]),
-            Source::Empty => Outcome::Empty,
-            Source::NotANumber => Outcome::Samples(vec![f64::NAN]),
-        };
+        let outcome = source.says(question.reads, of_both);
         // Strictly later than the last one, whatever the clock does, as the shell's desk has it.
         let last = self.process.answers.last().map_or(Timestamp::MIN, |last| last.at);
         let at = self.world.clock_now().max(last.checked_add(jiff::SignedDuration::from_nanos(1)).unwrap());
@@ -540,24 +521,4 @@ pub(super) fn settle_for(spec: &mut Spec, faults: Faults) {
     if faults.moves {
         spec.keep_stable = Weight::FULL;
     }
-}
-
-/// Requests of both revisions, 20 and 100 in a second.
-fn counted(reads: Reads, canary: Source, stable: Source) -> Outcome {
-    let seconds = match reads {
-        Reads::Counts(Span { from, to }) => to.duration_since(from).as_secs_f64(),
-        Reads::Baseline | Reads::Values => BASELINE.as_secs_f64(),
-    };
-    let of = |source: Source, per_second: f64, bad: Number, total: Number| {
-        let share = match source {
-            Source::Bad => 0.3,
-            Source::Unclear => 0.009,
-            _ => 0.0,
-        };
-        let requests = per_second * seconds;
-        let total = (source != Source::Empty).then_some((total, requests));
-        [(bad, requests * share)].into_iter().chain(total)
-    };
-    let canary = of(canary, 20.0, Number::CanaryBad, Number::CanaryTotal);
-    Outcome::Counted(canary.chain(of(stable, 100.0, Number::StableBad, Number::StableTotal)).collect())
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::analysis::Scope;
 use crate::analysis::metric::{Metric, OnNoData};
-use crate::analysis::proportion::Gate;
+use crate::analysis::proportion::{Baseline, Gate};
 use crate::analysis::run::Run;
 use crate::analysis::tally::{Patience, Tally};
 use crate::names::{Hash, Revision};
@@ -69,7 +69,7 @@ pub struct Release {
     pub undecided_since: Option<Timestamp>,
     /// What stable showed before anything moved, by metric.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub baselines: BTreeMap<String, Box<Gate>>,
+    pub baselines: BTreeMap<String, Baseline>,
     /// What a person has been asked to look at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<String>,
@@ -165,7 +165,7 @@ impl Release {
         }
         let preflight = self.preflight.iter_mut().flat_map(|preflight| preflight.measured.values_mut());
         for tally in preflight.chain(self.background.values_mut()).chain(self.measured.values_mut()) {
-            tally.gate = tally.gate.take().map(|gate| Box::new(gate.sound(now)));
+            tally.gate.iter_mut().for_each(|gate| gate.make_sound(now));
             // Which weight it measured cannot be told any more: it counts, but vouches for none.
             tally.last = tally.last.take().filter(|last| last.at <= now && last.since <= now);
         }
@@ -264,7 +264,8 @@ impl Release {
             Scope::Step => self.baselines.get(&in_step(name, self.step)).or_else(|| self.baselines.get(name)),
             Scope::Preflight | Scope::Comparison => None,
         };
-        let new = || Tally { gate: baseline.cloned(), ..Tally::default() };
+        let gate = |baseline: &Baseline| Box::new(Gate::with_baseline(*baseline));
+        let new = || Tally { gate: baseline.map(gate), ..Tally::default() };
         Some(tallies.entry(name.to_owned()).or_insert_with(new))
     }
 

@@ -48,9 +48,11 @@ impl Evidence {
         if stakes == 0 { 1.0 } else { cash(stakes) + (first + second + third) }
     }
 
-    /// As it is where a persisted value is none.
-    pub(super) fn sound(self) -> Self {
-        Self(self.0.map(|money| finite(money).min(MOST_MONEY)))
+    /// A persisted value that is none counts for nothing.
+    pub(super) fn make_sound(&mut self) {
+        for money in &mut self.0 {
+            *money = finite(*money).min(MOST_MONEY);
+        }
     }
 }
 

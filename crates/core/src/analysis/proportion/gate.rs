@@ -3,14 +3,12 @@
 //! Intervals are counted one after the other and none twice: each begins where the one before it ended. Failure is final.
 //! What may pass is looked at anew at each weight; what may fail goes on.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::evidence::Evidence;
 use super::sequence::{ln_below, lower, upper};
-use super::{Against, Counts, Limit, Proportion, finite};
+use super::{Against, Baseline, Counts, Limit, Proportion, finite};
 use crate::analysis::verdict::Verdict;
 use crate::time::to_millisecond;
 
@@ -32,9 +30,6 @@ pub struct Gate {
     /// Until when requests have been counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
-    /// Looks are no closer to each other than the scrapes of what they look at.
-    #[serde(skip_serializing_if = "Duration::is_zero")]
-    pub least_interval: Duration,
     /// Since when the weight has been in force that the window is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
@@ -57,7 +52,7 @@ pub struct Gate {
     since_stake: u32,
     stake_due: bool,
     /// Stable before the release.
-    baseline: Counts,
+    baseline: Baseline,
     /// The same and everything since.
     reference: Counts,
     /// Stable's last 30 to 60 intervals.
@@ -133,17 +128,16 @@ impl Finding {
 
 impl Default for Gate {
     fn default() -> Self {
-        Self::with_baseline(Counts::default())
+        Self::with_baseline(Baseline::default())
     }
 }
 
 impl Gate {
     /// Nothing counted yet, and so much known of stable.
-    pub fn with_baseline(baseline: Counts) -> Self {
-        let baseline = baseline.clean();
+    pub fn with_baseline(baseline: Baseline) -> Self {
+        let baseline = Baseline { stable: baseline.stable.clean(), ..baseline };
         Self {
             until: None,
-            least_interval: Duration::ZERO,
             since: None,
             failed: None,
             whole: Counts::default(),
@@ -157,7 +151,7 @@ impl Gate {
             since_stake: 0,
             stake_due: true,
             baseline,
-            reference: baseline,
+            reference: baseline.stable,
             lately: Counts::default(),
             lately_intervals: 0,
             recent_stable: Vec::new(),
@@ -173,7 +167,7 @@ impl Gate {
     }
 
     /// Stable before the release.
-    pub fn baseline(&self) -> Counts {
+    pub fn baseline(&self) -> Baseline {
         self.baseline
     }
 
@@ -345,44 +339,51 @@ impl Gate {
         self.window
     }
 
+    /// True where stable failed the limit in the last interval, so that it says nothing about the canary.
+    pub fn is_void(&self) -> bool {
+        self.failed.is_none() && self.void
+    }
+
     /// A persisted state is data: what no gate can be counts for nothing, and what is later than `now` is now.
-    #[must_use]
-    pub fn sound(self, now: Timestamp) -> Self {
-        let newest = |mut all: Vec<Counts>| {
-            all.drain(..all.len().saturating_sub(RECENT));
-            all.into_iter().map(Counts::clean).collect()
-        };
-        Self {
-            until: self.until.map(|until| until.min(now)),
-            since: self.since.filter(|since| *since <= now),
-            whole: self.whole.clean(),
-            whole_stable: self.whole_stable.clean(),
-            seen: self.seen.clean(),
-            seen_stable: self.seen_stable.clean(),
-            over_limit: self.over_limit.sound(),
-            over_stable: self.over_stable.sound(),
-            baseline: self.baseline.clean(),
-            reference: self.reference.clean(),
-            lately: self.lately.clean(),
-            recent_stable: newest(self.recent_stable),
-            recent: newest(self.recent),
-            all_bad: finite(self.all_bad),
-            all_bad_stable: self.all_bad_stable.clean(),
-            window: self.window.clean(),
-            window_stable: self.window_stable.clean(),
-            ..self
+    pub fn make_sound(&mut self, now: Timestamp) {
+        self.until = self.until.map(|until| until.min(now));
+        self.since = self.since.filter(|since| *since <= now);
+        self.over_limit.make_sound();
+        self.over_stable.make_sound();
+        self.all_bad = finite(self.all_bad);
+        for recent in [&mut self.recent_stable, &mut self.recent] {
+            keep_newest(recent);
         }
+        let sums = [
+            &mut self.whole,
+            &mut self.whole_stable,
+            &mut self.seen,
+            &mut self.seen_stable,
+            &mut self.baseline.stable,
+            &mut self.reference,
+            &mut self.lately,
+            &mut self.all_bad_stable,
+            &mut self.window,
+            &mut self.window_stable,
+        ];
+        let all = sums.into_iter().chain(&mut self.recent_stable).chain(&mut self.recent);
+        all.for_each(|counts| *counts = counts.clean());
     }
 }
 
-/// Keeps the newest few.
 fn remember(recent: &mut Vec<Counts>, counts: Counts) {
     recent.push(counts);
+    keep_newest(recent);
+}
+
+fn keep_newest(recent: &mut Vec<Counts>) {
     recent.drain(..recent.len().saturating_sub(RECENT));
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use serde_json::Value;
 
     use super::super::tests::{close, vectors};
@@ -431,7 +432,8 @@ mod tests {
         let vectors = vectors();
         for case in vectors["gates"].as_array().unwrap() {
             let proportion = proportion(&case["config"]);
-            let mut gate = Gate::with_baseline(counts(&case["baseline"]));
+            let baseline = Baseline { stable: counts(&case["baseline"]), ..Baseline::default() };
+            let mut gate = Gate::with_baseline(baseline);
             gate.weigh(Timestamp::UNIX_EPOCH);
             let mut after = case["after"].as_array().unwrap().iter();
             for (index, interval) in case["intervals"].as_array().unwrap().iter().enumerate() {
@@ -443,8 +445,8 @@ mod tests {
                 let stable = interval.get(1).map(counts);
                 gate.count(&proportion, counts(&interval[0]), stable);
                 // Every pass reads it anew.
-                gate =
-                    serde_json::from_str::<Gate>(&serde_json::to_string(&gate).unwrap()).unwrap().sound(Timestamp::MAX);
+                gate = serde_json::from_str(&serde_json::to_string(&gate).unwrap()).unwrap();
+                gate.make_sound(Timestamp::MAX);
                 let (over_limit, over_stable) = gate.evidence();
                 let at = format!("{} after {index}", case["name"]);
                 let unused = |used: bool, evidence: f64| if used { evidence } else { 1.0 };

@@ -5,13 +5,11 @@ use std::time::Duration;
 use super::queries::{counts, scrapes_every};
 use super::sequence::lower;
 use super::words::{self, percent, whole};
-use super::{Counts, Failed, Finding, Gate, OnSharedFailure, Proportion};
+use super::{BASELINE_MINUTES, Baseline, Counts, Failed, Finding, Gate, OnSharedFailure, Proportion};
 use crate::analysis::verdict::{Judgement, Verdict};
 use crate::analysis::{Answer, Number, Outcome, Part, Reads, Span};
 use crate::time::after;
 
-/// What stable is looked at before a release, as in the query.
-pub const BASELINE: Duration = Duration::from_mins(30);
 /// A source that is new shows everything that ever was as if it were now: more than so many times what there was in all the
 /// time before.
 const MOST_TIMES: f64 = 20.0;
@@ -41,10 +39,10 @@ pub fn judge(
     match answer.reads {
         Reads::Values => None,
         Reads::Baseline => {
-            let (_, stable) = counts(numbers);
-            *gate = Gate::with_baseline(stable.unwrap_or_default());
-            gate.least_interval = scrapes_every(numbers).unwrap_or_default();
-            Some(of_stable(gate.baseline(), proportion))
+            let stable = counts(numbers).1.unwrap_or_default();
+            let scrapes_every = scrapes_every(numbers).unwrap_or_default();
+            *gate = Gate::with_baseline(Baseline { stable, scrapes_every });
+            Some(of_stable(stable, proportion))
         }
         Reads::Counts(span) => count(gate, proportion, answer, span, numbers, min_window),
     }
@@ -64,7 +62,7 @@ fn count(
         return None;
     }
     let (canary, stable) = counts(numbers);
-    let stable = stable.filter(|stable| is_believed(*stable, gate.baseline()));
+    let stable = stable.filter(|stable| is_believed(*stable, gate.baseline().stable));
     gate.count(proportion, canary.unwrap_or_default(), stable);
     gate.until = Some(span.to);
     let mut finding = gate.finding(proportion);
@@ -90,11 +88,11 @@ fn is_believed(stable: Counts, baseline: Counts) -> bool {
 fn of_stable(stable: Counts, proportion: &Proportion) -> Judgement {
     let Counts { bad, total } = stable;
     if total <= 0.0 {
-        let because = "stable had no request in the last 30 min".to_owned();
+        let because = format!("stable had no request in the last {BASELINE_MINUTES} min");
         return judgement(Verdict::NoData, String::new(), because);
     }
     let value = percent(stable.share());
-    let of = format!("{} of {} requests in the last 30 min", whole(bad), whole(total));
+    let of = format!("{} of {} requests in the last {BASELINE_MINUTES} min", whole(bad), whole(total));
     let Some(limit) = proportion.limit else { return judgement(Verdict::Success, value, of) };
     if lower(bad, total, proportion.alpha()) > limit.max.as_f64() {
         return judgement(Verdict::Failure, value, format!("{of}, limit {}", limit.max));

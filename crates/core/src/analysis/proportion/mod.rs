@@ -19,6 +19,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use gate::{Failed, Finding, Gate};
+pub use queries::BASELINE_MINUTES;
 
 /// A share of requests, in millionths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -167,6 +168,17 @@ impl Counts {
     fn half(self) -> Self {
         Self { bad: self.bad / 2.0, total: self.total / 2.0 }
     }
+}
+
+/// What is known of stable before anything moves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Baseline {
+    /// Its requests in the last [`BASELINE_MINUTES`].
+    pub stable: Counts,
+    /// Time between two scrapes of it; zero where that is not known.
+    #[serde(skip_serializing_if = "Duration::is_zero")]
+    pub scrapes_every: Duration,
 }
 
 impl std::iter::Sum for Counts {

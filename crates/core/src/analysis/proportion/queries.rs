@@ -12,8 +12,8 @@ use crate::analysis::Number;
 
 /// How far back a series is looked for that has not been scraped since.
 const LOOK_BACK: &str = "10m";
-/// How far back stable is looked at before a release.
-const BASELINE: &str = "30m";
+/// How far back stable is looked at before a release, in minutes.
+pub const BASELINE_MINUTES: u64 = 30;
 /// Over what time scrapes are counted.
 const SCRAPES_OVER: &str = "5m";
 /// Where the time between two looks stands in a query.
@@ -56,9 +56,9 @@ impl Selectors {
     pub fn baseline(&self) -> String {
         let so_far = |counter: &str| {
             if counter.contains(WINDOW) {
-                format!("sum({})", counter.replace(WINDOW, BASELINE))
+                format!("sum({})", counter.replace(WINDOW, &format!("{BASELINE_MINUTES}m")))
             } else {
-                format!("sum(increase({counter}[{BASELINE}]))")
+                format!("sum(increase({counter}[{BASELINE_MINUTES}m]))")
             }
         };
         let numbers = [Number::StableBad, Number::StableGood, Number::StableTotal];

@@ -36,16 +36,7 @@ pub fn upper(bad: f64, total: f64, alpha: f64) -> f64 {
     if total <= 0.0 || ln_below(bad, total, 1.0) < wanted {
         return 1.0;
     }
-    let (mut low, mut high) = ((bad / total).min(1.0), 1.0);
-    for _ in 0..HALVINGS {
-        let middle = f64::midpoint(low, high);
-        if ln_below(bad, total, middle) >= wanted {
-            high = middle;
-        } else {
-            low = middle;
-        }
-    }
-    high
+    search(((bad / total).min(1.0), 1.0), |rate| ln_below(bad, total, rate) < wanted).1
 }
 
 /// Below this the share is not, likewise; 0 where nothing is known.
@@ -54,16 +45,20 @@ pub fn lower(bad: f64, total: f64, alpha: f64) -> f64 {
         return 0.0;
     }
     let wanted = -alpha.ln();
-    let (mut low, mut high) = (0.0, (bad / total).min(1.0));
+    search((0.0, (bad / total).min(1.0)), |rate| ln_above(bad, total, rate) >= wanted).0
+}
+
+/// The place between both where `is_low` ends, as near as a double tells, from either side.
+fn search((mut low, mut high): (f64, f64), is_low: impl Fn(f64) -> bool) -> (f64, f64) {
     for _ in 0..HALVINGS {
         let middle = f64::midpoint(low, high);
-        if ln_above(bad, total, middle) >= wanted {
+        if is_low(middle) {
             low = middle;
         } else {
             high = middle;
         }
     }
-    low
+    (low, high)
 }
 
 /// Requests after which a canary with exactly this share of bad ones is shown to be below `below`; `None` for never.

@@ -27,17 +27,15 @@ pub fn because(gate: &Gate, proportion: &Proportion, finding: Finding) -> String
     let confidence = proportion.confidence;
     let limit = proportion.limit.map(|limit| format!(", limit {}", limit.max)).unwrap_or_default();
     let margin = proportion.against.map(|against| points(against.margin.as_f64())).unwrap_or_default();
-    let bound = |bound: f64| format!("the true share is above {} if requests fail independently", percent(bound));
     match finding {
         Finding::Failed(Failed::AllFailed) => {
             format!("{of}{limit}: every one of the last failed{beside}")
         }
         Finding::Failed(Failed::AboveLimit) => {
-            let least = lower(bad, total, proportion.alpha());
-            let looks = gate.intervals;
+            let (least, looks) = (percent(lower(bad, total, proportion.alpha())), gate.intervals);
             format!(
-                "{of}{limit}: above it at {confidence} however often one looks ({looks} looks){beside}; {}",
-                bound(least)
+                "{of}{limit}: above it at {confidence} however often one looks ({looks} looks){beside}; the true share is \
+                 above {least} if requests fail independently"
             )
         }
         Finding::Failed(Failed::WorseThanStable) => {
@@ -45,13 +43,11 @@ pub fn because(gate: &Gate, proportion: &Proportion, finding: Finding) -> String
                 "{of}{limit}: worse than stable by more than {margin} at {confidence} however often one looks{beside}"
             )
         }
-        Finding::Failed(Failed::SharedFailure) | Finding::SharedFailure => {
-            let what = if finding == Finding::SharedFailure {
-                "both are above it, nothing is held against the new revision"
-            } else {
-                "both are above it, which counts as a failure (onSharedFailure: Fail)"
-            };
-            format!("{of}{limit}{beside}: {what}")
+        Finding::SharedFailure => {
+            format!("{of}{limit}{beside}: both are above it, nothing is held against the new revision")
+        }
+        Finding::Failed(Failed::SharedFailure) => {
+            format!("{of}{limit}{beside}: both are above it, which counts as a failure (onSharedFailure: Fail)")
         }
         Finding::NoRequest => {
             format!("no request reached the new revision{beside}")
@@ -70,37 +66,24 @@ pub fn because(gate: &Gate, proportion: &Proportion, finding: Finding) -> String
 }
 
 fn undecided(gate: &Gate, proportion: &Proportion, finding: Finding) -> String {
+    let Counts { bad, total } = gate.window();
     let (over_limit, over_stable) = gate.evidence();
-    let (bad, total) = (gate.window().bad, gate.window().total);
-    let evidence = over_limit.max(over_stable);
-    match finding {
-        Finding::TooFew => "not decided, too few looks yet".to_owned(),
-        Finding::WorseLately => {
-            format!("not decided, worse lately; evidence {evidence:.1} of {:.0}", proportion.threshold())
+    let evidence = format!("evidence {:.1} of {:.0}", over_limit.max(over_stable), proportion.threshold());
+    match (finding, proportion.limit, proportion.against) {
+        (Finding::TooFew, ..) => "not decided, too few looks yet".to_owned(),
+        (Finding::NotYetBelowLimit, Some(limit), _) => {
+            let (below, alpha) = (limit.pass_below, proportion.alpha());
+            let needed = requests_to_pass(gate.window().share(), below.as_f64(), alpha);
+            let after = needed.map(|needed| format!(", after about {} requests", whole(needed as f64)));
+            let shown = percent(upper(bad, total, alpha));
+            let after = after.unwrap_or_default();
+            format!("not decided, below {shown} so far (passes below {below}{after}); {evidence}")
         }
-        Finding::NotYetBelowLimit => {
-            let below = proportion.limit.map(|limit| limit.pass_below);
-            let shown = percent(upper(bad, total, proportion.alpha()));
-            let passes = below.map(|below| {
-                let needed = requests_to_pass(gate.window().share(), below.as_f64(), proportion.alpha());
-                match needed {
-                    Some(needed) => format!("passes below {below}, after about {} requests", whole(needed as f64)),
-                    None => format!("passes below {below}"),
-                }
-            });
-            format!(
-                "not decided, below {shown} so far ({}); evidence {evidence:.1} of {:.0}",
-                passes.unwrap_or_default(),
-                proportion.threshold()
-            )
+        (Finding::NotYetAsGoodAsStable, _, Some(against)) => {
+            let within = points(against.pass_within.as_f64());
+            format!("not yet shown to be within {within} of stable; {evidence}")
         }
-        _ => {
-            let within = proportion.against.map(|against| points(against.pass_within.as_f64())).unwrap_or_default();
-            format!(
-                "not yet shown to be within {within} of stable; evidence {evidence:.1} of {:.0}",
-                proportion.threshold()
-            )
-        }
+        _ => format!("not decided, worse lately; {evidence}"),
     }
 }
 

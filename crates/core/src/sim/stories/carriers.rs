@@ -6,7 +6,8 @@ use super::{LONG, break_pods, command, declare, deployed_by, resting_on, state, 
 use crate::analysis::tally::tests::metric;
 use crate::names::Hash;
 use crate::report::Phase;
-use crate::sim::run::{Run, Source};
+use crate::sim::run::Run;
+use crate::sim::source::Source;
 use crate::sim::world::{CANARY, STABLE, Selects, World};
 use crate::spec::{CanaryScale, Spec, Step, Verb};
 use crate::state::{Return, Stage};

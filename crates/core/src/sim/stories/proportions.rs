@@ -8,7 +8,8 @@ use crate::analysis::metric::Metric;
 use crate::analysis::proportion::{Limit, OnInconclusive, OnSharedFailure, Proportion, Share};
 use crate::analysis::tally::tests::metric;
 use crate::report::Phase;
-use crate::sim::run::{Run, Source};
+use crate::sim::run::Run;
+use crate::sim::source::Source;
 use crate::spec::{Background, Spec, Step, Verb};
 
 const PATIENCE: Duration = Duration::from_mins(3);

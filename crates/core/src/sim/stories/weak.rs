@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{LONG, break_pods, declare, deployed, gated, in_force, state, weight};
-use crate::sim::run::{Run, Source};
+use crate::sim::run::Run;
+use crate::sim::source::Source;
 use crate::sim::world::World;
 use crate::spec::Step;
 use crate::state::Stage;
