@@ -29,7 +29,7 @@ pub fn canary_hash(rollout: &Rollout) -> Option<&String> {
 
 /// `status.weight.inForce`, 0 where there is none.
 pub fn weight_in_force(rollout: &Rollout) -> i32 {
-    rollout.status.as_ref().and_then(|status| status.weight).map_or(0, |weight| weight.in_force)
+    rollout.status.as_ref().and_then(|status| status.weight.as_ref()).map_or(0, |weight| weight.in_force)
 }
 
 /// Status, reason and message of a condition.

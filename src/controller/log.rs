@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use leadsman_api::Rollout;
+use leadsman_core::analysis::Scope;
+use leadsman_core::analysis::proportion::Counts;
 use leadsman_core::analysis::tally::Tally;
 use leadsman_core::analysis::verdict::Verdict;
 use leadsman_core::plan::{Event, Fact, Plan};
-use leadsman_core::state::{Stage, State, Why};
+use leadsman_core::state::{Release, Stage, State, Why};
 use leadsman_core::traffic::Strategy;
 
 use super::context::Context;
@@ -16,7 +18,7 @@ use super::key::Key;
 use super::loaded::Loaded;
 use super::memory::Memory;
 use crate::cluster::Error;
-use crate::runtime::rollouts::Told;
+use crate::runtime::rollouts::{Gate, Told};
 
 /// A decision.
 pub fn decided(loaded: &Loaded, event: &Event) {
@@ -63,8 +65,6 @@ fn told(loaded: &Loaded, state: Option<&State>) -> Told {
         Stage::Deploying | Stage::Resting | Stage::Promoting(_) => None,
     };
     let gates = release.into_iter().flat_map(|release| release.background.iter().chain(&release.measured));
-    let value =
-        |(metric, tally): (&String, &Tally)| Some((metric.clone(), tally.last.as_ref()?.judgement.value.parse().ok()?));
     Told {
         strategy: match loaded.declared.core.targets.strategy {
             Strategy::Canary => "canary",
@@ -75,7 +75,18 @@ fn told(loaded: &Loaded, state: Option<&State>) -> Told {
         commit: loaded.declared.core.commit.clone().unwrap_or_default(),
         step_started: release.map(|release| seconds(release.step_since)),
         promoted: promoted(&loaded.rollout),
-        gates: gates.filter_map(value).collect(),
+        gates: gates.filter_map(|(name, tally)| Some(gate(name, tally, release?))).collect(),
+    }
+}
+
+fn gate(name: &str, tally: &Tally, release: &Release) -> Gate {
+    let metric = release.metric(Scope::Background, name).or_else(|| release.metric(Scope::Step, name));
+    let proportion = metric.as_ref().and_then(|metric| metric.proportion.as_ref());
+    Gate {
+        metric: name.to_owned(),
+        canary: tally.number(),
+        stable: tally.gate.as_ref().and_then(|gate| gate.shown_of_stable()).map(Counts::share),
+        limit: proportion.and_then(|proportion| proportion.limit).map(|limit| limit.max.as_f64()),
     }
 }
 

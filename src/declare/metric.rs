@@ -14,8 +14,16 @@ use super::{invalid_analysis, prometheus, proportion};
 
 /// Windows of a source that knows only the last so many seconds should be two scrapes long.
 fn usual_interval(wire: &Metric) -> Duration {
-    let has_windows = wire.proportion.as_ref().is_some_and(|proportion| proportion.total.contains(WINDOW));
+    let has_windows = wire.proportion.as_ref().is_some_and(|proportion| {
+        let is_native = proportion.latency.as_ref().is_some_and(|latency| latency.native);
+        is_native || proportion.total.as_ref().is_some_and(|total| total.contains(WINDOW))
+    });
     if has_windows { defaults::WINDOWED_INTERVAL } else { defaults::INTERVAL }
+}
+
+/// True for a metric that is judged on counts.
+fn counts(wire: &Metric) -> bool {
+    wire.proportion.is_some() || wire.builtin.is_some()
 }
 
 /// How a metric is to be read.
@@ -42,17 +50,18 @@ impl Reading<'_> {
             return Err(self.wrong(&format!("argument {name}"), "must not contain {{: values take no variables"));
         }
         let (success, failure) = (wire.success_condition.as_ref(), wire.failure_condition.as_ref());
-        if success.is_none() && failure.is_none() && wire.proportion.is_none() {
+        if success.is_none() && failure.is_none() && !counts(wire) {
             return Err(self.wrong("successCondition", "and failureCondition are both missing: give at least one"));
         }
         let prometheus = self.prometheus(wire)?;
-        let (query, proportion) = match &wire.proportion {
-            Some(declared) => {
-                let (query, proportion) = proportion::read(self, wire, declared)?;
-                (query, Some(proportion))
-            }
-            None => (self.query("query", prometheus.query.as_deref().unwrap_or_default())?, None),
+        let (query, proportion) = if counts(wire) {
+            let (query, proportion) = proportion::read(self, wire)?;
+            (query, Some(proportion))
+        } else {
+            (self.query("query", prometheus.query.as_deref().unwrap_or_default())?, None)
         };
+        let is_latency = proportion.as_ref().is_some_and(|proportion| proportion.latency.is_some());
+        let initial_delay = if is_latency { defaults::INITIAL_DELAY_OF_LATENCY } else { defaults::INITIAL_DELAY };
         let count = match wire.count {
             None if self.in_step => Some(self.number("count", defaults::STEP_COUNT)?),
             None => None,
@@ -63,12 +72,7 @@ impl Reading<'_> {
         Ok(metric::Metric {
             name: wire.name.clone(),
             interval: self.duration("interval", wire.interval.as_ref(), usual_interval(wire), second)?,
-            initial_delay: self.duration(
-                "initialDelay",
-                wire.initial_delay.as_ref(),
-                defaults::INITIAL_DELAY,
-                Duration::ZERO,
-            )?,
+            initial_delay: self.duration("initialDelay", wire.initial_delay.as_ref(), initial_delay, Duration::ZERO)?,
             count,
             failure_limit: self.number("failureLimit", wire.failure_limit.unwrap_or(defaults::FAILURE_LIMIT))?,
             inconclusive_limit: self
@@ -81,6 +85,8 @@ impl Reading<'_> {
             on_provider_error: wire.on_provider_error.unwrap_or_default(),
             window: self.duration("window", wire.window.as_ref(), defaults::WINDOW, second)?,
             min_window: self.duration("minWindow", wire.min_window.as_ref(), defaults::MIN_WINDOW, Duration::ZERO)?,
+            warm_up: self.duration("warmUp", wire.warm_up.as_ref(), defaults::WARM_UP, Duration::ZERO)?,
+            dry_run: wire.dry_run,
             success: success.map(|source| self.condition("successCondition", source)).transpose()?,
             failure: failure.map(|source| self.condition("failureCondition", source)).transpose()?,
             args: self.args.clone(),
@@ -91,13 +97,13 @@ impl Reading<'_> {
 
     /// Where it is asked; a proportion may leave it out.
     fn prometheus(&self, wire: &Metric) -> Result<Prometheus, Problem> {
-        match (&wire.provider, &wire.proportion) {
+        match (&wire.provider, counts(wire)) {
             (Some(provider), _) => {
                 let given = provider.prometheus.clone();
                 given.ok_or_else(|| self.wrong("provider", "must have exactly one of: prometheus"))
             }
-            (None, Some(_)) => Ok(Prometheus::default()),
-            (None, None) => Err(self.wrong("provider", "is missing: it must have exactly one of: prometheus")),
+            (None, true) => Ok(Prometheus::default()),
+            (None, false) => Err(self.wrong("provider", "is missing: it must have exactly one of: prometheus")),
         }
     }
 

@@ -5,6 +5,8 @@
 //! a rollback needs names and routes however broken the rest is.
 
 mod analysis;
+pub mod builtin;
+mod counters;
 mod metric;
 mod prometheus;
 mod proportion;

@@ -1,32 +1,32 @@
-//! A proportion: its limits, and the two queries that count both revisions.
+//! A proportion: its limits. What is counted is for [`counters`](super::counters) and [`builtin`](super::builtin) to say.
 
-use leadsman_api::{Metric, Proportion, defaults};
-use leadsman_core::analysis::proportion::queries::{Counters, Selectors, WINDOW, check_counter};
+use leadsman_api::{Metric, Proportion, TrafficShare, defaults};
+use leadsman_core::analysis::proportion::queries::{Selectors, baseline};
 use leadsman_core::analysis::proportion::{self, Against, Limit, Share};
 use leadsman_core::spec::Problem;
 
+use super::builtin;
+use super::counters::{self, Counting};
 use super::metric::Reading;
 
 /// The least share that may be asked for: fewer would never be shown.
-const LEAST: Share = Share(100);
-/// What stands for a name of the revision that is counted.
-const REVISION: [&str; 3] = ["{{revision.hash}}", "{{revision.service}}", "{{revision.workload}}"];
-
+pub(super) const LEAST: Share = Share(100);
 /// The query of every look, and what is asked of its answers.
-pub(super) fn read(
-    reading: &Reading<'_>,
-    metric: &Metric,
-    wire: &Proportion,
-) -> Result<(String, proportion::Proportion), Problem> {
-    let selectors = selectors(reading, wire)?;
-    if wire.against.is_some() && selectors.stable.is_none() {
+pub(super) fn read(reading: &Reading<'_>, metric: &Metric) -> Result<(String, proportion::Proportion), Problem> {
+    let none = Proportion::default();
+    let wire = metric.proportion.as_ref().unwrap_or(&none);
+    let Counting { selectors, latency, max } = match &metric.builtin {
+        Some(builtin) => builtin::read(reading, builtin)?,
+        None => counters::read(reading, wire)?,
+    };
+    if wire.against.is_some() && selectors.iter().any(|selectors| selectors.stable.is_none()) {
         return Err(reading.wrong(
             "proportion.against",
             "needs {{revision.hash}}, {{revision.service}} or {{revision.workload}} in total and in bad or good: both \
              revisions are counted by one query",
         ));
     }
-    let (limit, against) = (limit(reading, wire)?, against(reading, wire)?);
+    let (limit, against) = (limit(reading, wire, max)?, against(reading, wire)?);
     if limit.is_none() && against.is_none() {
         return Err(reading.wrong("proportion", "must have max, against, or both"));
     }
@@ -37,7 +37,8 @@ pub(super) fn read(
     if !(Share(800_000)..=Share(999_000)).contains(&confidence) {
         return Err(reading.wrong("proportion.confidence", format!("is {confidence}: it must be from 80% to 99.9%")));
     }
-    let hard_failure = reading.number("proportion.hardFailure", wire.hard_failure.unwrap_or(defaults::HARD_FAILURE))?;
+    let usual = if latency.is_some() { defaults::HARD_FAILURE_OF_LATENCY } else { defaults::HARD_FAILURE };
+    let hard_failure = reading.number("proportion.hardFailure", wire.hard_failure.unwrap_or(usual))?;
     if (1..5).contains(&hard_failure) {
         let what = format!("is {hard_failure}: it must be 0, for never, or at least 5");
         return Err(reading.wrong("proportion.hardFailure", what));
@@ -50,21 +51,29 @@ pub(super) fn read(
         against,
         confidence,
         hard_failure,
+        min_samples: reading.number("proportion.minSamples", wire.min_samples.unwrap_or(defaults::MIN_SAMPLES))?,
         patience: duration("patience", metric.patience.as_ref(), defaults::PATIENCE)?,
         on_inconclusive: metric.on_inconclusive.unwrap_or_default(),
         on_shared_failure: metric.on_shared_failure.unwrap_or_default(),
         delay: duration("proportion.delay", wire.delay.as_ref(), defaults::DELAY)?,
-        baseline: selectors.baseline(),
+        baseline: baseline(&selectors),
+        latency,
+        by: selectors.iter().filter_map(|it| Some((it.reporter?, it.counting()))).collect(),
+        traffic_share: wire.traffic_share.unwrap_or_default() == TrafficShare::On,
     };
-    Ok((selectors.counting(), proportion))
+    Ok((selectors.first().map(Selectors::counting).unwrap_or_default(), proportion))
 }
 
-fn limit(reading: &Reading<'_>, wire: &Proportion) -> Result<Option<Limit>, Problem> {
-    let Some(max) = &wire.max else {
-        let beside = wire.pass_below.as_ref();
-        return beside.map_or(Ok(None), |_| Err(reading.wrong("proportion.passBelow", "is nothing without max")));
+/// The limit of its own: that of `max`, or what a builtin or a quantile says in its place.
+fn limit(reading: &Reading<'_>, wire: &Proportion, said: Option<Share>) -> Result<Option<Limit>, Problem> {
+    let max = match (&wire.max, said) {
+        (Some(max), _) => at_least(reading, "proportion.max", max, LEAST)?,
+        (None, Some(said)) => said,
+        (None, None) => {
+            let beside = wire.pass_below.as_ref();
+            return beside.map_or(Ok(None), |_| Err(reading.wrong("proportion.passBelow", "is nothing without max")));
+        }
     };
-    let max = at_least(reading, "proportion.max", max, LEAST)?;
     let pass_below = match &wire.pass_below {
         Some(text) => at_least(reading, "proportion.passBelow", text, max)?,
         None => max.twice(),
@@ -90,43 +99,6 @@ fn at_least(reading: &Reading<'_>, field: &str, text: &leadsman_api::Share, leas
     Ok(share)
 }
 
-fn share(reading: &Reading<'_>, field: &str, text: &leadsman_api::Share) -> Result<Share, Problem> {
+pub(super) fn share(reading: &Reading<'_>, field: &str, text: &leadsman_api::Share) -> Result<Share, Problem> {
     text.parse().map(Share).map_err(|error| reading.wrong(field, error))
-}
-
-/// The counters of both revisions, with everything filled in that is known before a release.
-fn selectors(reading: &Reading<'_>, wire: &Proportion) -> Result<Selectors, Problem> {
-    let (field, part, is_good) = match (&wire.bad, &wire.good) {
-        (Some(bad), None) => ("proportion.bad", bad, false),
-        (None, Some(good)) => ("proportion.good", good, true),
-        _ => return Err(reading.wrong("proportion", "must have exactly one of: bad, good")),
-    };
-    if part.contains(WINDOW) != wire.total.contains(WINDOW) {
-        return Err(reading.wrong(field, "and total must both be counters, or both be queries over {{window}}"));
-    }
-    let tells_apart = |text: &str| REVISION.iter().any(|name| text.contains(name));
-    let of = |side: &str| {
-        let counter = |field: &str, text: &str| {
-            let named = text
-                .replace("{{revision.hash}}", &format!("{{{{{side}.hash}}}}"))
-                .replace("{{revision.service}}", &format!("{{{{{side}.service}}}}"))
-                .replace("{{revision.workload}}", &format!("{{{{rollout}}}}-{{{{{side}.hash}}}}"));
-            let query = reading.query(field, &named)?;
-            if !query.contains(WINDOW) {
-                check_counter(&without_variables(&query)).map_err(|why| {
-                    let like = "write one like http_requests_total{code=~\"5..\"}, or a query over [{{window}}]";
-                    reading.wrong(field, format!("must be a counter, and {why}: {like}"))
-                })?;
-            }
-            Ok::<_, Problem>(query)
-        };
-        Ok::<_, Problem>(Counters { part: counter(field, part)?, total: counter("proportion.total", &wire.total)? })
-    };
-    let stable = (tells_apart(part) && tells_apart(&wire.total)).then(|| of("stable")).transpose()?;
-    Ok(Selectors { canary: of("canary")?, stable, is_good })
-}
-
-/// What is filled in later is a hash.
-fn without_variables(query: &str) -> String {
-    query.replace("{{canary.hash}}", "hash").replace("{{stable.hash}}", "hash")
 }

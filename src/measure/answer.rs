@@ -20,8 +20,8 @@
 //! | success with something else than up to 1,000 numbers | wrong query | |
 //! | success | the numbers | |
 
-use leadsman_core::analysis::Outcome;
 use leadsman_core::analysis::condition::MAX_SAMPLES;
+use leadsman_core::analysis::{Counted, Outcome};
 use leadsman_core::text::one_line;
 use reqwest::StatusCode;
 
@@ -171,9 +171,11 @@ fn counted(frame: Frame) -> Result<Outcome, Failure> {
     let numbers = frame
         .counts()
         .ok_or_else(|| Failure::lasting("the answer to a count has something else than numbers with names"))?;
-    match numbers.iter().find(|(_, value)| !value.is_finite()) {
+    match numbers.iter().find(|counted| !counted.value.is_finite()) {
         _ if numbers.is_empty() => Ok(Outcome::Empty),
-        Some((number, value)) => Err(Failure::passing(format!("{} is {value}, which is no count", number.as_str()))),
+        Some(Counted { number, value, .. }) => {
+            Err(Failure::passing(format!("{} is {value}, which is no count", number.as_str())))
+        }
         None => Ok(Outcome::Counted(numbers)),
     }
 }

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use leadsman_core::analysis::Number;
+use leadsman_core::analysis::Counted;
 use leadsman_core::analysis::condition::MAX_SAMPLES;
 use leadsman_core::text::one_line;
 use serde::Deserialize;
@@ -80,14 +80,13 @@ impl Frame {
     }
 
     /// The numbers of a vector whose series are named by the label `count`; `None` where it is something else.
-    pub fn counts(self) -> Option<Vec<(Number, f64)>> {
+    pub fn counts(self) -> Option<Vec<Counted>> {
         let Data { result_type, result } = self.data.unwrap_or_default();
         let List { length, first } = result.unwrap_or_default();
         if result_type.text() != "vector" || length != first.len() {
             return None;
         }
-        let named =
-            |element| if let Element::Series(value, Some(number)) = element { Some((number, value)) } else { None };
+        let named = |element| if let Element::Series(_, counted) = element { counted } else { None };
         first.into_iter().map(named).collect()
     }
 
@@ -188,7 +187,7 @@ impl<'de> Visitor<'de> for LeafVisitor {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Element {
     /// A series with a number, NaN among them, and what it is the number of where that is said.
-    Series(f64, Option<Number>),
+    Series(f64, Option<Counted>),
     /// A series of histograms.
     Histogram,
     /// A text or a number, as a number.
@@ -205,10 +204,11 @@ struct Series {
     histogram: Option<IgnoredAny>,
 }
 
-/// The label of a series that says what its number is the number of.
+/// The labels of a series that say what its number is the number of.
 #[derive(Default)]
 struct Labels {
     count: Leaf,
+    le: Leaf,
 }
 
 impl<'de> Deserialize<'de> for Labels {
@@ -229,10 +229,10 @@ impl<'de> Visitor<'de> for LabelsVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Labels, A::Error> {
         let mut labels = Labels::default();
         while let Some(name) = members.next_key::<Leaf>()? {
-            if name.text() == "count" {
-                labels.count = members.next_value()?;
-            } else {
-                members.next_value::<IgnoredAny>()?;
+            match name.text() {
+                "count" => labels.count = members.next_value()?,
+                "le" => labels.le = members.next_value()?,
+                _ => drop(members.next_value::<IgnoredAny>()?),
             }
         }
         Ok(labels)
@@ -292,8 +292,8 @@ impl<'de> Visitor<'de> for ElementVisitor {
         Ok(match (series.histogram, number) {
             (Some(_), _) => Element::Histogram,
             (None, Some(number)) => {
-                let count = series.metric.count.text();
-                Element::Series(number, Number::ALL.into_iter().find(|it| it.as_str() == count))
+                let Labels { count, le } = &series.metric;
+                Element::Series(number, Counted::named(count.text(), le.text(), number))
             }
             (None, None) => Element::Other,
         })

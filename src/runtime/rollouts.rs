@@ -25,8 +25,21 @@ pub struct Told {
     pub step_started: Option<f64>,
     /// When a revision was promoted last, as the status says; only while none is under way.
     pub promoted: Option<f64>,
-    /// The last value of each metric of the release under way that is a number.
-    pub gates: Vec<(String, f64)>,
+    /// The metrics of the release under way.
+    pub gates: Vec<Gate>,
+}
+
+/// What a metric of a release shows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Gate {
+    /// Its name.
+    pub metric: String,
+    /// The last value, where it is one number.
+    pub canary: Option<f64>,
+    /// The same of stable, where both are counted.
+    pub stable: Option<f64>,
+    /// What it may be, where that is a number.
+    pub limit: Option<f64>,
 }
 
 /// All Rollouts that this instance works on, by namespace and name.
@@ -72,6 +85,14 @@ impl Collector for Rollouts {
                 ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
             }
             Ok::<_, fmt::Error>(())
+        };
+        let gates = || {
+            all.iter().flat_map(|((namespace, name), record)| {
+                record.told.gates.iter().map(move |gate| {
+                    let (namespace, name) = (("namespace", namespace.as_str()), ("name", name.as_str()));
+                    ([namespace, name, ("metric", gate.metric.as_str())], gate)
+                })
+            })
         };
         gauge(
             "rollout_info",
@@ -122,17 +143,16 @@ impl Collector for Rollouts {
         gauge(
             "gate_value",
             "The last value of each metric of a release under way, by the side that it is about",
-            &mut all.iter().flat_map(|((namespace, name), record)| {
-                record.told.gates.iter().map(move |(metric, value)| {
-                    let labels = vec![
-                        ("namespace", namespace.as_str()),
-                        ("name", name.as_str()),
-                        ("metric", metric.as_str()),
-                        ("side", "canary"),
-                    ];
-                    (labels, *value)
-                })
+            &mut gates().flat_map(|(labels, gate)| {
+                let sides = [("canary", gate.canary), ("stable", gate.stable)];
+                let of = move |side| labels.into_iter().chain([("side", side)]).collect();
+                sides.into_iter().filter_map(move |(side, value)| Some((of(side), value?)))
             }),
+        )?;
+        gauge(
+            "gate_limit",
+            "The share of requests that may go wrong, of each metric of a release under way that counts them",
+            &mut gates().filter_map(|(labels, gate)| Some((labels.to_vec(), gate.limit?))),
         )
     }
 }
@@ -158,7 +178,12 @@ mod tests {
             stable: "a1".to_owned(),
             canary: "b2".to_owned(),
             step_started: Some(1_700_000_000.0),
-            gates: vec![("success-rate".to_owned(), 0.97)],
+            gates: vec![Gate {
+                metric: "errors".to_owned(),
+                canary: Some(0.03),
+                stable: Some(0.002),
+                limit: Some(0.01),
+            }],
             ..Told::default()
         };
         rollouts.tell("shop", "cart", told.clone());
@@ -169,7 +194,9 @@ mod tests {
             r#"leadsman_revision_info{namespace="shop",name="cart",revision="b2",role="canary"} 1.0"#,
             r#"leadsman_rollout_step_started_timestamp_seconds{namespace="shop",name="cart"} 1700000000.0"#,
             r#"leadsman_promoted_timestamp_seconds{namespace="shop",name="cart"} 1700000100.0"#,
-            r#"leadsman_gate_value{namespace="shop",name="cart",metric="success-rate",side="canary"} 0.97"#,
+            r#"leadsman_gate_value{namespace="shop",name="cart",metric="errors",side="canary"} 0.03"#,
+            r#"leadsman_gate_value{namespace="shop",name="cart",metric="errors",side="stable"} 0.002"#,
+            r#"leadsman_gate_limit{namespace="shop",name="cart",metric="errors"} 0.01"#,
         ] {
             assert!(text().contains(line), "{line}\n{}", text());
         }

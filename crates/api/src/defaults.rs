@@ -42,6 +42,14 @@ pub const PATIENCE: Duration = Duration::from_mins(10);
 pub const CONFIDENCE: u32 = 950_000;
 /// `proportion.hardFailure`.
 pub const HARD_FAILURE: i32 = 10;
+/// The same where too long is what goes wrong: a cold start is slow for everybody.
+pub const HARD_FAILURE_OF_LATENCY: i32 = 0;
+/// `metrics[].initialDelay` of these.
+pub const INITIAL_DELAY_OF_LATENCY: Duration = Duration::from_secs(30);
+/// `proportion.minSamples`.
+pub const MIN_SAMPLES: i32 = 0;
+/// `metrics[].warmUp`.
+pub const WARM_UP: Duration = Duration::ZERO;
 /// `proportion.delay`.
 pub const DELAY: Duration = Duration::from_secs(2);
 /// `prometheus.timeout`.

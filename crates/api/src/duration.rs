@@ -15,7 +15,7 @@ const PATTERN: &str = "^([0-9]{1,5}(h|m|s|ms)){1,4}$";
 const MAX_LENGTH: usize = 28;
 
 /// A duration on the wire: up to four whole numbers, each with one of the units `h`, `m`, `s`, `ms`. Never negative.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Duration(String);
 

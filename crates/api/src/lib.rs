@@ -13,6 +13,7 @@
 
 mod analysis;
 mod blue_green;
+mod builtin;
 mod canary;
 pub mod crds;
 pub mod defaults;
@@ -34,6 +35,7 @@ pub use analysis::{
     ClusterAnalysisTemplateSpec, DeclaredArgument, TemplateReference,
 };
 pub use blue_green::BlueGreen;
+pub use builtin::{Builtin, Envoy, Istio, IstioReporter, Linkerd, LinkerdReporter, RequestDuration, SuccessRate};
 pub use canary::{Canary, Pause, SetCanaryScale, Step};
 pub use duration::{Duration, InvalidDuration};
 pub use hash::pod_template_hash;
@@ -47,12 +49,12 @@ pub use metric::{
 };
 pub use names::commit_of;
 pub use percent::{InvalidPercent, InvalidShare, Percent, Share};
-pub use proportion::{Against, AgainstStable, Proportion};
+pub use proportion::{Against, AgainstStable, Latency, Proportion, TrafficShare};
 pub use rollout::{RollbackWindow, Rollout, RolloutSpec, Selector, Strategy};
 pub use route::{Route, RouteReference, VirtualServiceReference};
 pub use status::{
-    CommandOutcome, LastCommand, MetricStatus, RejectedRevision, RevisionStatus, RolloutStatus, StepStatus,
-    WaitingStatus, WeightStatus,
+    CommandOutcome, LastCommand, MetricStatus, RecentMeasurement, RejectedRevision, RevisionStatus, RolloutStatus,
+    StepStatus, WaitingStatus, WeightStatus,
 };
 pub use template::PodTemplate;
 pub use traffic::{AcceptancePolicy, BindCanary, ServicePort, Traffic};

@@ -8,36 +8,53 @@ use leadsman_core::analysis::proportion::{OnInconclusive, OnSharedFailure};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::builtin::Builtin;
 use crate::duration::Duration;
 use crate::proportion::Proportion;
-use crate::schema::{MAX_LABEL, MAX_OBJECT_NAME, METRIC_NAME, OBJECT_NAME, SECRET_KEY};
+use crate::schema::{MAX_LABEL, MAX_OBJECT_NAME, METRIC_NAME, OBJECT_NAME, SECRET_KEY, is_default};
 
 /// One thing that is measured.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = (
-        "has(self.proportion) || has(self.successCondition) || has(self.failureCondition)",
-        "a metric must have successCondition or failureCondition, or a proportion"
+        "has(self.proportion) || has(self.builtin) || has(self.successCondition) || has(self.failureCondition)",
+        "a metric must have successCondition or failureCondition, or a proportion, or builtin"
     ),
     validation = (
-        "!has(self.proportion) || !(has(self.successCondition) || has(self.failureCondition) || has(self.window) \
-        || has(self.count) || has(self.failureLimit) || has(self.inconclusiveLimit))",
-        "beside proportion there must not be successCondition, failureCondition, window, count, failureLimit or \
+        "!(has(self.proportion) || has(self.builtin)) || !(has(self.successCondition) || has(self.failureCondition) \
+        || has(self.window) || has(self.count) || has(self.failureLimit) || has(self.inconclusiveLimit))",
+        "beside proportion and builtin there must not be successCondition, failureCondition, window, count, failureLimit or \
         inconclusiveLimit"
     ),
     validation = (
-        "has(self.proportion) || !(has(self.patience) || has(self.onInconclusive) || has(self.onSharedFailure))",
+        "has(self.proportion) || has(self.builtin) \
+        || !(has(self.patience) || has(self.onInconclusive) || has(self.onSharedFailure))",
         "patience, onInconclusive and onSharedFailure are for a proportion"
     ),
     validation = (
-        "has(self.proportion) || has(self.provider)",
+        "has(self.proportion) || has(self.builtin) || has(self.provider)",
         "provider must have exactly one of: prometheus"
     ),
     validation = (
         "!has(self.provider) || !has(self.provider.prometheus) \
-        || has(self.provider.prometheus.query) != has(self.proportion)",
-        "prometheus must have query, and beside proportion none"
+        || has(self.provider.prometheus.query) != (has(self.proportion) || has(self.builtin))",
+        "prometheus must have query, and beside proportion and builtin none"
+    ),
+    validation = (
+        "!has(self.proportion) || has(self.builtin) \
+        || has(self.proportion.bad) || has(self.proportion.good) || has(self.proportion.latency)",
+        "a proportion must have exactly one of: bad, good, latency"
+    ),
+    validation = (
+        "!has(self.proportion) || has(self.builtin) || has(self.proportion.max) || has(self.proportion.against) \
+        || (has(self.proportion.latency) && has(self.proportion.latency.quantile))",
+        "a proportion must have max, against, or both"
+    ),
+    validation = (
+        "!has(self.builtin) || !has(self.proportion) || !(has(self.proportion.bad) || has(self.proportion.good) \
+        || has(self.proportion.latency) || has(self.proportion.max))",
+        "beside builtin, which names what is counted and its limit, proportion must not have bad, good, total, latency or max"
     ),
     validation = Rule::new("!has(self.interval) || duration(self.interval) >= duration('1s')")
         .message("interval must be at least 1s")
@@ -101,6 +118,15 @@ pub struct Metric {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_window: Option<Duration>,
 
+    /// What pods show in their first so much time says nothing: the window begins when the youngest of the canary's pods has
+    /// been ready for this long. A pod that restarts is not young. Left out: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warm_up: Option<Duration>,
+
+    /// True: it is measured and shown, and nothing follows from it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub dry_run: bool,
+
     /// CEL: the measurement is a success when this is true. result is the list of numbers, one a series; series without a
     /// number (NaN) are left out, and infinities are numbers. value is the number of a query that gives one series; where
     /// there are several there is no value. args are the arguments, as text: value >= double(args.threshold). Without
@@ -115,6 +141,11 @@ pub struct Metric {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub failure_condition: Option<String>,
+
+    /// What the proxies of a mesh or a gateway count, without a query: a proportion whose counters are known. proportion beside
+    /// it has what else is to be said of it, as confidence, against and passBelow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub builtin: Option<Builtin>,
 
     /// A share of requests that may go wrong, judged on counts in place of conditions.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,11 +1,13 @@
 //! A share of requests that may go wrong, judged on counts.
 
 use kube::KubeSchema;
+use leadsman_core::analysis::proportion::Unit;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::duration::Duration;
 use crate::percent::Share;
+use crate::schema::is_default;
 
 /// How many requests went wrong, of how many: judged on counts of both revisions, however often one looks. bad (or good) and
 /// total are counters, such as http_requests_total{revision="{{revision.hash}}",code=~"5.."}, without a function; or, for
@@ -14,8 +16,18 @@ use crate::percent::Share;
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = ("has(self.bad) != has(self.good)", "a proportion must have exactly one of: bad, good"),
-    validation = ("has(self.max) || has(self.against)", "a proportion must have max, against, or both")
+    validation = (
+        "[has(self.bad), has(self.good), has(self.latency)].filter(given, given).size() <= 1",
+        "a proportion must have exactly one of: bad, good, latency"
+    ),
+    validation = (
+        "(has(self.bad) || has(self.good)) == has(self.total)",
+        "total is for bad and good, which need it"
+    ),
+    validation = (
+        "!has(self.latency) || !has(self.latency.quantile) || !has(self.max)",
+        "latency.quantile says what max says: give one of them"
+    )
 )]
 pub struct Proportion {
     /// Counter of the requests that went wrong.
@@ -28,9 +40,14 @@ pub struct Proportion {
     #[schemars(length(min = 1, max = 1024))]
     pub good: Option<String>,
 
-    /// Counter of all requests.
+    /// Counter of all requests; beside bad or good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
-    pub total: String,
+    pub total: Option<String>,
+
+    /// Requests that took too long went wrong, in place of bad, good and total.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<Latency>,
 
     /// Share that may go wrong, at least 0.01%; best three times what is usual. More than this, shown at confidence, rolls
     /// back.
@@ -56,9 +73,52 @@ pub struct Proportion {
     #[schemars(range(min = 0))]
     pub hard_failure: Option<i32>,
 
+    /// Requests that the canary must have had at its present weight before it passes. Left out: as many as the statistics
+    /// need.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub min_samples: Option<i32>,
+
+    /// Off: the canary's part of the requests need not follow its weight, since clients reach the pods in other ways as well.
+    /// On: where it gets less than half of its share beyond doubt, nothing is raised, and the progress deadline runs. Left out:
+    /// On.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "TrafficShare")]
+    pub traffic_share: Option<TrafficShare>,
+
     /// How long the source takes to know what happened: a look is asked about this long ago. Left out: 2s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay: Option<Duration>,
+}
+
+/// A histogram of how long requests took, and how long they may take.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("duration(self.max) > duration('0s')")
+    .message("max must be longer than 0s")
+    .field_path(".max"))]
+pub struct Latency {
+    /// Name and matchers of the histogram, without _bucket and _count:
+    /// http_request_duration_seconds{revision="{{revision.hash}}"}.
+    #[schemars(length(min = 1, max = 1024))]
+    pub histogram: String,
+
+    /// How long a request may take; best a boundary of the histogram, else what is between two is interpolated.
+    pub max: Duration,
+
+    /// The share of requests that has to be answered within max, at most 0.9999, in place of proportion.max: 0.99 is max 1%.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.5, max = 0.9999))]
+    pub quantile: Option<f64>,
+
+    /// The unit of the histogram's boundaries. Left out: what the end of its name says (_seconds, _milliseconds, _ms).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Unit")]
+    pub unit: Option<Unit>,
+
+    /// True for a native histogram, which has no _bucket; its source interpolates, and is asked for whole intervals.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub native: bool,
 }
 
 /// Which revision it is compared with.
@@ -80,4 +140,14 @@ pub struct AgainstStable {
     /// It passes once it is shown to be greater by no more than this, at least margin. Left out: twice margin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pass_within: Option<Share>,
+}
+
+/// Whether the canary's part of the requests has to follow its weight.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TrafficShare {
+    /// It has to.
+    #[default]
+    On,
+    /// It need not.
+    Off,
 }

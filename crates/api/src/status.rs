@@ -161,7 +161,7 @@ impl StepStatus {
 }
 
 /// A share of the traffic in percent; without routes, of the pods.
-#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WeightStatus {
     /// Decided.
@@ -172,6 +172,10 @@ pub struct WeightStatus {
 
     /// Accepted by every route, and given time to reach whoever sends.
     pub in_force: i32,
+
+    /// What the requests show that were counted at this share, like 19.8%; absent where none are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<String>,
 }
 
 /// The last measurement of a metric.
@@ -197,6 +201,53 @@ pub struct MetricStatus {
     /// Those that failed.
     #[serde(default)]
     pub failed: i32,
+
+    /// What the last value was held against and what that means, in one line.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+
+    /// What values are held against: a condition, or the share of requests that may go wrong.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub limit: String,
+
+    /// Requests of the new revision that the value rests on, where they are counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub samples: Option<i64>,
+
+    /// The same value of stable, where both are counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stable: Option<String>,
+
+    /// How sure a failure is, where requests are counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<String>,
+
+    /// Since when the share that is measured has been in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+
+    /// True where it is measured and shown only, and nothing follows.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+
+    /// The last measurements, 16 at most, the newest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub recent: Vec<RecentMeasurement>,
+}
+
+/// One of the last measurements.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecentMeasurement {
+    /// The value as people read it; empty without one.
+    #[serde(default)]
+    pub value: String,
+
+    /// What it says.
+    #[serde(default, deserialize_with = "known", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub verdict: Option<Verdict>,
 }
 
 /// A revision that was rolled back.

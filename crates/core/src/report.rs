@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::analysis::tally::Recent;
 use crate::analysis::verdict::Verdict;
 use crate::names::{Revision, Selection};
 
@@ -125,7 +126,7 @@ pub struct Step {
 }
 
 /// The canary's share in percent, in its three tenses.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Weights {
     /// Decided.
     pub desired: u32,
@@ -133,6 +134,8 @@ pub struct Weights {
     pub written: Option<u32>,
     /// Accepted and settled.
     pub in_force: u32,
+    /// Of the requests that were counted at the present share, in percent with two digits, where both revisions are.
+    pub seen: Option<String>,
 }
 
 /// A revision and its pods.
@@ -155,6 +158,22 @@ pub struct Measured {
     pub verdict: Verdict,
     /// The last value.
     pub value: String,
+    /// What it was held against, and what that means, in one line.
+    pub because: String,
+    /// What values are held against.
+    pub limit: String,
+    /// The probability with which a failure is none by chance, for a proportion.
+    pub confidence: Option<String>,
+    /// Requests that it rests on, for a proportion.
+    pub samples: Option<u64>,
+    /// The same value of stable, for a proportion.
+    pub stable: Option<String>,
+    /// Since when what is measured has been as it is.
+    pub since: Timestamp,
+    /// Measured and shown only.
+    pub dry_run: bool,
+    /// The last measurements, the newest last.
+    pub recent: Vec<Recent>,
     /// Measurements that gave a verdict.
     pub measurements: u32,
     /// Those that failed.

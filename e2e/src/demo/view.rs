@@ -167,7 +167,7 @@ impl Now<'_> {
     }
 
     fn weights(&self) -> (i32, i32) {
-        self.status.weight.map_or((0, 0), |weight| (weight.desired, weight.in_force))
+        self.status.weight.as_ref().map_or((0, 0), |weight| (weight.desired, weight.in_force))
     }
 }
 

@@ -28,6 +28,9 @@ use crate::people::{command, until_told};
 const RATE: f64 = 150.0;
 /// The same where something else is.
 const CALM: f64 = 40.0;
+/// Until every new connection follows a selector, in seconds: kube-proxy writes its rules at most once in a second, and two cores
+/// have other things to do.
+const NODES_FOLLOW: f64 = SETTLE + 1.0;
 /// Both revisions are selected for so long, in seconds.
 const OVERLAP: f64 = 3.0;
 
@@ -120,7 +123,7 @@ async fn good(namespace: &Namespace) -> Result<()> {
     nothing_lost(namespace, &mut clients, &[]).await?;
     nothing_lost(namespace, std::slice::from_mut(&mut preview), &[]).await?;
     let [new, kept, http2] = &clients;
-    meets_only(new.records(), "v2", switched.done + SETTLE + 1.0)?;
+    meets_only(new.records(), "v2", switched.done + NODES_FOLLOW)?;
     for (what, load) in [("new", new), ("keep-alive", kept), ("http2", http2)] {
         let last = last_answer(load.records(), "v1", switched.done);
         figures::record(&namespace.scenario, &format!("s until the last answer of the old one, {what}"), last);
@@ -226,7 +229,7 @@ async fn post_fails(namespace: &Namespace) -> Result<()> {
     }
     nothing_lost(namespace, &mut clients, &["v2"]).await?;
     let [new, kept, http2] = &clients;
-    meets_only(new.records(), "v1", back.done + SETTLE)?;
+    meets_only(new.records(), "v1", back.done + NODES_FOLLOW)?;
     for (what, load) in [("keep-alive", kept), ("http2", http2)] {
         let last = last_answer(load.records(), "v2", back.done);
         ensure!(last < SETTLE + 10.0, "{what}: the rejected revision answered for {last} s");
@@ -255,7 +258,7 @@ async fn new_crashes(namespace: &Namespace) -> Result<()> {
     load.until_more(300).await?;
     let records = load.finish().await?;
     let account = account(records, &["v2"]);
-    let after: Vec<_> = account.lost.iter().filter(|it| it.sent > back.done + SETTLE).collect();
+    let after: Vec<_> = account.lost.iter().filter(|it| it.sent > back.done + NODES_FOLLOW).collect();
     ensure!(after.is_empty(), "{} requests were lost after the way back, the first {:?}", after.len(), after.first());
     let first = account.lost.iter().map(|it| it.sent).fold(f64::MAX, f64::min);
     figures::record(&namespace.scenario, "requests", account.requests);
@@ -304,7 +307,7 @@ async fn revert_warm(namespace: &Namespace) -> Result<()> {
     let mut clients = [load, preview];
     nothing_lost(namespace, &mut clients, &[]).await?;
     preview = clients.into_iter().next().context("no client")?;
-    meets_only(preview.records(), "v1", back.done + SETTLE + 1.0)
+    meets_only(preview.records(), "v1", back.done + NODES_FOLLOW)
 }
 
 /// A third template while both revisions are selected: the second is gone before the third is shown to anybody.

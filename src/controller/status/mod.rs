@@ -6,9 +6,10 @@ mod conditions;
 
 use jiff::Timestamp;
 use leadsman_api::{
-    CommandOutcome, LastCommand, MetricStatus, RejectedRevision, RevisionStatus, RolloutStatus, StepStatus,
-    WaitingStatus, WeightStatus,
+    CommandOutcome, LastCommand, MetricStatus, RecentMeasurement, RejectedRevision, RevisionStatus, RolloutStatus,
+    StepStatus, WaitingStatus, WeightStatus,
 };
+use leadsman_core::analysis::tally::Recent;
 use leadsman_core::plan::Plan;
 use leadsman_core::report::{Measured, RevisionReport, Waiting};
 use leadsman_core::state::{Acknowledged, Rejection};
@@ -37,7 +38,7 @@ pub fn render(loaded: &Loaded, plan: &Plan, now: Timestamp) -> RolloutStatus {
     let before = loaded.rollout.status.clone().unwrap_or_default();
     let (report, core) = (&plan.report, &loaded.declared.core);
     let state = plan.state.as_ref();
-    let written = before.weight.map_or(0, |weight| weight.written);
+    let written = before.weight.as_ref().map_or(0, |weight| weight.written);
     RolloutStatus {
         observed_generation: Some(core.generation),
         phase: Some(report.phase),
@@ -49,6 +50,7 @@ pub fn render(loaded: &Loaded, plan: &Plan, now: Timestamp) -> RolloutStatus {
         weight: state.is_some().then(|| WeightStatus {
             desired: signed(report.weight.desired),
             written: report.weight.written.map_or(written, signed),
+            seen: report.weight.seen.clone(),
             in_force: signed(report.weight.in_force),
         }),
         analysis: report.analysis.iter().map(metric).collect(),
@@ -104,7 +106,19 @@ fn metric(measured: &Measured) -> MetricStatus {
         value: Some(measured.value.clone()).filter(|value| !value.is_empty()),
         measurements: signed(measured.measurements),
         failed: signed(measured.failed),
+        message: one_line(&measured.because, LONGEST_MESSAGE),
+        limit: one_line(&measured.limit, LONGEST_MESSAGE),
+        samples: measured.samples.map(|samples| i64::try_from(samples).unwrap_or(i64::MAX)),
+        stable: measured.stable.clone(),
+        confidence: measured.confidence.clone(),
+        since: Some(measured.since),
+        dry_run: measured.dry_run,
+        recent: measured.recent.iter().map(recent).collect(),
     }
+}
+
+fn recent(Recent { value, verdict }: &Recent) -> RecentMeasurement {
+    RecentMeasurement { value: value.clone(), verdict: Some(*verdict) }
 }
 
 fn rejected(rejection: &Rejection) -> RejectedRevision {

@@ -1,5 +1,6 @@
 //! Tests of what becomes of a declaration.
 
+mod counted;
 mod documented;
 mod fixtures;
 mod shapes;

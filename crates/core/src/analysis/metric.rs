@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::condition::Condition;
+use super::condition::{Condition, MAX_LENGTH};
 use super::proportion::Proportion;
+use crate::text::one_line;
 
 /// A metric with thresholds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +36,12 @@ pub struct Metric {
     pub window: Duration,
     /// No verdict before the weight has been in force for this long.
     pub min_window: Duration,
+    /// What pods show in their first so much time says nothing.
+    #[serde(default, skip_serializing_if = "Duration::is_zero")]
+    pub warm_up: Duration,
+    /// Measured and shown; nothing follows.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
     /// True: success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub success: Option<Condition>,
@@ -52,6 +59,17 @@ pub struct Metric {
 }
 
 impl Metric {
+    /// What its values are held against, as people read it.
+    pub fn limit(&self) -> String {
+        if let Some(proportion) = &self.proportion {
+            return proportion.told();
+        }
+        let told = |condition: &Condition| one_line(condition.as_str(), MAX_LENGTH);
+        let success = self.success.as_ref().map(told);
+        let failure = self.failure.as_ref().map(|condition| format!("not {}", told(condition)));
+        success.into_iter().chain(failure).collect::<Vec<_>>().join(", ")
+    }
+
     /// What is sound, and most likely not what its author means: a sentence for each, for an event before anything moves.
     pub fn warnings(&self) -> Vec<String> {
         let conditions = [("successCondition", &self.success), ("failureCondition", &self.failure)];

@@ -6,6 +6,7 @@
 
 pub mod condition;
 pub mod metric;
+mod numbers;
 pub mod proportion;
 pub mod query;
 pub mod run;
@@ -14,6 +15,8 @@ pub mod verdict;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+pub use numbers::{Counted, Number, Reporter};
 
 /// Which metric, in which part of the analysis.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -88,51 +91,6 @@ pub struct Span {
     pub to: Timestamp,
 }
 
-/// A number in an answer that has several: what it is the number of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Number {
-    /// Requests of the canary that went wrong.
-    CanaryBad,
-    /// Requests of the canary that went well.
-    CanaryGood,
-    /// All requests of the canary.
-    CanaryTotal,
-    /// Requests of stable that went wrong.
-    StableBad,
-    /// Requests of stable that went well.
-    StableGood,
-    /// All requests of stable.
-    StableTotal,
-    /// Seconds between two scrapes.
-    ScrapeInterval,
-}
-
-impl Number {
-    /// All of them.
-    pub const ALL: [Self; 7] = [
-        Self::CanaryBad,
-        Self::CanaryGood,
-        Self::CanaryTotal,
-        Self::StableBad,
-        Self::StableGood,
-        Self::StableTotal,
-        Self::ScrapeInterval,
-    ];
-
-    /// Its name in an answer.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::CanaryBad => "canary bad",
-            Self::CanaryGood => "canary good",
-            Self::CanaryTotal => "canary total",
-            Self::StableBad => "stable bad",
-            Self::StableGood => "stable good",
-            Self::StableTotal => "stable total",
-            Self::ScrapeInterval => "scrape interval",
-        }
-    }
-}
-
 /// What the source answered to a question.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
@@ -169,7 +127,7 @@ pub enum Outcome {
     /// The values of the samples, one a series, never empty.
     Samples(Vec<f64>),
     /// Numbers by their names, never empty.
-    Counted(Vec<(Number, f64)>),
+    Counted(Vec<Counted>),
     /// Answered, without a single sample.
     Empty,
     /// No usable answer.

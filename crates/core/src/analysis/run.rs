@@ -11,12 +11,14 @@ use jiff::Timestamp;
 
 use super::metric::Metric;
 use super::proportion::queries::WINDOW;
+use super::proportion::words::whole;
 use super::proportion::{Gate, Proportion};
 use super::tally::{Call, Enough, Patience, Tally};
 use super::verdict::Verdict;
 use super::{MetricId, Question, Reads, Scope, Span, Token, query};
 use crate::names::Hash;
 use crate::time::{after, before, between, to_millisecond};
+use crate::traffic::Weight;
 
 /// Before stable is asked again whether a release may start.
 const PREFLIGHT_INTERVAL: Duration = Duration::from_secs(30);
@@ -35,6 +37,10 @@ pub struct Run<'a> {
     pub since: Timestamp,
     /// Since when the step runs, for the analysis of a step.
     pub step_since: Option<Timestamp>,
+    /// The share that the canary has had since then, where requests have to show it.
+    pub share: Option<Weight>,
+    /// When the youngest of its pods was seen ready.
+    pub grown_at: Option<Timestamp>,
     /// How long what is not decided is borne.
     pub patience: Patience,
     /// What is measured.
@@ -52,6 +58,8 @@ pub enum Wanting {
     Answers(String),
     /// Stable fails as well.
     Shared(String),
+    /// The traffic does not follow the weights.
+    Traffic(String),
 }
 
 impl Run<'_> {
@@ -83,7 +91,7 @@ impl Run<'_> {
 
     /// Only the analysis of a step is ever complete: everything else is measured for as long as it runs.
     fn is_complete(&self, metric: &Metric) -> bool {
-        self.scope == Scope::Step && self.call(metric) == Call::Pass
+        self.scope == Scope::Step && !metric.dry_run && self.call(metric) == Call::Pass
     }
 
     /// What passes a metric.
@@ -94,27 +102,70 @@ impl Run<'_> {
         }
     }
 
+    /// Those from whose answers something follows.
+    fn judged(&self) -> impl Iterator<Item = &Metric> {
+        self.metrics.iter().filter(|metric| !metric.dry_run)
+    }
+
+    /// True where the last answer of any metric speaks against the release.
+    pub fn fails_at_present(&self) -> bool {
+        let last = |metric| Some(self.tally(metric)?.last.as_ref()?.judgement.verdict);
+        self.judged().any(|metric| last(metric) == Some(Verdict::Failure))
+    }
+
+    /// Since when a metric measures what there is now: the weight is in force, and no pod is too young for it.
+    fn begins(&self, metric: &Metric) -> Timestamp {
+        let warm = self.grown_at.filter(|_| !metric.warm_up.is_zero()).map(|grown| after(grown, metric.warm_up));
+        warm.map_or(self.since, |warm| warm.max(self.since))
+    }
+
     fn call(&self, metric: &Metric) -> Call {
-        self.tally(metric)
-            .map_or(Call::Measure, |tally| tally.call(metric, self.since, self.enough(metric), self.patience))
+        let Some(tally) = self.tally(metric) else { return Call::Measure };
+        let call = tally.call(metric, self.since, self.enough(metric), self.patience);
+        if call > Call::Hold && self.lacks_traffic(metric).is_some() { Call::Hold } else { call }
+    }
+
+    /// What shows that the canary gets much less than its share of the requests.
+    fn lacks_traffic(&self, metric: &Metric) -> Option<String> {
+        let share = self.share.filter(|share| share.is_shared())?;
+        let asks = metric.proportion.as_ref().is_some_and(|proportion| proportion.traffic_share);
+        let gate = self.tally(metric)?.gate.as_deref().filter(|gate| asks && gate.since == Some(self.since))?;
+        let (canary, all) = (gate.seen.total, gate.seen.total + gate.seen_stable.total);
+        gate.is_under(share.as_f64()).then(|| {
+            format!(
+                "{} has {} of {} requests, less than half of its {share}: see who else sends to these pods, and whether \
+                 clients go through what is split; where that is meant so, set proportion.trafficShare: Off",
+                metric.name,
+                whole(canary),
+                whole(all)
+            )
+        })
+    }
+
+    /// The canary's share of the requests that were counted, in all and of it.
+    pub fn share_seen(&self) -> Option<f64> {
+        let gates = self.metrics.iter().filter_map(|metric| self.tally(metric)?.gate.as_deref());
+        let mut of_present = gates.filter(|gate| gate.since == Some(self.since) && gate.seen_stable.total > 0.0);
+        of_present.next().map(|gate| gate.seen.total / (gate.seen.total + gate.seen_stable.total))
     }
 
     fn question(&self, metric: &Metric, now: Timestamp) -> Question {
         if let (Some(proportion), Scope::Background | Scope::Step) = (&metric.proportion, self.scope) {
             return self.look(metric, proportion, now);
         }
+        let begins = self.begins(metric);
         let last = self.tally(metric).and_then(|tally| tally.last.as_ref()).filter(|last| last.since == self.since);
         let due = match (last, self.scope) {
             // Stable is asked again for as long as its answer holds a release up, which may be days.
             (Some(last), Scope::Preflight) => after(last.at, metric.interval.max(PREFLIGHT_INTERVAL)),
-            (Some(last), _) => after(last.at, metric.interval),
+            (Some(last), _) => after(last.at.max(begins), metric.interval),
             (None, Scope::Preflight | Scope::Comparison) => self.since,
-            (None, Scope::Background | Scope::Step) => after(self.since, metric.interval.max(metric.min_window))
+            (None, Scope::Background | Scope::Step) => after(begins, metric.interval.max(metric.min_window))
                 .max(after(self.step_since.unwrap_or(self.since), metric.initial_delay)),
         };
         let window = match self.scope {
             Scope::Preflight | Scope::Comparison => metric.window,
-            Scope::Background | Scope::Step => between(self.since, due.max(now)).min(metric.window),
+            Scope::Background | Scope::Step => between(begins, due.max(now)).min(metric.window),
         };
         let (query, reads) = match &metric.proportion {
             Some(proportion) => (&proportion.baseline, Reads::Baseline),
@@ -132,7 +183,7 @@ impl Run<'_> {
     fn look(&self, metric: &Metric, proportion: &Proportion, now: Timestamp) -> Question {
         let tally = self.tally(metric);
         let gate: Option<&Gate> = tally.and_then(|tally| tally.gate.as_deref());
-        let warm = after(self.step_since.unwrap_or(self.since), metric.initial_delay).max(self.since);
+        let warm = after(self.step_since.unwrap_or(self.since), metric.initial_delay).max(self.begins(metric));
         let until = gate.filter(|gate| gate.since == Some(self.since)).and_then(|gate| gate.until);
         let from = to_millisecond(until.unwrap_or(warm).max(warm));
         let interval = metric.interval.max(gate.map_or(Duration::ZERO, |gate| gate.baseline().scrapes_every));
@@ -147,12 +198,14 @@ impl Run<'_> {
             to = after(from, Duration::from_secs(between(from, to).as_secs()));
         }
         let reads = Reads::Counts(Span { from, to });
-        self.asking(metric, &metric.source.query, between(from, to), due, reads)
+        let reporter = gate.and_then(|gate| gate.baseline().reporter);
+        let by = proportion.by.iter().find(|(known, _)| Some(*known) == reporter).map(|(_, query)| query);
+        self.asking(metric, by.unwrap_or(&metric.source.query), between(from, to), due, reads)
     }
 
     /// How long to bear that proportions are not decided, where nothing else is wanted.
     pub fn patience_with(&self) -> Option<Duration> {
-        let wanted = self.metrics.iter().filter(|metric| self.call(metric) != Call::Pass);
+        let wanted = self.judged().filter(|metric| self.call(metric) != Call::Pass);
         let patience = |metric: &Metric| {
             let last = self.tally(metric)?.last.as_ref().filter(|last| last.since == self.since)?;
             let is_undecided = self.call(metric) == Call::Measure && last.judgement.verdict == Verdict::Inconclusive;
@@ -163,13 +216,16 @@ impl Run<'_> {
 
     /// The gravest thing that any metric asks for.
     pub fn gravest(&self) -> Option<(Call, &Metric, &Tally)> {
-        let calls = self.metrics.iter().filter_map(|metric| Some((self.call(metric), metric, self.tally(metric)?)));
+        let calls = self.judged().filter_map(|metric| Some((self.call(metric), metric, self.tally(metric)?)));
         calls.min_by_key(|(call, ..)| *call)
     }
 
     /// What the first metric that is not passed wants, if one is not.
     pub fn wants(&self) -> Option<Wanting> {
-        self.metrics.iter().find_map(|metric| wanting(metric, self.tally(metric), self.call(metric)))
+        self.judged().find_map(|metric| match (self.call(metric), self.lacks_traffic(metric)) {
+            (Call::Hold, Some(what)) => Some(Wanting::Traffic(what)),
+            (call, _) => wanting(metric, self.tally(metric), call),
+        })
     }
 }
 

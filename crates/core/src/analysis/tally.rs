@@ -5,8 +5,14 @@ use serde::{Deserialize, Serialize};
 
 use super::Answer;
 use super::metric::{Metric, OnNoData, OnProviderError};
-use super::proportion::{Gate, OnInconclusive, look};
+use super::proportion::{Counts, Gate, OnInconclusive, look};
 use super::verdict::{Judgement, Verdict, judge};
+use crate::text::one_line;
+
+/// Measurements that are kept to be shown.
+const MOST_RECENT: usize = 16;
+/// Longest value of these, in characters.
+const MOST_VALUE: usize = 24;
 
 /// What has been measured of one metric, in one scope of one attempt.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -25,6 +31,9 @@ pub struct Tally {
     /// Last measurement of any kind.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last: Option<Last>,
+    /// The last measurements, the newest last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub recent: Vec<Recent>,
     /// What has been counted of a proportion.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gate: Option<Box<Gate>>,
@@ -42,6 +51,16 @@ pub struct Last {
     pub judgement: Judgement,
     /// The query as sent.
     pub query: String,
+}
+
+/// One of the last measurements.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Recent {
+    /// What was measured, as people read it.
+    pub value: String,
+    /// What that says.
+    pub verdict: Verdict,
 }
 
 /// What the tally of a metric asks for, the gravest first.
@@ -86,6 +105,14 @@ impl Tally {
         self.gate.as_ref().is_some_and(|gate| gate.is_void())
     }
 
+    /// The last value, where it is one number.
+    pub fn number(&self) -> Option<f64> {
+        match &self.gate {
+            Some(gate) => gate.shown().map(Counts::share),
+            None => self.last.as_ref()?.judgement.value.parse().ok(),
+        }
+    }
+
     /// Counts one answer.
     pub fn count(&mut self, metric: &Metric, answer: &Answer) {
         let Some(part) = answer.decisive() else { return };
@@ -119,6 +146,8 @@ impl Tally {
             None => self.successes.saturating_add(self.failures).saturating_add(self.inconclusive),
         };
         let judgement = Judgement { verdict, ..judgement };
+        self.recent.push(Recent { value: one_line(&judgement.value, MOST_VALUE), verdict });
+        self.recent.drain(..self.recent.len().saturating_sub(MOST_RECENT));
         self.last = Some(Last { at: answer.at, since: answer.token.since, judgement, query: part.query.clone() });
     }
 
@@ -174,6 +203,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::analysis::condition::Condition;
     use crate::analysis::metric::Prometheus;
+    use crate::analysis::proportion::{Limit, OnSharedFailure, Proportion, Share};
     use crate::analysis::{MetricId, Outcome, Part, Reads, Scope, Token};
 
     pub(crate) fn metric(name: &str) -> Metric {
@@ -189,6 +219,8 @@ pub(crate) mod tests {
             on_provider_error: OnProviderError::Hold,
             window: Duration::from_mins(1),
             min_window: Duration::ZERO,
+            warm_up: Duration::ZERO,
+            dry_run: false,
             success: Some(Condition::new("value >= 0.9", &BTreeMap::new()).unwrap()),
             failure: None,
             proportion: None,
@@ -201,6 +233,26 @@ pub(crate) mod tests {
                 auth: None,
             },
         }
+    }
+
+    /// One that counts requests, against a limit of 1%.
+    pub(crate) fn counted(name: &str, change: impl Fn(Proportion) -> Proportion) -> Metric {
+        let proportion = Proportion {
+            limit: Some(Limit { max: Share(10_000), pass_below: Share(20_000) }),
+            against: None,
+            confidence: Share(950_000),
+            hard_failure: 10,
+            min_samples: 0,
+            patience: Duration::from_mins(10),
+            on_inconclusive: OnInconclusive::Pause,
+            on_shared_failure: OnSharedFailure::Hold,
+            delay: Duration::from_secs(2),
+            baseline: "baseline{{stable.hash}}".to_owned(),
+            latency: None,
+            by: Vec::new(),
+            traffic_share: false,
+        };
+        Metric { proportion: Some(change(proportion)), success: None, ..metric(name) }
     }
 
     fn answer(outcome: Outcome) -> Answer {

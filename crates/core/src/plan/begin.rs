@@ -3,17 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::hold::Hold;
-use super::{Fact, Next, Pass, pods, steps, targets, trial};
-use crate::analysis::metric::Metric;
+use super::{Fact, Next, Pass, doubts, pods, steps, targets, trial};
 use crate::analysis::tally::Patience;
 use crate::names::{Hash, Revision, Side};
 use crate::observed::Look;
 use crate::spec::{Spec, Step};
 use crate::state::{Clock, Preflight, Release, Return, Stage};
-use crate::traffic::{Strategy, Weight};
-
-/// Warnings that are told of one release.
-const MOST_DOUBTS: usize = 10;
+use crate::traffic::Weight;
 
 /// First deployment: full size, both Services, no steps.
 pub(super) fn deploy(pass: &mut Pass<'_>) -> Next {
@@ -118,7 +114,7 @@ fn begin_release(pass: &mut Pass<'_>, recipe: Spec) {
         return start(pass, canary, only_readiness(&recipe), Some(Return::Declared));
     }
     start(pass, canary, recipe, None);
-    tell_doubts(pass);
+    doubts::of_declaration(pass);
 }
 
 /// True for a revision that was stable within the declared number of promotions, or that is kept warm and whole.
@@ -160,12 +156,14 @@ fn start(pass: &mut Pass<'_>, canary: Revision, recipe: Spec, returns: Option<Re
         pending_since: None,
         base_replicas: replicas,
         shrunk: None,
+        was_shrunk: false,
         background: BTreeMap::new(),
         measured: BTreeMap::new(),
         paused: false,
         asked: None,
         patience: Patience::Lasts,
         undecided_since: None,
+        grown: None,
         baselines: BTreeMap::new(),
         skip: false,
         clock: Clock::default(),
@@ -177,22 +175,6 @@ fn start(pass: &mut Pass<'_>, canary: Revision, recipe: Spec, returns: Option<Re
     if had == Weight::ZERO {
         // At rest nobody notes since when: it has been so for long.
         pass.state.split.seen_since = Some(since);
-    }
-}
-
-/// What stops no release, and somebody should hear of before it moves anything.
-fn tell_doubts(pass: &mut Pass<'_>) {
-    let metrics = pass.release().map(Release::metrics).unwrap_or_default();
-    let of_metrics = metrics.iter().flat_map(Metric::warnings);
-    let of_routes =
-        pass.view.routes().flat_map(|(id, route)| route.warnings.iter().map(move |it| format!("{id}: {it}")));
-    // They are about shares.
-    let shares = pass.strategy() == Strategy::Canary;
-    let service = pass.view.seen.stable_service.seen().filter(|_| shares);
-    let of_service = service.into_iter().flat_map(|service| service.warnings.clone());
-    let doubts: Vec<String> = of_routes.chain(of_service).chain(of_metrics).take(MOST_DOUBTS).collect();
-    for what in doubts {
-        pass.tell(Fact::Doubtful { what });
     }
 }
 

@@ -41,6 +41,8 @@ pub(super) fn run<'a>(leaving: &'a Leaving, stable: &'a Hash) -> Option<Run<'a>>
         stable,
         since: leaving.since,
         step_since: None,
+        share: None,
+        grown_at: None,
         patience: Patience::Lasts,
         metrics: Cow::Owned(vec![Metric { window: *window, ..metric.clone() }]),
         tallies: &UNCOUNTED,

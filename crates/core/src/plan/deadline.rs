@@ -39,6 +39,7 @@ pub(super) fn is_over(pass: &mut Pass<'_>, hold: Option<&Hold>) -> bool {
     let reason = match hold {
         Hold::Data(_) => "NoEvidence",
         Hold::Shared(_) => "SharedFailure",
+        Hold::Traffic(_) => "TrafficShare",
         _ => "ProgressDeadlineExceeded",
     };
     leave::reject(pass, reason, format!("no progress within {} s: {waited}", deadline.as_secs()), None);

@@ -38,6 +38,8 @@ pub enum Fact {
     },
     /// Something is sound, and most likely not what somebody meant.
     Doubtful {
+        /// Of what kind.
+        kind: Doubt,
         /// What, and what to do.
         what: String,
     },
@@ -169,6 +171,33 @@ pub enum Fact {
     LetGo,
 }
 
+/// What is doubtful before anything moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// Something declared is most likely not what was meant.
+    Declaration,
+    /// A proportion will not be decided in time.
+    LowTraffic,
+    /// Stable comes near the limit of a proportion.
+    LimitNearStable,
+    /// A proportion is looked at less often than asked.
+    IntervalRaised,
+    /// The limit of a latency is no boundary of its histogram.
+    Interpolated,
+}
+
+impl Doubt {
+    fn reason(self) -> &'static str {
+        match self {
+            Self::Declaration => "Doubtful",
+            Self::LowTraffic => "LowTraffic",
+            Self::LimitNearStable => "LimitNearStable",
+            Self::IntervalRaised => "IntervalRaised",
+            Self::Interpolated => "Interpolated",
+        }
+    }
+}
+
 impl Fact {
     /// One word, the reason of the event.
     pub fn reason(&self) -> &'static str {
@@ -177,7 +206,7 @@ impl Fact {
             Self::Command { outcome: Err(_), .. } => "CommandRefused",
             Self::Deployed { .. } => "Deployed",
             Self::ReleaseStarted { .. } => "ReleaseStarted",
-            Self::Doubtful { .. } => "Doubtful",
+            Self::Doubtful { kind, .. } => kind.reason(),
             Self::StepsChanged { .. } => "StepsChanged",
             Self::WeightDecided { .. } => "WeightDecided",
             Self::CoarseShare { .. } => "CoarseShare",
@@ -209,8 +238,8 @@ impl Fact {
         match self {
             Self::Command { outcome, .. } => outcome.is_err(),
             Self::Left { why, .. } => *why == Why::Failed,
-            Self::Doubtful { .. }
-            | Self::Inconclusive { .. }
+            Self::Doubtful { kind, .. } => !matches!(kind, Doubt::IntervalRaised | Doubt::Interpolated),
+            Self::Inconclusive { .. }
             | Self::ShareReduced { .. }
             | Self::WeightsPutBack { .. }
             | Self::SelectorPutBack { .. }
@@ -268,7 +297,7 @@ impl std::fmt::Display for Fact {
             }
             Self::WeightDecided { from, to } => write!(f, "the new revision goes from {from} to {to}"),
             Self::StepCompleted { step, of, weight } => write!(f, "step {}/{of} done, the new revision at {weight}", step + 1),
-            Self::Doubtful { what } | Self::Inconclusive { what } => f.write_str(what),
+            Self::Doubtful { what, .. } | Self::Inconclusive { what } => f.write_str(what),
             Self::ShareReduced { ready, share } => {
                 write!(f, "{ready} pods of the new revision are ready: share reduced to {share}")
             }

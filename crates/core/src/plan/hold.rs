@@ -28,6 +28,8 @@ pub(super) enum Hold {
     Measuring(String),
     /// Stable fails as well: nothing is held against the canary, and nothing is raised.
     Shared(String),
+    /// The traffic does not follow the weights.
+    Traffic(String),
     /// A person has to decide.
     Person { what: String, verb: Verb, hash: Hash },
     /// What is measured of stable speaks against a release: it fails the gate, or nobody knows whether it does.
@@ -52,7 +54,8 @@ impl Hold {
             | Self::Service(_)
             | Self::Ending { .. }
             | Self::Data(_)
-            | Self::Shared(_) => true,
+            | Self::Shared(_)
+            | Self::Traffic(_) => true,
             Self::Problem(problem) => problem.reason == Reason::RouteNotFound,
             Self::Unseen(_)
             | Self::Until { .. }
@@ -80,6 +83,7 @@ impl Hold {
             Self::Data(_) => "Data",
             Self::Measuring(_) => "Measurements",
             Self::Shared(_) => "SharedFailure",
+            Self::Traffic(_) => "TrafficShare",
             Self::Person { .. } => "Person",
             Self::Stable { finding, .. } => finding.reason(),
             Self::Trial(_) => "ApiServer",
@@ -127,6 +131,7 @@ impl Hold {
                 format!("both revisions are selected, until {}", time(*until))
             }
             Self::Data(what) | Self::Shared(what) => format!("holding: {what}"),
+            Self::Traffic(what) => format!("holding: the traffic does not follow the weights: {what}"),
             Self::Measuring(what) => what.clone(),
             Self::Person { what, verb, hash } => {
                 format!("waiting for a person: {what}; to go on: {}", command(*verb, hash))

@@ -12,6 +12,7 @@ mod commands;
 mod compare;
 mod contention;
 mod deadline;
+mod doubts;
 mod effects;
 mod fact;
 mod first_state;
@@ -44,7 +45,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 pub use action::{Action, Event, Persist, Plan};
-pub use fact::Fact;
+pub use fact::{Doubt, Fact};
 use hold::{Hold, Timed};
 pub use restart::Restart;
 use view::View;

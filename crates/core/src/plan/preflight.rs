@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::hold::{Finding, Hold};
-use super::{Next, Pass, deadline, trial};
+use super::{Next, Pass, deadline, doubts, trial};
 use crate::analysis::run::Run;
 use crate::analysis::verdict::Verdict;
 use crate::spec::{Problem, Reason};
@@ -41,6 +41,7 @@ pub(super) fn check(pass: &mut Pass<'_>) -> Next {
         release.step_since = now;
         release.base_replicas = replicas;
     }
+    doubts::of_baselines(pass);
     Next::Again
 }
 

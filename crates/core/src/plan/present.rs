@@ -3,7 +3,12 @@
 use super::effects::Effects;
 use super::hold::{self, Hold, Timed, how_to};
 use super::{Pass, Persist, Plan, contention, missing};
-use crate::analysis::tally::Tally;
+use crate::analysis::Scope;
+use crate::analysis::metric::Metric;
+use crate::analysis::proportion::words::percent;
+use crate::analysis::proportion::{Counts, Gate};
+use crate::analysis::run::Run;
+use crate::analysis::tally::{Last, Tally};
 use crate::names::{Hash, Revision, Selection, Side};
 use crate::observed::Acceptance;
 use crate::report::{Condition, Measured, Phase, Report, RevisionReport, Step, Waiting, Weights};
@@ -108,18 +113,11 @@ impl Pass<'_> {
 
     fn measured(&self) -> Vec<Measured> {
         let Some(release) = self.release() else { return Vec::new() };
-        let preflight = release.preflight.iter().flat_map(|preflight| &preflight.measured);
-        let one = |(name, tally): (&String, &Tally)| {
-            let last = tally.last.as_ref()?;
-            Some(Measured {
-                metric: name.clone(),
-                verdict: last.judgement.verdict,
-                value: last.judgement.value.clone(),
-                measurements: tally.measurements,
-                failed: tally.failures,
-            })
-        };
-        preflight.chain(&release.background).chain(&release.measured).filter_map(one).collect()
+        let preflight = release.preflight.iter().flat_map(|it| it.measured.iter().map(|it| (Scope::Preflight, it)));
+        let background = release.background.iter().map(|it| (Scope::Background, it));
+        let in_step = release.measured.iter().map(|it| (Scope::Step, it));
+        let all = preflight.chain(background).chain(in_step);
+        all.filter_map(|(scope, (name, tally))| measured(name, tally, release.metric(scope, name).as_deref())).collect()
     }
 
     /// Half of full size, or, where the canary has taken over a part, half of what is left to stable.
@@ -299,7 +297,7 @@ impl Pass<'_> {
         let (split, desired) = (&self.state.split, self.state.split.decided.percent());
         if self.carrier() == Carrier::Routes {
             let written = self.view.routes().map(|(_, route)| route.most.percent()).max();
-            return Weights { desired, written, in_force: split.in_force.percent() };
+            return Weights { desired, written, in_force: split.in_force.percent(), seen: self.share_seen() };
         }
         let ready = |hash: &Hash| self.view.set(hash).map_or(0, |set| set.ready);
         let pods = || {
@@ -308,7 +306,14 @@ impl Pass<'_> {
         let shown = |weight: Weight| if weight.is_shared() { pods() } else { weight.percent() };
         let asked = self.release().map_or(split.decided, |release| release.goal);
         let desired = if asked.is_shared() && split.decided.is_shared() { asked.percent() } else { desired };
-        Weights { desired, written: Some(shown(split.decided)), in_force: shown(split.in_force) }
+        let (written, in_force) = (Some(shown(split.decided)), shown(split.in_force));
+        Weights { desired, written, in_force, seen: self.share_seen() }
+    }
+
+    /// The canary's part of the requests that were counted at the present share.
+    fn share_seen(&self) -> Option<String> {
+        let runs = self.release()?.runs(&self.state.stable.hash);
+        runs.iter().find_map(Run::share_seen).map(percent)
     }
 
     fn traffic_applied(&self) -> Condition {
@@ -345,6 +350,27 @@ fn paused(hold: Option<&Hold>, message: &str) -> Option<Condition> {
         _ => return None,
     };
     Some(Condition::new("Paused", true, reason, message))
+}
+
+fn measured(name: &str, tally: &Tally, metric: Option<&Metric>) -> Option<Measured> {
+    let Last { judgement, since, .. } = tally.last.as_ref()?;
+    let gate = tally.gate.as_deref();
+    let proportion = metric.and_then(|metric| metric.proportion.as_ref());
+    Some(Measured {
+        metric: name.to_owned(),
+        verdict: judgement.verdict,
+        value: judgement.value.clone(),
+        because: judgement.because.clone(),
+        limit: metric.map(Metric::limit).unwrap_or_default(),
+        confidence: proportion.map(|proportion| proportion.confidence.to_string()),
+        samples: gate.map(|gate| gate.shown().map_or(0, Counts::requests)),
+        stable: gate.and_then(Gate::shown_of_stable).map(|counts| percent(counts.share())),
+        since: *since,
+        dry_run: metric.is_some_and(|metric| metric.dry_run),
+        recent: tally.recent.clone(),
+        measurements: tally.measurements,
+        failed: tally.failures,
+    })
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::{Pass, Plan, compare, deadline};
 use crate::analysis::tally::Last;
+use crate::analysis::verdict::{Judgement, Verdict};
 use crate::analysis::{Answer, Outcome, Question, Scope, Token};
 use crate::names::Hash;
 use crate::state::{Release, Stage, State};
@@ -38,22 +39,23 @@ fn count(release: &mut Release, stable: &Hash, answer: &Answer) -> bool {
     let judgement = tally.last.as_ref().map(|last| last.judgement.clone());
     let answered = judgement.as_ref().is_some_and(|judgement| judgement.verdict.is_about_the_release());
     if scope == Scope::Preflight {
-        let because = judgement.filter(|_| !answered).map(|judgement| judgement.because);
-        note_wrong_query(release, &metric.name, answer, because.as_deref());
+        note_wrong_query(release, &metric.name, answer, judgement.filter(|_| !answered));
     }
     answered && !answered_before && (scope != Scope::Background || release.goal_since.is_some())
 }
 
 /// A query that its source refuses, or whose answer the condition cannot judge, will not get better by itself.
-fn note_wrong_query(release: &mut Release, metric: &str, answer: &Answer, because: Option<&str>) {
+fn note_wrong_query(release: &mut Release, metric: &str, answer: &Answer, judgement: Option<Judgement>) {
     let (Some(preflight), Some(part)) = (&mut release.preflight, answer.decisive()) else { return };
     let wrong = match &part.outcome {
         Outcome::Error { query_is_wrong, .. } => *query_is_wrong,
-        Outcome::Samples(samples) => because.is_some() && samples.iter().any(|sample| !sample.is_nan()),
-        Outcome::Counted(_) | Outcome::Empty => false,
+        Outcome::Samples(samples) => judgement.is_some() && samples.iter().any(|sample| !sample.is_nan()),
+        // A histogram whose boundaries do not tell.
+        Outcome::Counted(_) => judgement.as_ref().is_some_and(|it| it.verdict == Verdict::ProviderError),
+        Outcome::Empty => false,
     };
     preflight.wrong_query = wrong.then(|| {
-        let because = one_line(because.unwrap_or_default(), MOST_WORDS);
+        let because = one_line(&judgement.map(|it| it.because).unwrap_or_default(), MOST_WORDS);
         format!("metric {metric}: {because} (query as sent: {})", one_line(&part.query, MOST_WORDS))
     });
 }

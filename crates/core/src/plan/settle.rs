@@ -13,6 +13,11 @@ pub(super) fn note(pass: &mut Pass<'_>) {
     note_binding(pass, Side::Stable);
     note_binding(pass, Side::Canary);
     note_split(pass);
+    let ready = pass.release().and_then(|release| pass.view.set(&release.canary.hash)).map_or(0, |set| set.ready);
+    let now = pass.view.now;
+    if let Some(release) = pass.release_mut() {
+        release.note_pods(ready, now);
+    }
 }
 
 /// Notes since when the traffic has been shared as decided.

@@ -124,6 +124,7 @@ pub(super) fn may_be_restored(pass: &Pass<'_>) -> bool {
 
 pub(super) fn set(pass: &mut Pass<'_>, shrunk: Option<Shrunk>) {
     if let Some(release) = pass.release_mut() {
+        release.was_shrunk |= shrunk.is_some();
         release.shrunk = shrunk;
     }
 }

@@ -9,8 +9,7 @@ use super::hold::{Hold, Timed};
 use super::{Fact, Next, Pass, contention, deadline, pods};
 use crate::analysis::Scope;
 use crate::analysis::run::{Run, Wanting};
-use crate::analysis::tally::{Patience, Tally};
-use crate::analysis::verdict::Verdict;
+use crate::analysis::tally::Patience;
 use crate::names::{Hash, Revision, Side};
 use crate::spec::{CanaryScale, Problem, Reason, Step, Verb};
 use crate::state::{Clock, Promotion, Release, Return, Stage};
@@ -245,6 +244,7 @@ fn set_goal(pass: &mut Pass<'_>, weight: Weight, now: Timestamp) {
     let replicas = pass.view.replicas();
     if let Some(release) = pass.release_mut().filter(|release| release.goal != weight) {
         release.goal = weight;
+        release.was_shrunk = false;
         release.bear_anew();
         release.goal_since = None;
         release.pending_since = Some(now);
@@ -289,15 +289,10 @@ fn bear(pass: &mut Pass<'_>, scope: Scope) {
     }
 }
 
-fn fails_at_present(tally: &Tally) -> bool {
-    tally.last.as_ref().is_some_and(|last| last.judgement.verdict == Verdict::Failure)
-}
-
 /// True when nothing speaks against giving the canary back what was decided for it: less traffic may have left a metric
 /// without data, so that only a failure counts here.
 pub(super) fn may_raise(release: &Release, stable: &Hash) -> bool {
-    let runs = release.runs(stable);
-    !runs.iter().any(|run| run.metrics.iter().any(|metric| run.tally(metric).is_some_and(fails_at_present)))
+    !release.runs(stable).iter().any(Run::fails_at_present)
 }
 
 fn pause(pass: &mut Pass<'_>, duration: Option<Duration>) -> Result<(), Hold> {
@@ -372,6 +367,7 @@ impl From<Wanting> for Hold {
             Wanting::Data(what) => Self::Data(what),
             Wanting::Answers(what) => Self::Measuring(what),
             Wanting::Shared(what) => Self::Shared(what),
+            Wanting::Traffic(what) => Self::Traffic(what),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The metric source of the modelled cluster.
 
 use crate::analysis::proportion::BASELINE_MINUTES;
-use crate::analysis::{Number, Outcome, Reads, Span};
+use crate::analysis::{Counted, Number, Outcome, Reads, Span};
 
 /// What the metric source says of the canary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,8 +42,8 @@ fn counted(reads: Reads, canary: Source, stable: Source) -> Outcome {
             _ => 0.0,
         };
         let requests = per_second * seconds;
-        let total = (source != Source::Empty).then_some((total, requests));
-        [(bad, requests * share)].into_iter().chain(total)
+        let total = (source != Source::Empty).then(|| Counted::plain(total, requests));
+        [Counted::plain(bad, requests * share)].into_iter().chain(total)
     };
     let canary = of(canary, 20.0, Number::CanaryBad, Number::CanaryTotal);
     Outcome::Counted(canary.chain(of(stable, 100.0, Number::StableBad, Number::StableTotal)).collect())

@@ -12,7 +12,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use release::{Clock, Preflight, Release, Return, Shrunk};
+pub use release::{Clock, Grown, Preflight, Release, Return, Shrunk};
+pub(crate) use release::{in_step, is_default};
 
 use crate::analysis::metric::Metric;
 use crate::names::{Hash, Revision};

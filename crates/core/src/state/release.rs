@@ -52,6 +52,9 @@ pub struct Release {
     /// Set while the share is less than `goal` because pods are missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shrunk: Option<Shrunk>,
+    /// It was at some time since `goal` was given: requests do not have to show that share.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub was_shrunk: bool,
     /// Background analysis.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub background: BTreeMap<String, Tally>,
@@ -67,6 +70,9 @@ pub struct Release {
     /// Since when nothing but a decision of proportions is wanted of the step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undecided_since: Option<Timestamp>,
+    /// The pods of the canary, for metrics that leave out what young ones show.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grown: Option<Grown>,
     /// What stable showed before anything moved, by metric.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub baselines: BTreeMap<String, Baseline>,
@@ -89,11 +95,11 @@ pub struct Release {
 }
 
 /// The name of a metric that shares it with another one.
-fn in_step(name: &str, step: usize) -> String {
+pub(crate) fn in_step(name: &str, step: usize) -> String {
     format!("{name} (step {})", step + 1)
 }
 
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
@@ -136,6 +142,16 @@ pub struct Shrunk {
     pub ready_since: Option<Timestamp>,
 }
 
+/// How many pods have been ready at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Grown {
+    /// So many.
+    pub ready: u32,
+    /// When that was seen first.
+    pub at: Timestamp,
+}
+
 /// Accumulated waiting time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -159,6 +175,9 @@ impl Release {
         late_if(&mut self.enough_since);
         late_if(&mut self.undecided_since);
         late_if(&mut self.clock.running_since);
+        if let Some(grown) = &mut self.grown {
+            late(&mut grown.at);
+        }
         if let Some(shrunk) = &mut self.shrunk {
             late(&mut shrunk.since);
             late_if(&mut shrunk.ready_since);
@@ -168,6 +187,18 @@ impl Release {
             tally.gate.iter_mut().for_each(|gate| gate.make_sound(now));
             // Which weight it measured cannot be told any more: it counts, but vouches for none.
             tally.last = tally.last.take().filter(|last| last.at <= now && last.since <= now);
+        }
+    }
+
+    /// Notes how many pods of the canary are ready, where a metric leaves out what young ones show. One that comes back is
+    /// not young: it was there before.
+    pub fn note_pods(&mut self, ready: u32, now: Timestamp) {
+        let background = self.recipe.background.iter().flat_map(|background| &background.metrics);
+        let in_steps =
+            self.recipe.steps.iter().flat_map(|step| if let Step::Analysis(it) = step { it } else { &[][..] });
+        let asks = background.chain(in_steps).any(|metric| !metric.warm_up.is_zero());
+        if asks && ready > self.grown.map_or(0, |grown| grown.ready) {
+            self.grown = Some(Grown { ready, at: now });
         }
     }
 
@@ -222,7 +253,7 @@ impl Release {
             OnNoData::Succeed => metric,
             OnNoData::Hold | OnNoData::Fail => Metric { on_no_data: OnNoData::Hold, ..metric },
         };
-        let metrics = self.metrics().into_iter().map(of_stable).collect();
+        let metrics = self.metrics().into_iter().filter(|metric| !metric.dry_run).map(of_stable).collect();
         let run = self.run(Scope::Preflight, stable, Cow::Owned(metrics), &preflight.measured);
         Run { subject: stable, ..run }
     }
@@ -248,7 +279,19 @@ impl Release {
         tallies: &'a BTreeMap<String, Tally>,
     ) -> Run<'a> {
         let (attempt, subject, since) = (self.canary.number, &self.canary.hash, self.window_start());
-        Run { scope, attempt, subject, stable, since, step_since: None, patience: self.patience, metrics, tallies }
+        Run {
+            scope,
+            attempt,
+            subject,
+            stable,
+            since,
+            step_since: None,
+            share: Some(self.goal).filter(|_| self.goal_since.is_some() && !self.was_shrunk),
+            grown_at: self.grown.map(|grown| grown.at).filter(|_| scope != Scope::Preflight),
+            patience: self.patience,
+            metrics,
+            tallies,
+        }
     }
 
     /// What is counted of a metric, to be counted on.
@@ -267,6 +310,17 @@ impl Release {
         let gate = |baseline: &Baseline| Box::new(Gate::with_baseline(*baseline));
         let new = || Tally { gate: baseline.map(gate), ..Tally::default() };
         Some(tallies.entry(name.to_owned()).or_insert_with(new))
+    }
+
+    /// A metric by the name that its tally has.
+    pub fn metric(&self, scope: Scope, name: &str) -> Option<Cow<'_, Metric>> {
+        let metrics = match (scope, self.recipe.steps.get(self.step)) {
+            (Scope::Background, _) => &self.recipe.background.as_ref()?.metrics,
+            (Scope::Step, Some(Step::Analysis(metrics))) => metrics,
+            (Scope::Preflight, _) => return self.metrics().into_iter().find(|it| it.name == name).map(Cow::Owned),
+            (Scope::Step | Scope::Comparison, _) => return None,
+        };
+        metrics.iter().find(|metric| metric.name == name).map(Cow::Borrowed)
     }
 
     /// Every metric of the release, each once: the background's, then those of the steps. One that shares its name with

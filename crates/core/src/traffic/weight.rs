@@ -53,6 +53,11 @@ impl Weight {
         u32::from(self.0)
     }
 
+    /// The weight from 0 to 1.
+    pub fn as_f64(self) -> f64 {
+        f64::from(self.0) / 100.0
+    }
+
     /// True for a share that leaves something to both.
     pub fn is_shared(self) -> bool {
         self != Self::ZERO && self != Self::FULL

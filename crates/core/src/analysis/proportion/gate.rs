@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::evidence::Evidence;
-use super::sequence::{ln_below, lower, upper};
+use super::sequence::{ln_below, ln_under_share, lower, upper};
 use super::{Against, Baseline, Counts, Limit, Proportion, finite};
 use crate::analysis::verdict::Verdict;
 use crate::time::to_millisecond;
@@ -20,6 +20,8 @@ const RECENT: usize = 3;
 const LATELY: u32 = 60;
 /// Different intervals with bad requests before the statistics may roll back.
 const LEAST_BAD_INTERVALS: u32 = 2;
+/// Evidence that the canary gets less than half of its share.
+const UNDER_SHARE: f64 = 20.0;
 /// Counted intervals at a weight before it may pass.
 const LEAST_INTERVALS: u32 = 3;
 
@@ -98,7 +100,7 @@ pub enum Finding {
     NoRequest,
     /// Stable fails the limit as well.
     SharedFailure,
-    /// Too few intervals at this weight.
+    /// Too few intervals or requests at this weight.
     TooFew,
     /// It turned bad lately.
     WorseLately,
@@ -299,7 +301,8 @@ impl Gate {
         if self.void {
             return Finding::SharedFailure;
         }
-        if self.window.total <= 0.0 || self.window_intervals < LEAST_INTERVALS {
+        let too_few = self.window_intervals < LEAST_INTERVALS || self.window.total < f64::from(proportion.min_samples);
+        if too_few || self.window.total <= 0.0 {
             return Finding::TooFew;
         }
         let wanted = -proportion.alpha().ln();
@@ -337,6 +340,29 @@ impl Gate {
     /// The canary at this weight without void intervals: what may pass.
     pub fn window(&self) -> Counts {
         self.window
+    }
+
+    /// The canary as it is shown: at its present weight, or, once it failed, in the whole attempt; `None` without requests.
+    pub fn shown(&self) -> Option<Counts> {
+        Some(if self.failed.is_some() { self.whole } else { self.seen }).filter(|counts| counts.total > 0.0)
+    }
+
+    /// Stable over the same time.
+    pub fn shown_of_stable(&self) -> Option<Counts> {
+        Some(if self.failed.is_some() { self.whole_stable } else { self.seen_stable })
+            .filter(|counts| counts.total > 0.0)
+    }
+
+    /// Requests of the canary in a second at the present weight, where there were any.
+    pub fn rate(&self) -> Option<f64> {
+        let seconds = self.until?.duration_since(self.since?).as_secs_f64();
+        (seconds > 0.0 && self.seen.total > 0.0).then(|| self.seen.total / seconds)
+    }
+
+    /// True where the canary gets less than half of its share of the requests at this weight, beyond doubt.
+    pub fn is_under(&self, share: f64) -> bool {
+        let (canary, stable) = (self.seen.total, self.seen_stable.total);
+        self.failed.is_none() && canary + stable > 0.0 && ln_under_share(canary, stable, share) >= UNDER_SHARE.ln()
     }
 
     /// True where stable failed the limit in the last interval, so that it says nothing about the canary.
@@ -404,11 +430,15 @@ mod tests {
             against: share(config, "margin").map(|margin| Against { margin, pass_within: Share(margin.0 * 2) }),
             confidence: share(config, "confidence").unwrap_or(Share(950_000)),
             hard_failure: 10,
+            min_samples: 0,
             patience: Duration::from_mins(10),
             on_inconclusive: OnInconclusive::Pause,
             on_shared_failure: OnSharedFailure::Hold,
             delay: Duration::ZERO,
             baseline: String::new(),
+            latency: None,
+            by: Vec::new(),
+            traffic_share: false,
         }
     }
 

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::queries::{counts, scrapes_every};
+use super::queries::{counts, time};
 use super::sequence::lower;
 use super::words::{self, percent, whole};
 use super::{BASELINE_MINUTES, Baseline, Counts, Failed, Finding, Gate, OnSharedFailure, Proportion};
 use crate::analysis::verdict::{Judgement, Verdict};
-use crate::analysis::{Answer, Number, Outcome, Part, Reads, Span};
+use crate::analysis::{Answer, Counted, Number, Outcome, Part, Reads, Span};
 use crate::time::after;
 
 /// A source that is new shows everything that ever was as if it were now: more than so many times what there was in all the
@@ -24,7 +24,7 @@ pub fn judge(
     part: &Part,
     min_window: Duration,
 ) -> Option<Judgement> {
-    let none: &[(Number, f64)] = &[];
+    let none: &[Counted] = &[];
     let numbers = match &part.outcome {
         Outcome::Error { message, .. } => {
             return Some(judgement(Verdict::ProviderError, String::new(), message.clone()));
@@ -38,12 +38,13 @@ pub fn judge(
     };
     match answer.reads {
         Reads::Values => None,
-        Reads::Baseline => {
-            let stable = counts(numbers).1.unwrap_or_default();
-            let scrapes_every = scrapes_every(numbers).unwrap_or_default();
-            *gate = Gate::with_baseline(Baseline { stable, scrapes_every });
-            Some(of_stable(stable, proportion))
-        }
+        Reads::Baseline => Some(match baseline(proportion, numbers) {
+            Ok(baseline) => {
+                *gate = Gate::with_baseline(baseline);
+                of_stable(baseline, proportion)
+            }
+            Err(error) => judgement(Verdict::ProviderError, String::new(), error),
+        }),
         Reads::Counts(span) => count(gate, proportion, answer, span, numbers, min_window),
     }
 }
@@ -53,7 +54,7 @@ fn count(
     proportion: &Proportion,
     answer: &Answer,
     span: Span,
-    numbers: &[(Number, f64)],
+    numbers: &[Counted],
     min_window: Duration,
 ) -> Option<Judgement> {
     let since = answer.token.since;
@@ -61,7 +62,11 @@ fn count(
     if gate.until.is_some_and(|until| span.from < until) || span.to <= span.from {
         return None;
     }
-    let (canary, stable) = counts(numbers);
+    let latency = proportion.latency.as_ref().map(|latency| latency.of(gate.baseline().reporter));
+    let (canary, stable) = match counts(numbers, None, latency.as_ref()) {
+        Ok(counts) => counts,
+        Err(error) => return Some(judgement(Verdict::ProviderError, String::new(), error)),
+    };
     let stable = stable.filter(|stable| is_believed(*stable, gate.baseline().stable));
     gate.count(proportion, canary.unwrap_or_default(), stable);
     gate.until = Some(span.to);
@@ -77,7 +82,26 @@ fn count(
         verdict = Verdict::Inconclusive;
         because = format!("{because} (not before minWindow, {} s, is over)", min_window.as_secs());
     }
-    Some(judgement(verdict, words::value(gate, finding), because))
+    Some(judgement(verdict, words::value(gate), because))
+}
+
+/// What stable shows before anything moves, by the first who knows it.
+fn baseline(proportion: &Proportion, numbers: &[Counted]) -> Result<Baseline, String> {
+    let latency = |reporter| proportion.latency.as_ref().map(|latency| latency.of(reporter));
+    let of = |reporter| Ok::<_, String>(counts(numbers, reporter, latency(reporter).as_ref())?.1.unwrap_or_default());
+    let (mut reporter, mut stable) = (None, Counts::default());
+    if proportion.by.is_empty() {
+        stable = of(None)?;
+    }
+    for (candidate, _) in &proportion.by {
+        if stable.total <= 0.0 {
+            (reporter, stable) = (Some(*candidate), of(Some(*candidate))?);
+        }
+    }
+    let time = |number| time(numbers, reporter, number).unwrap_or_default();
+    let (scrapes_every, known_for) = (time(Number::ScrapeInterval), time(Number::KnownFor));
+    let neighbours = latency(reporter).and_then(|latency| latency.neighbours(numbers, reporter));
+    Ok(Baseline { stable, scrapes_every, known_for, reporter, neighbours })
 }
 
 fn is_believed(stable: Counts, baseline: Counts) -> bool {
@@ -85,14 +109,18 @@ fn is_believed(stable: Counts, baseline: Counts) -> bool {
 }
 
 /// What stable shows before anything moves.
-fn of_stable(stable: Counts, proportion: &Proportion) -> Judgement {
+fn of_stable(Baseline { stable, reporter, .. }: Baseline, proportion: &Proportion) -> Judgement {
     let Counts { bad, total } = stable;
     if total <= 0.0 {
-        let because = format!("stable had no request in the last {BASELINE_MINUTES} min");
+        let by: Vec<_> = proportion.by.iter().map(|(reporter, _)| reporter.as_str()).collect();
+        let by = if by.is_empty() { String::new() } else { format!(", by none of {}", by.join(", ")) };
+        let because = format!("stable had no request in the last {BASELINE_MINUTES} min{by}");
         return judgement(Verdict::NoData, String::new(), because);
     }
     let value = percent(stable.share());
-    let of = format!("{} of {} requests in the last {BASELINE_MINUTES} min", whole(bad), whole(total));
+    let by = reporter.map(|reporter| format!(", counted by {}", reporter.as_str())).unwrap_or_default();
+    let requests = words::requests(stable, proportion);
+    let of = format!("{} of {requests} in the last {BASELINE_MINUTES} min{by}", whole(bad));
     let Some(limit) = proportion.limit else { return judgement(Verdict::Success, value, of) };
     if lower(bad, total, proportion.alpha()) > limit.max.as_f64() {
         return judgement(Verdict::Failure, value, format!("{of}, limit {}", limit.max));

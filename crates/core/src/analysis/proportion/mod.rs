@@ -8,6 +8,7 @@
 
 mod evidence;
 mod gate;
+mod latency;
 pub mod look;
 pub mod queries;
 pub mod sequence;
@@ -18,7 +19,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::analysis::Reporter;
+use crate::state::is_default;
+
 pub use gate::{Failed, Finding, Gate};
+pub use latency::{Latency, Unit};
 pub use queries::BASELINE_MINUTES;
 
 /// A share of requests, in millionths.
@@ -63,6 +68,9 @@ pub struct Proportion {
     pub confidence: Share,
     /// Requests in a row that may all fail; 0 where that is no failure by itself.
     pub hard_failure: u32,
+    /// Requests at a weight below which it does not pass.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub min_samples: u32,
     /// How long an undecided result is borne after the step would otherwise have ended.
     pub patience: Duration,
     /// What follows then.
@@ -73,6 +81,15 @@ pub struct Proportion {
     pub delay: Duration,
     /// What is asked of stable before anything moves.
     pub baseline: String,
+    /// What goes wrong is that it takes too long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<Latency>,
+    /// The query of a look by each reporter that may know; the first that knows stable is asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by: Vec<(Reporter, String)>,
+    /// The canary's part of all requests has to follow its weight.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub traffic_share: bool,
 }
 
 /// A limit of its own.
@@ -125,6 +142,24 @@ impl Proportion {
         1.0 - self.confidence.as_f64()
     }
 
+    /// What it is held against, as people read it: `1%, stable + 0.5 points`.
+    pub fn told(&self) -> String {
+        let limit = self.limit.map(|limit| limit.max.to_string());
+        let against = self.against.map(|against| format!("stable + {}", words::points(against.margin.as_f64())));
+        let told = limit.into_iter().chain(against).collect::<Vec<_>>().join(", ");
+        match &self.latency {
+            Some(latency) => format!("{told} {}{}", latency.told(), latency.as_said()),
+            None => told,
+        }
+    }
+
+    /// Requests after which a revision with this share is most likely shown to be good enough; `None` where that is never,
+    /// or where it is held against stable alone.
+    pub fn requests_to_pass(&self, share: f64) -> Option<u64> {
+        let needed = sequence::requests_to_pass(share, self.limit?.pass_below.as_f64(), self.alpha())?;
+        Some(needed.max(self.min_samples.into()))
+    }
+
     /// Evidence that rolls back. The probability is shared by the tests of one gate.
     pub fn threshold(&self) -> f64 {
         f64::from(u8::from(self.limit.is_some()) + u8::from(self.against.is_some())) / self.alpha()
@@ -153,6 +188,11 @@ impl Counts {
         if self.total > 0.0 { self.bad / self.total } else { 0.0 }
     }
 
+    /// All of them, as a whole number.
+    pub fn requests(self) -> u64 {
+        format!("{:.0}", self.total).parse().unwrap_or(u64::MAX)
+    }
+
     /// More bad ones than noise explains at this rate, at two standard deviations.
     fn is_clearly_above(self, rate: f64) -> bool {
         let expected = self.total * rate;
@@ -179,6 +219,24 @@ pub struct Baseline {
     /// Time between two scrapes of it; zero where that is not known.
     #[serde(skip_serializing_if = "Duration::is_zero")]
     pub scrapes_every: Duration,
+    /// For how long of those minutes it has been known; zero where that is not known.
+    #[serde(skip_serializing_if = "Duration::is_zero")]
+    pub known_for: Duration,
+    /// Who counts, where several could.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reporter: Option<Reporter>,
+    /// The boundaries of its histogram between which the limit lies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub neighbours: Option<(f64, f64)>,
+}
+
+impl Baseline {
+    /// Requests of stable in a second.
+    pub fn rate(&self) -> f64 {
+        let all = Duration::from_mins(BASELINE_MINUTES);
+        let known = if self.known_for.is_zero() { all } else { self.known_for.min(all) };
+        self.stable.total / known.as_secs_f64()
+    }
 }
 
 impl std::iter::Sum for Counts {

@@ -108,7 +108,8 @@ impl Laws {
                 before.patience == Patience::Accepted || before.undecided_since.is_some_and(over)
             })
         };
-        let asks = |metric: &&Metric| metric.on_no_data != OnNoData::Succeed && !is_borne_out(metric);
+        let asks =
+            |metric: &&Metric| !metric.dry_run && metric.on_no_data != OnNoData::Succeed && !is_borne_out(metric);
         for metric in background.metrics.iter().filter(asks) {
             let since = before.goal_since.map(|since| (before.canary.number, metric.name.clone(), since));
             law(since.is_some_and(|since| self.good.contains(&since)), || {
@@ -228,7 +229,7 @@ fn commanded(passed: &Passed) -> bool {
 /// True when an answer has requests of the canary, and no more than 1% of them went wrong.
 fn counts_few_bad(answer: &Answer) -> bool {
     let [Part { outcome: Outcome::Counted(numbers), .. }] = &answer.parts[..] else { return false };
-    let of = |wanted| numbers.iter().find(|(number, _)| *number == wanted).map_or(0.0, |(_, value)| *value);
+    let of = |wanted| numbers.iter().find(|it| it.number == wanted).map_or(0.0, |it| it.value);
     of(Number::CanaryTotal) > 0.0 && of(Number::CanaryBad) <= 0.01 * of(Number::CanaryTotal)
 }
 

@@ -5,28 +5,18 @@ use std::time::Duration;
 
 use super::{LONG, command, condition, declare, deployed, in_force, resting_on, spec, state, weight};
 use crate::analysis::metric::Metric;
-use crate::analysis::proportion::{Limit, OnInconclusive, OnSharedFailure, Proportion, Share};
-use crate::analysis::tally::tests::metric;
+use crate::analysis::proportion::{Limit, OnInconclusive, Proportion, Share};
+use crate::analysis::tally::tests;
 use crate::report::Phase;
 use crate::sim::run::Run;
 use crate::sim::source::Source;
 use crate::spec::{Background, Spec, Step, Verb};
+use crate::time::after;
 
 const PATIENCE: Duration = Duration::from_mins(3);
 
 fn errors(change: impl Fn(Proportion) -> Proportion) -> Metric {
-    let proportion = Proportion {
-        limit: Some(Limit { max: Share(10_000), pass_below: Share(20_000) }),
-        against: None,
-        confidence: Share(950_000),
-        hard_failure: 10,
-        patience: PATIENCE,
-        on_inconclusive: OnInconclusive::Pause,
-        on_shared_failure: OnSharedFailure::Hold,
-        delay: Duration::from_secs(2),
-        baseline: "baseline{{stable.hash}}".to_owned(),
-    };
-    Metric { proportion: Some(change(proportion)), success: None, ..metric("errors") }
+    tests::counted("errors", |it| change(Proportion { patience: PATIENCE, ..it }))
 }
 
 fn counted(steps: Vec<Step>, change: impl Fn(Proportion) -> Proportion) -> Spec {
@@ -131,4 +121,65 @@ fn stable_that_breaks_the_limit_or_has_no_request_holds_the_release() {
         let report = run.report();
         assert_eq!(condition(&report, "Paused").as_deref(), Some(reason), "{}", report.message);
     }
+}
+
+#[test]
+fn fewer_requests_than_asked_for_never_pass() {
+    let run = |min_samples| {
+        let mut run = releasing(vec![weight(20), weight(50)], |it| Proportion { min_samples, ..it }, Source::Good);
+        assert!(run.until(LONG, in_force(20)));
+        let began = run.world.now;
+        assert!(run.until(LONG, in_force(50)));
+        run.world.now.duration_since(began).as_secs()
+    };
+    // 20 in a second.
+    assert!(run(0) < 60 && run(3000) >= 150, "{} and {} s", run(0), run(3000));
+}
+
+#[test]
+fn what_is_measured_without_consequence_neither_holds_nor_rolls_back() {
+    for source in [Source::Bad, Source::Empty, Source::Down] {
+        let spec = counted(vec![weight(20), weight(50)], |it| it);
+        let background = spec.background.clone().map(|mut background| {
+            background.metrics[0].dry_run = true;
+            background
+        });
+        let mut run = deployed(Spec { background, ..spec });
+        run.source_says(source);
+        declare(&mut run, "v1");
+        assert!(run.until(LONG, in_force(20)));
+        assert!(run.until(LONG, resting_on("v1")), "{source:?}");
+    }
+}
+
+#[test]
+fn what_young_pods_show_is_left_out() {
+    let spec = counted(vec![weight(20), Step::Pause(Some(Duration::from_mins(4))), weight(50)], |it| it);
+    let background = spec.background.clone().map(|mut background| {
+        background.metrics[0].warm_up = Duration::from_mins(2);
+        background
+    });
+    let mut run = deployed(Spec { background, ..spec });
+    declare(&mut run, "v1");
+    assert!(run.until(LONG, in_force(20)));
+    run.source_says(Source::Bad);
+    let bad_until = after(run.world.now, Duration::from_secs(90));
+    run.until_then(bad_until);
+    run.source_says(Source::Good);
+    assert!(run.until(LONG, resting_on("v1")), "its first 90 s were bad");
+}
+
+#[test]
+fn a_canary_that_gets_much_less_than_its_share_is_held_and_goes_back_as_that() {
+    let mut run = releasing(vec![weight(20), weight(50)], |it| Proportion { traffic_share: true, ..it }, Source::Good);
+    assert!(run.until(LONG, in_force(50)), "a sixth of all at 20%");
+    let message = |run: &mut Run| run.report().message;
+    run.until_then(after(run.world.now, Duration::from_mins(2)));
+    assert!(
+        message(&mut run).contains("the traffic does not follow the weights: errors has "),
+        "{}",
+        message(&mut run)
+    );
+    assert!(run.until(LONG, |world| !state(world).rejected.is_empty()));
+    assert_eq!(state(&run.world).rejected[0].reason, "TrafficShare");
 }
