@@ -29,7 +29,7 @@ pub async fn run(args: &Args) -> Result<(), String> {
             if is_allowed(&reviews, rule, verb, namespace).await? {
                 continue;
             }
-            let needed = !matches!(rule.3, Feature::Eviction | Feature::Secrets);
+            let needed = !matches!(rule.3, Feature::Eviction | Feature::Secrets | Feature::Jobs);
             let place = namespace.map_or_else(|| "in the cluster".to_owned(), |namespace| format!("in {namespace}"));
             println!("{}: {verb} {} {place}", if needed { "missing" } else { "not granted" }, name(rule));
             missing += u32::from(needed);
@@ -47,11 +47,11 @@ fn name((group, resource, ..): &Rule) -> String {
     if group.is_empty() { (*resource).to_owned() } else { format!("{resource}.{group}") }
 }
 
-/// True for what an operator with these flags does. Whether it restarts pods or reads Secrets, Rollouts decide.
+/// True for what an operator with these flags does. Whether it restarts pods, reads Secrets or runs Jobs, Rollouts decide.
 fn is_used(args: &Args, feature: Feature) -> bool {
     let with = |kind| !args.without.contains(&kind);
     match feature {
-        Feature::Always | Feature::Eviction | Feature::Secrets => true,
+        Feature::Always | Feature::Eviction | Feature::Secrets | Feature::Jobs => true,
         Feature::GatewayApi => with(Without::GatewayApi),
         Feature::OwnGatewayRoutes => with(Without::GatewayApi) && !args.no_owned_routes,
         Feature::Istio => with(Without::Istio),

@@ -16,7 +16,7 @@ use crate::controller::events::Events;
 use crate::controller::queue::Queue;
 use crate::controller::references::ReferenceIndex;
 use crate::controller::{watches, work};
-use crate::measure::{Measurer, Prometheus, Provider};
+use crate::measure::{Measurer, Provider, Sources};
 use crate::runtime::clock::Clock;
 use crate::runtime::leadership::Leadership;
 use crate::runtime::lease::{Ended, Lease};
@@ -90,15 +90,29 @@ impl Operator {
     /// When no HTTP client for metric sources can be made.
     pub fn new(args: &Args, client: Client, namespace: String) -> Result<Self, Error> {
         let (default, allowed) = (args.prometheus_address.clone(), &args.metric_address_allow);
-        let prometheus = Prometheus::new(client.clone(), default, allowed).map_err(Error::Http)?;
-        Ok(Self::with(args, client, namespace, Box::new(prometheus), Clock::system()))
+        let sources = |cluster: &Cluster| Sources::new(cluster.clone(), default, allowed).map(|it| Box::new(it) as _);
+        Self::made(args, client, namespace, sources, Clock::system()).map_err(Error::Http)
     }
 
     /// The same with another metric source and another clock.
     pub fn with(args: &Args, client: Client, namespace: String, source: Box<dyn Provider>, clock: Clock) -> Self {
+        match Self::made::<std::convert::Infallible>(args, client, namespace, |_| Ok(source), clock) {
+            Ok(operator) => operator,
+            Err(never) => match never {},
+        }
+    }
+
+    fn made<E>(
+        args: &Args,
+        client: Client,
+        namespace: String,
+        source: impl FnOnce(&Cluster) -> Result<Box<dyn Provider>, E>,
+        clock: Clock,
+    ) -> Result<Self, E> {
         let leadership = if args.no_leader_election { Leadership::always() } else { Leadership::none() };
         let metrics = Arc::new(Metrics::new());
         let cluster = Cluster::new(client, leadership.clone(), Arc::clone(&metrics));
+        let source = source(&cluster)?;
         let queue = Arc::new(Queue::default());
         let (woken, measurer_clock) = (Arc::clone(&queue), clock.clone());
         let identity = identity();
@@ -115,7 +129,7 @@ impl Operator {
             commanders_recorded: args.commanders_recorded,
             clock,
         };
-        Self { context: Arc::new(context), leadership, namespace, identity }
+        Ok(Self { context: Arc::new(context), leadership, namespace, identity })
     }
 
     /// Watches, leads when it can, and works until told to stop.

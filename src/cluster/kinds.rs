@@ -28,6 +28,8 @@ kinds! {
     SERVICES = "", "v1", "Service", "services";
     /// EndpointSlices.
     ENDPOINT_SLICES = "discovery.k8s.io", "v1", "EndpointSlice", "endpointslices";
+    /// Jobs.
+    JOBS = "batch", "v1", "Job", "jobs";
     /// Pods.
     PODS = "", "v1", "Pod", "pods";
     /// Linkerd's way to say how a Service is called, older than the Gateway API.

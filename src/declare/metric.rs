@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use leadsman_api::{Metric, Prometheus, defaults};
 use leadsman_core::analysis::condition::Condition;
+use leadsman_core::analysis::proportion::Proportion;
 use leadsman_core::analysis::proportion::queries::WINDOW;
+use leadsman_core::analysis::source::Source;
 use leadsman_core::analysis::{metric, query};
 use leadsman_core::spec::Problem;
 
 use super::analysis::Catalog;
-use super::{invalid_analysis, prometheus, proportion};
+use super::{invalid_analysis, proportion, source};
 
 /// Windows of a source that knows only the last so many seconds should be two scrapes long.
 fn usual_interval(wire: &Metric) -> Duration {
@@ -50,15 +52,20 @@ impl Reading<'_> {
             return Err(self.wrong(&format!("argument {name}"), "must not contain {{: values take no variables"));
         }
         let (success, failure) = (wire.success_condition.as_ref(), wire.failure_condition.as_ref());
-        if success.is_none() && failure.is_none() && !counts(wire) {
+        let other = wire.provider.as_ref().map(|provider| source::other(self, provider)).transpose()?.flatten();
+        let is_job = matches!(other, Some(Source::Job(_)));
+        if success.is_none() && failure.is_none() && !counts(wire) && !is_job {
             return Err(self.wrong("successCondition", "and failureCondition are both missing: give at least one"));
         }
-        let prometheus = self.prometheus(wire)?;
-        let (query, proportion) = if counts(wire) {
-            let (query, proportion) = proportion::read(self, wire)?;
-            (query, Some(proportion))
-        } else {
-            (self.query("query", prometheus.query.as_deref().unwrap_or_default())?, None)
+        if is_job && (success.is_some() || failure.is_some()) {
+            return Err(self.wrong("provider.job", "succeeds or fails by itself: leave out the conditions"));
+        }
+        if other.is_some() && counts(wire) {
+            return Err(self.wrong("provider", "must be prometheus: proportion and builtin are asked of it"));
+        }
+        let (source, proportion) = match other {
+            Some(other) => (other, None),
+            None => self.asked_of_prometheus(wire)?,
         };
         let is_latency = proportion.as_ref().is_some_and(|proportion| proportion.latency.is_some());
         let initial_delay = if is_latency { defaults::INITIAL_DELAY_OF_LATENCY } else { defaults::INITIAL_DELAY };
@@ -91,8 +98,19 @@ impl Reading<'_> {
             failure: failure.map(|source| self.condition("failureCondition", source)).transpose()?,
             args: self.args.clone(),
             proportion,
-            source: prometheus::read(self, &prometheus, query)?,
+            source,
         })
+    }
+
+    fn asked_of_prometheus(&self, wire: &Metric) -> Result<(Source, Option<Proportion>), Problem> {
+        let prometheus = self.prometheus(wire)?;
+        let (query, proportion) = if counts(wire) {
+            let (query, proportion) = proportion::read(self, wire)?;
+            (query, Some(proportion))
+        } else {
+            (self.query("query", prometheus.query.as_deref().unwrap_or_default())?, None)
+        };
+        Ok((Source::Prometheus(Box::new(source::read(self, &prometheus, query)?)), proportion))
     }
 
     /// Where it is asked; a proportion may leave it out.
@@ -100,10 +118,12 @@ impl Reading<'_> {
         match (&wire.provider, counts(wire)) {
             (Some(provider), _) => {
                 let given = provider.prometheus.clone();
-                given.ok_or_else(|| self.wrong("provider", "must have exactly one of: prometheus"))
+                given.ok_or_else(|| self.wrong("provider", "must have exactly one of: prometheus, web, datadog, job"))
             }
             (None, true) => Ok(Prometheus::default()),
-            (None, false) => Err(self.wrong("provider", "is missing: it must have exactly one of: prometheus")),
+            (None, false) => {
+                Err(self.wrong("provider", "is missing: it must have exactly one of: prometheus, web, datadog, job"))
+            }
         }
     }
 

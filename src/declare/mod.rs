@@ -8,8 +8,8 @@ mod analysis;
 pub mod builtin;
 mod counters;
 mod metric;
-mod prometheus;
 mod proportion;
+mod source;
 mod strategy;
 mod traffic;
 

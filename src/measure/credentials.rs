@@ -10,14 +10,14 @@ use std::time::Duration;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
-use leadsman_core::analysis::metric::{Auth, AuthScheme};
+use leadsman_core::analysis::source::{Auth, AuthScheme};
 use reqwest::header::HeaderValue;
 use tokio::time::Instant;
 
 use super::Failure;
 
 /// How long what was read is used.
-const KEPT_FOR: Duration = Duration::from_secs(30);
+pub(super) const KEPT_FOR: Duration = Duration::from_secs(30);
 /// How long the API server may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -36,46 +36,50 @@ impl Credentials {
 
     /// The header that these credentials stand for.
     pub async fn header(&self, auth: &Auth) -> Result<HeaderValue, Failure> {
-        let data = self.data(auth).await?;
-        let text = |key: &String| {
-            let wrong =
-                |what: &str| Failure::passing(format!("Secret {}/{} {what} {key}", auth.namespace, auth.secret));
-            let value = data.get(key).ok_or_else(|| wrong("has no key"))?;
-            // Whoever writes a token into a file leaves a line end behind it.
-            let value = String::from_utf8(value.0.clone()).map_err(|_| wrong("has no text in"))?;
-            Ok(value.trim_end_matches(['\r', '\n']).to_owned())
-        };
+        let text = async |key: &String| self.text(&auth.namespace, &auth.secret, key).await;
         let value = match &auth.scheme {
-            AuthScheme::Bearer(key) => format!("Bearer {}", text(key)?),
+            AuthScheme::Bearer(key) => format!("Bearer {}", text(key).await?),
             AuthScheme::Basic { username, password } => {
-                format!("Basic {}", base64(format!("{}:{}", text(username)?, text(password)?)))
+                format!("Basic {}", base64(format!("{}:{}", text(username).await?, text(password).await?)))
             }
+            AuthScheme::OAuth2 { .. } => return Err(Failure::passing("a token has to be asked for")),
         };
-        let mut header = HeaderValue::try_from(value).map_err(|_| {
-            Failure::passing(format!("Secret {}/{} holds what no header can", auth.namespace, auth.secret))
-        })?;
-        header.set_sensitive(true);
-        Ok(header)
+        as_header(&auth.namespace, &auth.secret, value)
     }
 
-    async fn data(&self, auth: &Auth) -> Result<Data, Failure> {
-        let key = (auth.namespace.clone(), auth.secret.clone());
+    /// A header whose value is in a Secret.
+    pub async fn value(&self, namespace: &str, secret: &str, key: &str) -> Result<HeaderValue, Failure> {
+        as_header(namespace, secret, self.text(namespace, secret, key).await?)
+    }
+
+    /// What a key of a Secret holds.
+    pub async fn text(&self, namespace: &str, secret: &str, key: &str) -> Result<String, Failure> {
+        let data = self.data(namespace, secret).await?;
+        let wrong = |what: &str| Failure::passing(format!("Secret {namespace}/{secret} {what} {key}"));
+        let value = data.get(key).ok_or_else(|| wrong("has no key"))?;
+        // Whoever writes a token into a file leaves a line end behind it.
+        let value = String::from_utf8(value.0.clone()).map_err(|_| wrong("has no text in"))?;
+        Ok(value.trim_end_matches(['\r', '\n']).to_owned())
+    }
+
+    async fn data(&self, namespace: &str, secret: &str) -> Result<Data, Failure> {
+        let key = (namespace.to_owned(), secret.to_owned());
         let now = Instant::now();
         if let Some((_, data)) = self.lock().get(&key).filter(|(at, _)| now < *at + KEPT_FOR) {
             return Ok(Arc::clone(data));
         }
-        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &auth.namespace);
+        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
         let wrong = |what: &dyn std::fmt::Display| {
-            Failure::passing(format!("Secret {}/{} cannot be read: {what}", auth.namespace, auth.secret))
+            Failure::passing(format!("Secret {namespace}/{secret} cannot be read: {what}"))
         };
-        let answer = tokio::time::timeout(TIMEOUT, secrets.get(&auth.secret)).await;
-        let secret = answer.map_err(|late| wrong(&late))?.map_err(|error| match error {
+        let answer = tokio::time::timeout(TIMEOUT, secrets.get(secret)).await;
+        let found = answer.map_err(|late| wrong(&late))?.map_err(|error| match error {
             kube::Error::Api(status) if status.code == 403 => {
                 wrong(&format!("{}; grant it: features.secrets of the chart", status.message))
             }
             error => wrong(&error),
         })?;
-        let data = Arc::new(secret.data.unwrap_or_default());
+        let data = Arc::new(found.data.unwrap_or_default());
         let mut kept = self.lock();
         kept.retain(|_, (at, _)| now < *at + KEPT_FOR);
         kept.insert(key, (now, Arc::clone(&data)));
@@ -85,6 +89,13 @@ impl Credentials {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(String, String), (Instant, Data)>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn as_header(namespace: &str, secret: &str, value: String) -> Result<HeaderValue, Failure> {
+    let wrong = |_| Failure::passing(format!("Secret {namespace}/{secret} holds what no header can"));
+    let mut header = HeaderValue::try_from(value).map_err(wrong)?;
+    header.set_sensitive(true);
+    Ok(header)
 }
 
 /// As Kubernetes writes bytes into JSON, which is the base64 that HTTP wants.

@@ -15,7 +15,7 @@ use leadsman_core::analysis::{Answer, Outcome, Part, Question, Token};
 use tokio::task::AbortHandle;
 
 use super::limits::HostLimits;
-use super::{Failure, MOST_TIMEOUT, Provider};
+use super::{Asked, Failure, MOST_TIMEOUT, Provider};
 use crate::controller::key::Key;
 
 /// Beyond a question's own timeout: time for the source's words about a timeout of its own to arrive.
@@ -133,6 +133,7 @@ impl Measurer {
             let listed = questions.iter().any(|question| question.token == *token);
             if !listed {
                 entry.stop();
+                self.0.give_up(key, &entry.question);
             }
             listed
         });
@@ -209,6 +210,14 @@ impl Inner {
         self.by_rollout.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What was begun for a question ends, where its kind of source begins anything.
+    fn give_up(self: &Arc<Self>, key: &Key, question: &Question) {
+        if question.source.is_done_once() {
+            let (inner, key, question) = (Arc::clone(self), key.clone(), question.clone());
+            tokio::spawn(async move { inner.source.give_up(&key, &question).await });
+        }
+    }
+
     /// Starts a task for every entry that has something to ask and none to ask it.
     fn start(self: &Arc<Self>, key: &Key, pending: &mut Pending) {
         let has_room = pending.has_room();
@@ -235,8 +244,16 @@ impl Inner {
                 Next::StandInLine(host) => {
                     let Some(turn) = self.limits.turn(&host, &key).await else { return };
                     let Some(question) = self.begin(&key, &token, run, &host) else { continue };
-                    let outcome = self.ask(&question).await;
+                    let asked = self.ask(&key, &question).await;
                     drop(turn);
+                    let outcome = match asked {
+                        Asked::Answered(outcome) => outcome,
+                        Asked::Later(again) if self.postpone(&key, &token, run) => {
+                            tokio::time::sleep(again).await;
+                            continue;
+                        }
+                        Asked::Later(_) => return,
+                    };
                     let Some(more) = self.deliver(&key, run, question, outcome) else { return };
                     (self.wake)(key.clone());
                     if !more {
@@ -271,13 +288,24 @@ impl Inner {
         Some(entry.question.clone())
     }
 
-    async fn ask(&self, question: &Question) -> Vec<Outcome> {
-        let timeout = question.source.timeout.min(MOST_TIMEOUT);
+    /// It is under way, and asked again by the same task; false where nobody wants to know any more.
+    fn postpone(&self, key: &Key, token: &Token, run: u64) -> bool {
+        let mut by_rollout = self.by_rollout();
+        let Some(entry) = by_rollout.get_mut(key).and_then(|pending| pending.of(token, run)) else { return false };
+        entry.asked = None;
+        if let State::Asking(run) = std::mem::replace(&mut entry.state, State::Idle) {
+            entry.state = State::Waiting(run);
+        }
+        true
+    }
+
+    async fn ask(&self, key: &Key, question: &Question) -> Asked {
+        let timeout = question.source.timeout().min(MOST_TIMEOUT);
         let late = |_| {
             let words = format!("{}: no answer within {timeout:?}", self.source.host(question));
-            vec![Failure::passing(words).into(); question.queries.len()]
+            Asked::Answered(vec![Failure::passing(words).into(); question.queries.len()])
         };
-        tokio::time::timeout(timeout + GRACE, self.source.ask(question)).await.unwrap_or_else(late)
+        tokio::time::timeout(timeout + GRACE, self.source.ask(key, question)).await.unwrap_or_else(late)
     }
 
     /// Keeps an answer that is still asked for, and says whether the token wants to be asked again already.

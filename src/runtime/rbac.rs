@@ -20,11 +20,15 @@ pub enum Feature {
     Eviction,
     /// `features.secrets.mode`.
     Secrets,
+    /// `features.jobs`.
+    Jobs,
     /// Left out with `watchNamespaces`: it belongs to no namespace.
     ClusterTemplates,
 }
 
-use Feature::{Always, ClusterTemplates, Eviction, GatewayApi, Istio, OwnGatewayRoutes, OwnVirtualServices, Secrets};
+use Feature::{
+    Always, ClusterTemplates, Eviction, GatewayApi, Istio, Jobs, OwnGatewayRoutes, OwnVirtualServices, Secrets,
+};
 
 /// A rule: group, resource, verbs, what for.
 pub type Rule = (&'static str, &'static str, &'static [&'static str], Feature);
@@ -51,6 +55,8 @@ pub const RULES: &[Rule] = &[
     // What keeps pods from starting stands nowhere else.
     ("", "events", &["list"], Always),
     ("", "secrets", &["get"], Secrets),
+    // Metrics that are Jobs: made, looked at by name, and ended where nobody waits for them any more.
+    ("batch", "jobs", &["get", "create", "delete"], Jobs),
     ("discovery.k8s.io", "endpointslices", &["list", "watch"], Always),
     (ROUTES, "httproutes", WEIGHED, GatewayApi),
     (ROUTES, "httproutes", OWNED, OwnGatewayRoutes),
@@ -96,6 +102,7 @@ fn condition(feature: Feature) -> (Option<&'static str>, &'static str) {
         Istio => (Some("if .Values.features.istio"), ""),
         OwnVirtualServices => (Some("if and .Values.features.istio .Values.features.ownRoutes"), ""),
         Eviction => (Some("if .Values.features.eviction"), ""),
+        Jobs => (Some("if .Values.features.jobs"), ""),
         Secrets => (
             Some("if include \"leadsman.readsSecrets\" ."),
             "{{- if eq .Values.features.secrets.mode \"Named\" }}\n  resourceNames: {{ .Values.features.secrets.names | toJson \

@@ -7,11 +7,12 @@ use clap::Parser;
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 use leadsman::args::Args;
-use leadsman::measure::Provider;
+use leadsman::controller::key::Key;
+use leadsman::measure::{Asked, Provider};
 use leadsman::runtime::clock::Clock;
 use leadsman::{Error, Operator};
 use leadsman_api::names::REVISION_LABEL;
-use leadsman_core::analysis::{Outcome, Question};
+use leadsman_core::analysis::Question;
 use leadsman_testkit::object::{label, list, number, text};
 use leadsman_testkit::traffic::{self, Breach};
 use leadsman_testkit::{ApiServer, Application, Connection, Controllers, Habits, Name, Prometheus, kind};
@@ -44,11 +45,11 @@ pub struct Answers(pub Prometheus);
 
 impl Provider for Answers {
     fn host(&self, question: &Question) -> String {
-        question.source.address.clone().unwrap_or_default()
+        question.source.prometheus().and_then(|source| source.address.clone()).unwrap_or_default()
     }
 
-    fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Vec<Outcome>> {
-        join_all(question.queries.iter().map(|query| self.0.ask(query))).boxed()
+    fn ask<'a>(&'a self, _: &'a Key, question: &'a Question) -> BoxFuture<'a, Asked> {
+        join_all(question.queries.iter().map(|query| self.0.ask(query))).map(Asked::Answered).boxed()
     }
 }
 

@@ -42,6 +42,11 @@
   resourceNames: {{ .Values.features.secrets.names | toJson }}
 {{- end }}
 {{- end }}
+{{- if .Values.features.jobs }}
+- apiGroups: ["batch"]
+  resources: ["jobs"]
+  verbs: ["get", "create", "delete"]
+{{- end }}
 - apiGroups: ["discovery.k8s.io"]
   resources: ["endpointslices"]
   verbs: ["list", "watch"]

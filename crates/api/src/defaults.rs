@@ -58,6 +58,20 @@ pub const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
 pub const USERNAME_KEY: &str = "username";
 /// `basic.secretRef.passwordKey`.
 pub const PASSWORD_KEY: &str = "password";
+/// `oauth2.secretRef.clientIdKey`.
+pub const CLIENT_ID_KEY: &str = "client-id";
+/// `oauth2.secretRef.clientSecretKey`.
+pub const CLIENT_SECRET_KEY: &str = "client-secret";
+/// `clientCertificate.certificateKey`.
+pub const CERTIFICATE_KEY: &str = "tls.crt";
+/// `clientCertificate.privateKeyKey`.
+pub const PRIVATE_KEY_KEY: &str = "tls.key";
+/// `datadog.address`.
+pub const DATADOG: &str = "https://api.datadoghq.com";
+/// `datadog.secretRef.apiKeyKey`.
+pub const API_KEY_KEY: &str = "api-key";
+/// `datadog.secretRef.applicationKeyKey`.
+pub const APPLICATION_KEY_KEY: &str = "app-key";
 /// What is added to `traffic.service` for `traffic.stableService`.
 pub const STABLE_SUFFIX: &str = "-stable";
 /// What is added to `traffic.service` for `traffic.canaryService`.

@@ -23,6 +23,7 @@ mod metric;
 pub mod names;
 mod percent;
 mod proportion;
+mod provider;
 mod rollout;
 mod route;
 mod schema;
@@ -44,12 +45,15 @@ pub use leadsman_core::analysis::proportion::{OnInconclusive, OnSharedFailure};
 pub use leadsman_core::analysis::verdict::Verdict;
 pub use leadsman_core::report::Phase;
 pub use leadsman_core::spec::ReadyWhen;
-pub use metric::{
-    Authentication, Basic, BasicSecretReference, Bearer, Header, Metric, Prometheus, Provider, SecretKeyReference,
-};
+pub use metric::Metric;
 pub use names::commit_of;
 pub use percent::{InvalidPercent, InvalidShare, Percent, Share};
 pub use proportion::{Against, AgainstStable, Latency, Proportion, TrafficShare};
+pub use provider::{
+    Aggregator, Authentication, Basic, BasicSecretReference, Bearer, CertificateReference, Datadog,
+    DatadogSecretReference, Header, Job, Method, OAuth2, OAuth2SecretReference, Parameter, Prometheus, Provider,
+    SecretKeyReference, Tls, Web, WebHeader,
+};
 pub use rollout::{RollbackWindow, Rollout, RolloutSpec, Selector, Strategy};
 pub use route::{Route, RouteReference, VirtualServiceReference};
 pub use status::{

@@ -5,21 +5,22 @@
 use kube::KubeSchema;
 use leadsman_core::analysis::metric::{OnNoData, OnProviderError};
 use leadsman_core::analysis::proportion::{OnInconclusive, OnSharedFailure};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::builtin::Builtin;
 use crate::duration::Duration;
 use crate::proportion::Proportion;
-use crate::schema::{MAX_LABEL, MAX_OBJECT_NAME, METRIC_NAME, OBJECT_NAME, SECRET_KEY, is_default};
+use crate::provider::Provider;
+use crate::schema::{MAX_LABEL, METRIC_NAME, is_default};
 
 /// One thing that is measured.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = (
-        "has(self.proportion) || has(self.builtin) || has(self.successCondition) || has(self.failureCondition)",
-        "a metric must have successCondition or failureCondition, or a proportion, or builtin"
+        "has(self.proportion) || has(self.builtin) || has(self.successCondition) || has(self.failureCondition) \
+        || (has(self.provider) && has(self.provider.job))",
+        "a metric must have successCondition or failureCondition, or a proportion, builtin or a job"
     ),
     validation = (
         "!(has(self.proportion) || has(self.builtin)) || !(has(self.successCondition) || has(self.failureCondition) \
@@ -34,7 +35,15 @@ use crate::schema::{MAX_LABEL, MAX_OBJECT_NAME, METRIC_NAME, OBJECT_NAME, SECRET
     ),
     validation = (
         "has(self.proportion) || has(self.builtin) || has(self.provider)",
-        "provider must have exactly one of: prometheus"
+        "provider must have exactly one of: prometheus, web, datadog, job"
+    ),
+    validation = (
+        "!has(self.provider) || has(self.provider.prometheus) || !(has(self.proportion) || has(self.builtin))",
+        "proportion and builtin are asked of prometheus"
+    ),
+    validation = (
+        "!has(self.provider) || !has(self.provider.job) || !(has(self.successCondition) || has(self.failureCondition))",
+        "a job succeeds or fails by itself: it has no conditions"
     ),
     validation = (
         "!has(self.provider) || !has(self.provider.prometheus) \
@@ -170,137 +179,4 @@ pub struct Metric {
     /// What is asked. Left out, for a proportion: the Prometheus that the operator was started with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<Provider>,
-}
-
-/// What is asked: exactly one provider.
-#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = ("has(self.prometheus)", "provider must have exactly one of: prometheus"))]
-pub struct Provider {
-    /// Prometheus, or what speaks its API: Thanos, Mimir, VictoriaMetrics.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prometheus: Option<Prometheus>,
-}
-
-/// A query to Prometheus.
-#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(
-    validation = Rule::new("!has(self.timeout) || duration(self.timeout) > duration('0s')")
-        .message("timeout must be longer than 0s")
-        .field_path(".timeout"),
-    validation = Rule::new("!has(self.timeout) || duration(self.timeout) <= duration('30s')")
-        .message("timeout must be at most 30s")
-        .field_path(".timeout"),
-    validation = Rule::new(
-        "!has(self.authentication) || !has(self.headers) \
-        || self.headers.all(header, header.key.lowerAscii() != 'authorization')"
-    )
-    .message("headers must not have Authorization beside authentication")
-    .field_path(".headers")
-)]
-pub struct Prometheus {
-    /// Base address, like http://prometheus.monitoring:9090. Takes no variables. Left out: the one that the operator was
-    /// started with. Addresses of loopback, link-local, multicast and cloud metadata are refused unless the operator's
-    /// --metric-address-allow lists them; where that is given, so is every address that it does not list. What an
-    /// address that is not listed says is judged, and not quoted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 1024), regex(pattern = r"^https?://[^\s{}]+$"))]
-    pub address: Option<String>,
-
-    /// PromQL. Variables: {{args.NAME}}, {{namespace}}, {{rollout}}, {{canary.hash}}, {{canary.service}}, {{stable.hash}},
-    /// {{stable.service}}, {{window}}. Write it so that it has a value both with no errors and with only errors. It may give
-    /// at most 1000 series in 4 MiB. Not beside a proportion, which names what is asked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 8192))]
-    pub query: Option<String>,
-
-    /// How long an answer may take, at most 30s. Left out: 10s.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timeout: Option<Duration>,
-
-    /// Headers that are sent with the query, such as X-Scope-OrgID.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16))]
-    pub headers: Vec<Header>,
-
-    /// Credentials from a Secret. Left out: none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub authentication: Option<Authentication>,
-}
-
-/// A header of a request.
-#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Header {
-    /// Name of the header.
-    #[schemars(length(max = 128), regex(pattern = "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"))]
-    pub key: String,
-
-    /// Value of the header.
-    #[schemars(length(max = 1024), regex(pattern = r"^[^\r\n]*$"))]
-    pub value: String,
-}
-
-/// Credentials: exactly one kind.
-#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = ("has(self.bearer) != has(self.basic)", "authentication must have exactly one of: bearer, basic"))]
-pub struct Authentication {
-    /// A token, sent as Authorization: Bearer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bearer: Option<Bearer>,
-
-    /// A user name and a password, sent as Authorization: Basic.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub basic: Option<Basic>,
-}
-
-/// A token.
-#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Bearer {
-    /// Where the token is. The Secret is read from the Rollout's namespace, for a ClusterAnalysisTemplate from the operator's.
-    pub secret_ref: SecretKeyReference,
-}
-
-/// A user name and a password.
-#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Basic {
-    /// Where both are; a Secret of type kubernetes.io/basic-auth fits as it is. It is read from the Rollout's namespace, for
-    /// a ClusterAnalysisTemplate from the operator's.
-    pub secret_ref: BasicSecretReference,
-}
-
-/// A key in a Secret.
-#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SecretKeyReference {
-    /// Name of the Secret.
-    #[schemars(length(max = MAX_OBJECT_NAME), regex(pattern = OBJECT_NAME))]
-    pub name: String,
-
-    /// Key in the Secret.
-    #[schemars(length(max = MAX_OBJECT_NAME), regex(pattern = SECRET_KEY))]
-    pub key: String,
-}
-
-/// Two keys in a Secret.
-#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct BasicSecretReference {
-    /// Name of the Secret.
-    #[schemars(length(max = MAX_OBJECT_NAME), regex(pattern = OBJECT_NAME))]
-    pub name: String,
-
-    /// Key of the user name. Left out: username.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = MAX_OBJECT_NAME), regex(pattern = SECRET_KEY))]
-    pub username_key: Option<String>,
-
-    /// Key of the password. Left out: password.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = MAX_OBJECT_NAME), regex(pattern = SECRET_KEY))]
-    pub password_key: Option<String>,
 }

@@ -142,12 +142,12 @@ fn the_operator_is_told_that_commanders_are_recorded_exactly_where_they_are() {
 #[ignore = "builds Helm"]
 fn every_combination_of_features_is_granted_what_the_code_says() {
     let helm = helm().unwrap();
-    for bits in 0..32_u8 {
-        let [gateway, istio, eviction, routes, secrets] = [0, 1, 2, 3, 4].map(|bit| bits & (1 << bit) != 0);
+    for bits in 0..64_u8 {
+        let [gateway, istio, eviction, routes, secrets, jobs] = [0, 1, 2, 3, 4, 5].map(|bit| bits & (1 << bit) != 0);
         let mode = if secrets { "Namespace" } else { "None" };
         let set = format!(
             "features.gatewayAPI={gateway},features.istio={istio},features.eviction={eviction},\
-             features.ownRoutes={routes},features.secrets.mode={mode}"
+             features.ownRoutes={routes},features.secrets.mode={mode},features.jobs={jobs}"
         );
         for watched in [false, true] {
             let has = |feature| match feature {
@@ -158,6 +158,7 @@ fn every_combination_of_features_is_granted_what_the_code_says() {
                 Feature::OwnVirtualServices => istio && routes,
                 Feature::Eviction => eviction,
                 Feature::Secrets => secrets,
+                Feature::Jobs => jobs,
                 Feature::ClusterTemplates => !watched,
             };
             let namespaces = if watched { "watchNamespaces={shop,cart}" } else { "watchNamespaces=null" };

@@ -40,7 +40,7 @@ fn a_quantile_is_a_share_of_slow_requests() {
     assert_eq!((latency.unit, latency.boundary().to_string().as_str()), (Unit::Seconds, "0.5"));
     assert_eq!(proportion.told(), "1% slower than 500 ms (p99 <= 500 ms)");
     assert_eq!((proportion.hard_failure, metric.initial_delay.as_secs()), (0, 30), "cold starts are slow");
-    let query = &metric.source.query;
+    let query = metric.source.query();
     assert!(query.contains("last_over_time(http_request_duration_seconds_bucket{revision=\"{{canary.hash}}\"}[10m])"));
     assert!(query.contains("http_request_duration_seconds_count{revision=\"{{stable.hash}}\"}"), "{query}");
 }
@@ -52,7 +52,7 @@ fn a_native_histogram_is_asked_for_whole_intervals() {
     let metric = counted(&json!({"proportion": {"latency": latency, "max": "5%"}}));
     let all = "sum(increase(took{r=\"{{canary.hash}}\"}[{{window}}]))";
     let within = format!("(histogram_count({all}) * histogram_fraction(0, 0.25, {all})) >= 0");
-    assert!(metric.source.query.contains(&within), "{}", metric.source.query);
+    assert!(metric.source.query().contains(&within), "{}", metric.source.query());
     assert_eq!(metric.interval.as_secs(), 30);
 }
 
@@ -105,7 +105,7 @@ fn one_reporter_may_be_named_and_latencies_have_the_unit_of_each() {
     inbound["reporter"] = json!("inbound");
     let metric = counted(&json!({"builtin": {"linkerd": inbound}}));
     assert_eq!(metric.proportion.unwrap().by.len(), 1);
-    assert!(metric.source.query.contains("response_latency_ms_bucket{direction=\"inbound\""));
+    assert!(metric.source.query().contains("response_latency_ms_bucket{direction=\"inbound\""));
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn an_envoy_is_asked_by_the_names_of_its_clusters() {
     let metric = counted(&envoy("outbound[|].*[|]{{revision.service}}[.]{{namespace}}[.].*"));
     let bad = "envoy_cluster_upstream_rq_xx{envoy_cluster_name=~\"outbound[|].*[|]podinfo-canary[.]shop[.].*\",\
                envoy_response_code_class=\"5\"}";
-    assert!(metric.source.query.contains(bad), "{}", metric.source.query);
+    assert!(metric.source.query().contains(bad), "{}", metric.source.query());
     assert!(refused(&envoy("shop")).contains("must name {{revision.service}}"));
     assert!(refused(&envoy("a\\|{{revision.service}}")).contains("backslashes"));
 }

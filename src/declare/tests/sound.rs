@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use leadsman_api::AcceptancePolicy;
-use leadsman_core::analysis::metric::{Auth, AuthScheme, OnNoData, OnProviderError};
+use leadsman_core::analysis::metric::{OnNoData, OnProviderError};
+use leadsman_core::analysis::source::{Auth, AuthScheme};
 use leadsman_core::spec::{ReadyWhen, Step, Verb};
 use leadsman_core::traffic::Weight;
 use serde_json::json;
@@ -122,7 +123,7 @@ fn a_metric_is_read_with_its_defaults() {
     assert_eq!((metric.window, metric.min_window), (seconds(60), seconds(30)));
     assert_eq!((metric.failure_limit, metric.inconclusive_limit, metric.consecutive_error_limit), (0, 0, 4));
     assert_eq!((metric.on_no_data, metric.on_provider_error), (OnNoData::Hold, OnProviderError::Hold));
-    assert_eq!((metric.count, metric.source.timeout), (None, seconds(10)));
+    assert_eq!((metric.count, metric.source.timeout()), (None, seconds(10)));
     let Step::Analysis(metrics) = &spec.steps[2] else { panic!("{:?}", spec.steps[2]) };
     assert_eq!(metrics[1].count, Some(1), "in a step one measurement is enough unless more are asked for");
 }
@@ -137,8 +138,8 @@ fn a_metric_is_read_with_all_that_it_says() {
     assert_eq!((metric.failure_limit, metric.inconclusive_limit, metric.consecutive_error_limit), (1, 2, 3));
     assert_eq!((metric.on_no_data, metric.on_provider_error), (OnNoData::Fail, OnProviderError::Pause));
     assert_eq!(metric.success.as_ref().unwrap().as_str(), "value < 0.5");
-    assert_eq!((metric.source.address.as_ref(), metric.source.timeout), (None, seconds(2)));
-    assert_eq!(metric.source.query, "p99{rollout=\"podinfo\"}");
+    assert_eq!((metric.source.prometheus().unwrap().address.as_ref(), metric.source.timeout()), (None, seconds(2)));
+    assert_eq!(metric.source.query(), "p99{rollout=\"podinfo\"}");
 }
 
 #[test]
@@ -146,7 +147,7 @@ fn queries_have_arguments_and_names_filled_in_and_the_rest_left_for_each_questio
     let spec = world().declare().core.spec.unwrap();
     let metric = &spec.background.unwrap().metrics[0];
     let query = "rate{rev=\"{{canary.hash}}\",svc=\"podinfo-canary\",stable=\"podinfo-stable\"}[{{window}}] > 0.95";
-    assert_eq!(metric.source.query, query);
+    assert_eq!(metric.source.query(), query);
     assert_eq!(metric.args["threshold"], "0.95", "what the Rollout gives counts before the template's own value");
     let world = world().with("/spec/strategy/canary/analysis/args", &json!(null));
     assert_eq!(world.declare().core.spec.unwrap().background.unwrap().metrics[0].args["threshold"], "0.99");
@@ -160,14 +161,14 @@ fn secrets_are_in_the_rollout_s_namespace_or_for_the_cluster_s_templates_in_the_
         namespace: "shop".to_owned(),
         secret: "prom".to_owned(),
     };
-    assert_eq!(spec.background.unwrap().metrics[0].source.auth, Some(bearer));
+    assert_eq!(spec.background.unwrap().metrics[0].source.prometheus().unwrap().auth, Some(bearer));
     let Step::Analysis(metrics) = &spec.steps[2] else { panic!("{:?}", spec.steps[2]) };
     let basic = Auth {
         scheme: AuthScheme::Basic { username: "username".to_owned(), password: "password".to_owned() },
         namespace: "leadsman-system".to_owned(),
         secret: "prom".to_owned(),
     };
-    assert_eq!(metrics[0].source.auth, Some(basic));
+    assert_eq!(metrics[0].source.prometheus().unwrap().auth, Some(basic));
 }
 
 #[test]

@@ -156,7 +156,11 @@ fn templates_of_both_promotion_analyses_are_referred_to() {
     assert_eq!(declared.refers_to, [template("success-rate", false), template("latency", true)]);
     let spec = declared.core.spec.unwrap();
     let Step::Analysis(metrics) = &spec.steps[1] else { panic!("{:?}", spec.steps) };
-    assert!(metrics[0].source.query.contains("svc=\"shop-preview\",stable=\"shop\""), "{}", metrics[0].source.query);
+    assert!(
+        metrics[0].source.query().contains("svc=\"shop-preview\",stable=\"shop\""),
+        "{}",
+        metrics[0].source.query()
+    );
 }
 
 #[test]

@@ -38,7 +38,7 @@ use super::Failure;
 use super::answer::Words;
 
 /// How an address may be asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Access {
     /// Wherever it is: the operator's administrator has named it.
     Vouched,

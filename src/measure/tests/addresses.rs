@@ -4,12 +4,11 @@ use jiff::Timestamp;
 use leadsman_core::analysis::Outcome;
 use serde_json::json;
 
-use super::super::Provider;
 use super::super::addresses::{Access, AddressPattern, Addresses};
-use super::super::prometheus::Asked;
+use super::super::prometheus::{Asked, send};
 use super::http::{allowing, error, one};
-use super::question;
 use super::server::{Reply, json, server};
+use super::{outcomes, prometheus_of, question};
 
 fn addresses(default: Option<&str>, allowed: &[&str]) -> Addresses {
     let allowed: Vec<AddressPattern> = allowed.iter().map(|text| text.parse().unwrap()).collect();
@@ -146,16 +145,17 @@ async fn a_name_that_leads_to_a_special_address_is_refused_when_the_connection_i
     let server = server(one("1")).await;
     let address = server.address.replace("127.0.0.1", "localhost");
     for allowed in [&[][..], &["*"], &["10.0.0.0/8"]] {
-        let (query_is_wrong, message) = error(allowing(None, allowed).ask(&question("m", &address)).await.remove(0));
+        let (query_is_wrong, message) =
+            error(outcomes(&allowing(None, allowed), &question("m", &address)).await.remove(0));
         assert!(query_is_wrong && message.contains("localhost leads to"), "{message}");
         assert!(message.contains("--metric-address-allow"), "{message}");
     }
     assert!(server.requests.lock().unwrap().is_empty());
     for allowed in [&["localhost"][..], &[&address], &["127.0.0.0/8", "::1"]] {
-        let outcome = allowing(None, allowed).ask(&question("m", &address)).await.remove(0);
+        let outcome = outcomes(&allowing(None, allowed), &question("m", &address)).await.remove(0);
         assert!(matches!(outcome, Outcome::Samples(_)), "{allowed:?}: {outcome:?}");
     }
-    let default = allowing(Some(&address), &[]).ask(&question("m", &address)).await.remove(0);
+    let default = outcomes(&allowing(Some(&address), &[]), &question("m", &address)).await.remove(0);
     assert!(matches!(default, Outcome::Samples(_)), "{default:?}");
 }
 
@@ -164,7 +164,7 @@ async fn a_default_by_name_opens_no_other_port_of_its_host() {
     let server = server(one("1")).await;
     let address = server.address.replace("127.0.0.1", "localhost");
     let (query_is_wrong, message) =
-        error(allowing(Some("http://localhost:1"), &[]).ask(&question("m", &address)).await.remove(0));
+        error(outcomes(&allowing(Some("http://localhost:1"), &[]), &question("m", &address)).await.remove(0));
     assert!(query_is_wrong && message.contains("localhost leads to"), "{message}");
     assert!(server.requests.lock().unwrap().is_empty());
 }
@@ -181,15 +181,16 @@ async fn what_an_unlisted_address_says_is_judged_and_not_quoted() {
         (elsewhere, "HTTP 302 Found", false),
     ] {
         let server = server(reply).await;
-        let (prometheus, question) = (allowing(None, &[]), question("m", &server.address));
+        let (sources, mut question) = (allowing(None, &[]), question("m", &server.address));
         let asked =
             |access| Asked { query: "up", at: Timestamp::UNIX_EPOCH, counts: false, address: &server.address, access };
-        let foreign = prometheus.send(&question.source, &asked(Access::Foreign)).await.unwrap_err();
+        let source = prometheus_of(&mut question).clone();
+        let foreign = send(&sources.http, &source, &asked(Access::Foreign)).await.unwrap_err();
         assert_eq!(foreign.query_is_wrong, wrong, "{foreign:?}");
         let message = foreign.message;
         assert!(message.contains(code) && message.contains("--metric-address-allow"), "{message}");
         assert!(!message.contains(secret), "{message}");
-        let listed = prometheus.send(&question.source, &asked(Access::Vouched)).await.unwrap_err();
+        let listed = send(&sources.http, &source, &asked(Access::Vouched)).await.unwrap_err();
         assert_eq!((listed.query_is_wrong, listed.message.contains(secret)), (wrong, true));
     }
 }

@@ -4,31 +4,24 @@ use jiff::Timestamp;
 use leadsman_core::analysis::{Outcome, Question};
 use serde_json::json;
 
-use super::super::Provider;
-use super::super::prometheus::Prometheus;
-use super::question;
+use super::super::Sources;
 use super::server::{Reply, Server, json, server};
-
-/// A client of the API server at this address.
-pub(super) fn kube(address: &str) -> kube::Client {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    kube::Client::try_from(kube::Config::new(address.parse().unwrap())).unwrap()
-}
+use super::{cluster, outcomes, prometheus_of, question};
 
 /// One that may ask on this machine.
-fn prometheus(default_address: Option<&str>) -> Prometheus {
+fn prometheus(default_address: Option<&str>) -> Sources {
     allowing(default_address, &["127.0.0.0/8"])
 }
 
-pub(super) fn allowing(default_address: Option<&str>, allowed: &[&str]) -> Prometheus {
+pub(super) fn allowing(default_address: Option<&str>, allowed: &[&str]) -> Sources {
     let allowed: Vec<_> = allowed.iter().map(|text| text.parse().unwrap()).collect();
-    Prometheus::new(kube("http://127.0.0.1:1"), default_address.map(str::to_owned), &allowed).unwrap()
+    Sources::new(cluster("http://127.0.0.1:1"), default_address.map(str::to_owned), &allowed).unwrap()
 }
 
 async fn ask(server: &Server, change: impl FnOnce(&mut Question)) -> Outcome {
     let mut question = question("m", &server.address);
     change(&mut question);
-    prometheus(None).ask(&question).await.remove(0)
+    outcomes(&prometheus(None), &question).await.remove(0)
 }
 
 pub(super) fn one(value: &str) -> Reply {
@@ -47,8 +40,8 @@ async fn several_queries_of_one_question_are_about_one_instant_and_each_has_its_
     let server = server(one("0.5")).await;
     let mut asked = question("m", &server.address);
     asked.queries = vec!["bad".to_owned(), "total".to_owned()];
-    let outcomes = prometheus(None).ask(&asked).await;
-    assert_eq!(outcomes, [Outcome::Samples(vec![0.5]), Outcome::Samples(vec![0.5])]);
+    let answers = outcomes(&prometheus(None), &asked).await;
+    assert_eq!(answers, [Outcome::Samples(vec![0.5]), Outcome::Samples(vec![0.5])]);
     let requests = server.requests.lock().unwrap().clone();
     let mut queries: Vec<_> = requests.iter().map(|request| request.form["query"].as_str()).collect();
     queries.sort_unstable();
@@ -63,7 +56,7 @@ async fn a_query_is_posted_with_its_time_timeout_and_headers() {
     let before = Timestamp::now().as_second();
     let outcome = ask(&server, |question| {
         question.queries = vec![query.to_owned()];
-        question.source.headers = vec![("X-Scope-OrgID".to_owned(), "team-a".to_owned())];
+        prometheus_of(question).headers = vec![("X-Scope-OrgID".to_owned(), "team-a".to_owned())];
     })
     .await;
     assert_eq!(outcome, Outcome::Samples(vec![0.5]));
@@ -80,9 +73,9 @@ async fn a_query_is_posted_with_its_time_timeout_and_headers() {
 #[tokio::test]
 async fn an_address_may_have_a_path_and_a_slash_behind_it() {
     let server = server(one("1")).await;
-    ask(&server, |question| question.source.address = Some(format!("{}/prom/", server.address))).await;
+    ask(&server, |question| prometheus_of(question).address = Some(format!("{}/prom/", server.address))).await;
     assert_eq!(server.request().path, "/prom/api/v1/query");
-    ask(&server, |question| question.source.address = Some(format!("{}/", server.address))).await;
+    ask(&server, |question| prometheus_of(question).address = Some(format!("{}/", server.address))).await;
     assert_eq!(server.request().path, "/api/v1/query");
 }
 
@@ -90,9 +83,9 @@ async fn an_address_may_have_a_path_and_a_slash_behind_it() {
 async fn without_an_address_the_operator_s_is_asked_and_without_that_nobody() {
     let server = server(one("1")).await;
     let mut question = question("m", "");
-    question.source.address = None;
-    assert_eq!(prometheus(Some(&server.address)).ask(&question).await.remove(0), Outcome::Samples(vec![1.0]));
-    let (query_is_wrong, message) = error(prometheus(None).ask(&question).await.remove(0));
+    prometheus_of(&mut question).address = None;
+    assert_eq!(outcomes(&prometheus(Some(&server.address)), &question).await.remove(0), Outcome::Samples(vec![1.0]));
+    let (query_is_wrong, message) = error(outcomes(&prometheus(None), &question).await.remove(0));
     assert!(query_is_wrong && message.contains("--prometheus-address"), "{message}");
 }
 
@@ -130,7 +123,7 @@ async fn errors_are_told_in_the_source_s_words() {
 async fn nobody_there_is_an_error_that_names_the_place_and_no_password() {
     let unused = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let question = question("m", &format!("http://user:secret@{unused}/path"));
-    let (query_is_wrong, message) = error(prometheus(None).ask(&question).await.remove(0));
+    let (query_is_wrong, message) = error(outcomes(&prometheus(None), &question).await.remove(0));
     assert!(!query_is_wrong, "{message}");
     assert!(message.starts_with(&format!("http://{unused} gave no answer: ")), "{message}");
     assert!(message.contains("refused") && !message.contains("secret"), "{message}");
@@ -149,16 +142,16 @@ async fn an_answer_that_never_ends_is_not_read_to_its_end() {
 #[tokio::test]
 async fn whatever_is_wrong_is_told_as_one_short_line() {
     let odd = "a\nlevel=error \u{1b}[2J".to_owned() + &"x".repeat(10_000);
-    let (_, message) = error(prometheus(None).ask(&question("m", &odd)).await.remove(0));
+    let (_, message) = error(outcomes(&prometheus(None), &question("m", &odd)).await.remove(0));
     assert!(message.chars().count() <= 1001 && !message.contains(['\n', '\u{1b}']), "{message}");
     let mut question = question("m", "http://127.0.0.1:1");
-    question.source.headers = vec![(odd, String::new())];
-    let (query_is_wrong, message) = error(prometheus(None).ask(&question).await.remove(0));
+    prometheus_of(&mut question).headers = vec![(odd, String::new())];
+    let (query_is_wrong, message) = error(outcomes(&prometheus(None), &question).await.remove(0));
     assert!(query_is_wrong && message.chars().count() <= 1001 && !message.contains(['\n', '\u{1b}']), "{message}");
 }
 
 #[tokio::test]
 async fn what_is_no_address_is_said() {
-    let (query_is_wrong, message) = error(prometheus(None).ask(&question("m", "prometheus")).await.remove(0));
+    let (query_is_wrong, message) = error(outcomes(&prometheus(None), &question("m", "prometheus")).await.remove(0));
     assert!(query_is_wrong && message.contains("\"prometheus\" is not an address"), "{message}");
 }

@@ -9,10 +9,10 @@ use jiff::Timestamp;
 use leadsman_core::analysis::{Answer, Outcome, Question};
 use tokio::time::Instant;
 
-use super::super::Provider;
 use super::super::limits::{AT_ONCE, PER_ROLLOUT};
 use super::super::measurer::{MOST_ANSWERS, MOST_QUESTIONS, Measurer};
-use super::question;
+use super::super::{Asked, Provider};
+use super::{prometheus_of, question};
 use crate::controller::key::Key;
 
 /// What happened, with the virtual time in milliseconds.
@@ -26,14 +26,14 @@ struct Slow {
 
 impl Provider for Slow {
     fn host(&self, question: &Question) -> String {
-        question.source.address.clone().unwrap_or_default()
+        question.source.prometheus().and_then(|source| source.address.clone()).unwrap_or_default()
     }
 
-    fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Vec<Outcome>> {
+    fn ask<'a>(&'a self, _: &'a Key, question: &'a Question) -> BoxFuture<'a, Asked> {
         let what = format!("{} {}", question.token.metric.name, question.queries[0]);
         self.asked.lock().unwrap().push((self.began.elapsed().as_millis(), what));
         let takes = Duration::from_millis(question.queries[0].parse().unwrap());
-        tokio::time::sleep(takes).map(|()| vec![Outcome::Samples(vec![1.0])]).boxed()
+        tokio::time::sleep(takes).map(|()| Asked::Answered(vec![Outcome::Samples(vec![1.0])])).boxed()
     }
 }
 
@@ -189,7 +189,7 @@ fn hanging(bed: &Bed, key: &Key, questions: usize) {
 async fn no_question_waits_for_its_answer_for_longer_than_half_a_minute() {
     let bed = bed();
     let mut patient = ask("a", 0, 600_000);
-    patient.source.timeout = Duration::from_hours(1);
+    prometheus_of(&mut patient).timeout = Duration::from_hours(1);
     bed.measurer.set(&key(), vec![patient]);
     bed.until(31_000).await;
     let Outcome::Error { message, .. } = &bed.answers()[0].parts[0].outcome else { panic!("{:?}", bed.answers()) };

@@ -1,14 +1,12 @@
 //! Credentials from Secrets, through an API server of our own.
 
 use leadsman_core::analysis::Outcome;
-use leadsman_core::analysis::metric::{Auth, AuthScheme};
+use leadsman_core::analysis::source::{Auth, AuthScheme};
 use serde_json::json;
 
-use super::super::Provider;
-use super::super::prometheus::Prometheus;
-use super::http::kube;
-use super::question;
+use super::super::Sources;
 use super::server::{Reply, Server, json, server};
+use super::{cluster, outcomes, prometheus_of, question};
 
 fn auth(scheme: AuthScheme) -> Auth {
     Auth { scheme, namespace: "shop".to_owned(), secret: "prom".to_owned() }
@@ -30,12 +28,12 @@ async fn metrics() -> Server {
 #[tokio::test]
 async fn a_token_is_sent_as_bearer_and_a_user_as_basic() {
     let (api, metrics) = (api().await, metrics().await);
-    let prometheus = Prometheus::new(kube(&api.address), None, &["127.0.0.0/8".parse().unwrap()]).unwrap();
+    let prometheus = Sources::new(cluster(&api.address), None, &["127.0.0.0/8".parse().unwrap()]).unwrap();
     let mut question = question("m", &metrics.address);
     let basic = AuthScheme::Basic { username: "username".to_owned(), password: "password".to_owned() };
     for (scheme, header) in [(AuthScheme::Bearer("token".to_owned()), "Bearer abc"), (basic, "Basic dTpw")] {
-        question.source.auth = Some(auth(scheme));
-        assert_eq!(prometheus.ask(&question).await.remove(0), Outcome::Samples(vec![1.0]));
+        prometheus_of(&mut question).auth = Some(auth(scheme));
+        assert_eq!(outcomes(&prometheus, &question).await.remove(0), Outcome::Samples(vec![1.0]));
         assert_eq!(metrics.request().headers["authorization"], header);
     }
     assert_eq!(api.request().path, "/api/v1/namespaces/shop/secrets/prom");
@@ -56,10 +54,10 @@ async fn without_its_secret_a_question_is_not_sent() {
         (&api, "binary", "Secret shop/prom has no text in binary"),
     ] {
         let metrics = metrics().await;
-        let prometheus = Prometheus::new(kube(&api.address), None, &["127.0.0.0/8".parse().unwrap()]).unwrap();
+        let prometheus = Sources::new(cluster(&api.address), None, &["127.0.0.0/8".parse().unwrap()]).unwrap();
         let mut question = question("m", &metrics.address);
-        question.source.auth = Some(auth(AuthScheme::Bearer(key.to_owned())));
-        let outcome = prometheus.ask(&question).await.remove(0);
+        prometheus_of(&mut question).auth = Some(auth(AuthScheme::Bearer(key.to_owned())));
+        let outcome = outcomes(&prometheus, &question).await.remove(0);
         let Outcome::Error { query_is_wrong: false, message } = outcome else { panic!("{outcome:?}") };
         assert!(message.contains(words), "{message}");
         assert!(metrics.requests.lock().unwrap().is_empty());

@@ -5,15 +5,18 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, Response, Uri};
+use axum::http::{HeaderMap, Method, Response, Uri};
 use reqwest::Url;
 
 /// A request as it came.
 #[derive(Clone, Debug)]
 pub(super) struct Request {
+    pub method: String,
     pub path: String,
+    /// The parameters behind the ? and those of a form.
     pub form: HashMap<String, String>,
     pub headers: HeaderMap,
+    pub body: String,
 }
 
 /// What is said to every request: status, content type, body, and `Location`.
@@ -43,10 +46,12 @@ impl Server {
 pub(super) async fn server(reply: Reply) -> Server {
     let requests = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&requests);
-    let handler = move |uri: Uri, headers: HeaderMap, body: Bytes| {
-        let form = Url::parse(&format!("http://form/?{}", String::from_utf8_lossy(&body))).unwrap();
+    let handler = move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
+        let body = String::from_utf8_lossy(&body).into_owned();
+        let form = Url::parse(&format!("http://form/?{}&{body}", uri.query().unwrap_or_default())).unwrap();
         let form = form.query_pairs().into_owned().collect();
-        seen.lock().unwrap().push(Request { path: uri.path().to_owned(), form, headers });
+        let (method, path) = (method.to_string(), uri.path().to_owned());
+        seen.lock().unwrap().push(Request { method, path, form, headers, body });
         let mut response = Response::builder().status(reply.status).header("content-type", reply.content_type);
         if let Some(location) = &reply.location {
             response = response.header("location", location);

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::condition::{Condition, MAX_LENGTH};
 use super::proportion::Proportion;
+use super::source::Source;
 use crate::text::one_line;
 
 /// A metric with thresholds.
@@ -54,8 +55,8 @@ pub struct Metric {
     /// Arguments, for conditions; queries have them filled in.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub args: BTreeMap<String, String>,
-    /// Where it is asked.
-    pub source: Prometheus,
+    /// Who is asked, and what.
+    pub source: Source,
 }
 
 impl Metric {
@@ -83,52 +84,6 @@ impl Metric {
         });
         asked.collect()
     }
-}
-
-/// A Prometheus query and how to send it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Prometheus {
-    /// Base address; the operator's own when not given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub address: Option<String>,
-    /// PromQL with variables; arguments are filled in.
-    pub query: String,
-    /// Per request.
-    pub timeout: Duration,
-    /// Sent with every request.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub headers: Vec<(String, String)>,
-    /// Credentials from a Secret.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub auth: Option<Auth>,
-}
-
-/// Credentials, by reference: nothing secret is ever part of the state.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Auth {
-    /// Kind of credentials.
-    pub scheme: AuthScheme,
-    /// Namespace of the Secret.
-    pub namespace: String,
-    /// Name of the Secret.
-    pub secret: String,
-}
-
-/// How credentials are sent, with the keys in the Secret.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum AuthScheme {
-    /// `Authorization: Bearer`, from this key.
-    Bearer(String),
-    /// `Authorization: Basic`, from these keys.
-    Basic {
-        /// Key of the user name.
-        username: String,
-        /// Key of the password.
-        password: String,
-    },
 }
 
 /// What follows when a measurement has no data.

@@ -10,6 +10,7 @@ mod numbers;
 pub mod proportion;
 pub mod query;
 pub mod run;
+pub mod source;
 pub mod tally;
 pub mod verdict;
 
@@ -65,8 +66,12 @@ pub struct Question {
     pub due: Timestamp,
     /// The queries with every variable filled in, one or several: all are asked for one instant.
     pub queries: Vec<String>,
-    /// Where and how to ask it.
-    pub source: metric::Prometheus,
+    /// Who is asked, with everything filled in.
+    pub source: source::Source,
+    /// The time that the question is about.
+    pub window: std::time::Duration,
+    /// How many answers there have been: what is done for one of them is done once.
+    pub answered: u32,
     /// What is read of the answer.
     pub reads: Reads,
 }
@@ -128,6 +133,13 @@ pub enum Outcome {
     Samples(Vec<f64>),
     /// Numbers by their names, never empty.
     Counted(Vec<Counted>),
+    /// Something was done, and ended well or not, with what it said.
+    Done {
+        /// Whether it ended well.
+        well: bool,
+        /// Its last words.
+        words: String,
+    },
     /// Answered, without a single sample.
     Empty,
     /// No usable answer.

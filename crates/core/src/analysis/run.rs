@@ -89,9 +89,18 @@ impl Run<'_> {
         self.metrics.iter().filter(|metric| !self.is_complete(metric)).map(move |metric| self.question(metric, now))
     }
 
-    /// Only the analysis of a step is ever complete: everything else is measured for as long as it runs.
+    /// Only the analysis of a step is ever complete, and what is done once: everything else is measured for as long as it
+    /// runs.
     fn is_complete(&self, metric: &Metric) -> bool {
-        self.scope == Scope::Step && !metric.dry_run && self.call(metric) == Call::Pass
+        let last = self.tally(metric).and_then(|tally| tally.last.as_ref()).filter(|last| last.since == self.since);
+        if metric.source.is_done_once() && self.scope == Scope::Background {
+            return last.is_some_and(|last| last.judgement.verdict.is_about_the_release());
+        }
+        match (self.scope, metric.dry_run) {
+            (Scope::Step, false) => self.call(metric) == Call::Pass,
+            (Scope::Step, true) => last.is_some() && metric.source.is_done_once(),
+            (Scope::Preflight | Scope::Background | Scope::Comparison, _) => false,
+        }
     }
 
     /// What passes a metric.
@@ -160,7 +169,7 @@ impl Run<'_> {
             (Some(last), Scope::Preflight) => after(last.at, metric.interval.max(PREFLIGHT_INTERVAL)),
             (Some(last), _) => after(last.at.max(begins), metric.interval),
             (None, Scope::Preflight | Scope::Comparison) => self.since,
-            (None, Scope::Background | Scope::Step) => after(begins, metric.interval.max(metric.min_window))
+            (None, Scope::Background | Scope::Step) => after(begins, first_after(metric))
                 .max(after(self.step_since.unwrap_or(self.since), metric.initial_delay)),
         };
         let window = match self.scope {
@@ -168,15 +177,23 @@ impl Run<'_> {
             Scope::Background | Scope::Step => between(begins, due.max(now)).min(metric.window),
         };
         let (query, reads) = match &metric.proportion {
-            Some(proportion) => (&proportion.baseline, Reads::Baseline),
-            None => (&metric.source.query, Reads::Values),
+            Some(proportion) => (proportion.baseline.as_str(), Reads::Baseline),
+            None => (metric.source.query(), Reads::Values),
         };
         self.asking(metric, query, window, due, reads)
     }
 
     fn asking(&self, metric: &Metric, query: &str, window: Duration, due: Timestamp, reads: Reads) -> Question {
-        let query = query::complete(query, self.subject.as_str(), self.stable.as_str(), window);
-        Question { token: self.token(metric), due, queries: vec![query], source: metric.source.clone(), reads }
+        let fill = |text: &str| query::complete(text, self.subject.as_str(), self.stable.as_str(), window);
+        Question {
+            token: self.token(metric),
+            due,
+            queries: vec![fill(query)],
+            source: metric.source.filled(&fill),
+            reads,
+            window,
+            answered: self.tally(metric).map_or(0, |tally| tally.answers),
+        }
     }
 
     /// The next look at a proportion: it goes on where the last one that was answered ended.
@@ -193,14 +210,14 @@ impl Run<'_> {
         let due = after(from, interval.saturating_add(proportion.delay));
         let due = unanswered.map_or(due, |last| due.max(after(last.at, interval)));
         let mut to = to_millisecond(before(due.max(now), proportion.delay));
-        if metric.source.query.contains(WINDOW) {
+        if metric.source.query().contains(WINDOW) {
             // Such a source knows whole seconds.
             to = after(from, Duration::from_secs(between(from, to).as_secs()));
         }
         let reads = Reads::Counts(Span { from, to });
         let reporter = gate.and_then(|gate| gate.baseline().reporter);
         let by = proportion.by.iter().find(|(known, _)| Some(*known) == reporter).map(|(_, query)| query);
-        self.asking(metric, by.unwrap_or(&metric.source.query), between(from, to), due, reads)
+        self.asking(metric, by.map_or(metric.source.query(), String::as_str), between(from, to), due, reads)
     }
 
     /// How long to bear that proportions are not decided, where nothing else is wanted.
@@ -227,6 +244,11 @@ impl Run<'_> {
             (call, _) => wanting(metric, self.tally(metric), call),
         })
     }
+}
+
+/// A window has to fill first; what is done begins at once.
+fn first_after(metric: &Metric) -> Duration {
+    if metric.source.is_only_read() { metric.interval.max(metric.min_window) } else { Duration::ZERO }
 }
 
 fn wanting(metric: &Metric, tally: Option<&Tally>, call: Call) -> Option<Wanting> {

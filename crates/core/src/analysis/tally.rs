@@ -7,6 +7,7 @@ use super::Answer;
 use super::metric::{Metric, OnNoData, OnProviderError};
 use super::proportion::{Counts, Gate, OnInconclusive, look};
 use super::verdict::{Judgement, Verdict, judge};
+use crate::state::is_default;
 use crate::text::one_line;
 
 /// Measurements that are kept to be shown.
@@ -26,6 +27,9 @@ pub struct Tally {
     pub failures: u32,
     /// Those that were inconclusive.
     pub inconclusive: u32,
+    /// Answers of any kind.
+    #[serde(skip_serializing_if = "is_default")]
+    pub answers: u32,
     /// Provider errors since the last answer.
     pub errors_in_a_row: u32,
     /// Last measurement of any kind.
@@ -124,6 +128,7 @@ impl Tally {
             }
             None => judge(metric, &part.outcome),
         };
+        count_one(&mut self.answers);
         let verdict = match (judgement.verdict, metric.on_no_data) {
             (Verdict::NoData, OnNoData::Succeed) => Verdict::Success,
             (Verdict::NoData, OnNoData::Fail) => Verdict::Failure,
@@ -202,8 +207,8 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::analysis::condition::Condition;
-    use crate::analysis::metric::Prometheus;
     use crate::analysis::proportion::{Limit, OnSharedFailure, Proportion, Share};
+    use crate::analysis::source::{Prometheus, Source};
     use crate::analysis::{MetricId, Outcome, Part, Reads, Scope, Token};
 
     pub(crate) fn metric(name: &str) -> Metric {
@@ -225,13 +230,16 @@ pub(crate) mod tests {
             failure: None,
             proportion: None,
             args: BTreeMap::new(),
-            source: Prometheus {
+            source: Source::Prometheus(Box::new(Prometheus {
                 address: None,
                 query: "rate(x{rev=\"{{canary.hash}}\"}[{{window}}])".to_owned(),
                 timeout: Duration::from_secs(10),
                 headers: Vec::new(),
+                parameters: Vec::new(),
+                by_get: false,
                 auth: None,
-            },
+                tls: None,
+            })),
         }
     }
 

@@ -64,6 +64,8 @@ pub fn judge(metric: &Metric, outcome: &Outcome) -> Judgement {
         Outcome::Error { message, .. } => return judgement(Verdict::ProviderError, "", message),
         Outcome::Empty => return judgement(Verdict::NoData, "", "the query has no sample"),
         Outcome::Samples(samples) => samples,
+        Outcome::Done { well: true, words } => return judgement(Verdict::Success, "done", words),
+        Outcome::Done { well: false, words } => return judgement(Verdict::Failure, "failed", words),
         Outcome::Counted(_) => return judgement(Verdict::ProviderError, "", "the answer has counts, not values"),
     };
     let value = shown(samples);

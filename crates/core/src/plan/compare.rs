@@ -25,7 +25,8 @@ pub(super) fn with_stable(pass: &mut Pass<'_>, metric: Metric, since: Timestamp)
     // A proportion has looked at stable all the time.
     if let Stage::Leaving(leaving) = &mut pass.state.stage
         && metric.proportion.is_none()
-        && query::names_canary(&metric.source.query)
+        && metric.source.is_only_read()
+        && query::names_canary(metric.source.query())
     {
         leaving.comparison = Some(Box::new(Comparison { metric, window }));
     }

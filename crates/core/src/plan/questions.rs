@@ -52,7 +52,7 @@ fn note_wrong_query(release: &mut Release, metric: &str, answer: &Answer, judgem
         Outcome::Samples(samples) => judgement.is_some() && samples.iter().any(|sample| !sample.is_nan()),
         // A histogram whose boundaries do not tell.
         Outcome::Counted(_) => judgement.as_ref().is_some_and(|it| it.verdict == Verdict::ProviderError),
-        Outcome::Empty => false,
+        Outcome::Done { .. } | Outcome::Empty => false,
     };
     preflight.wrong_query = wrong.then(|| {
         let because = one_line(&judgement.map(|it| it.because).unwrap_or_default(), MOST_WORDS);

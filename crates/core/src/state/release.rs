@@ -253,7 +253,8 @@ impl Release {
             OnNoData::Succeed => metric,
             OnNoData::Hold | OnNoData::Fail => Metric { on_no_data: OnNoData::Hold, ..metric },
         };
-        let metrics = self.metrics().into_iter().filter(|metric| !metric.dry_run).map(of_stable).collect();
+        let metrics = self.metrics().into_iter().filter(|metric| !metric.dry_run && metric.source.is_only_read());
+        let metrics = metrics.map(of_stable).collect();
         let run = self.run(Scope::Preflight, stable, Cow::Owned(metrics), &preflight.measured);
         Run { subject: stable, ..run }
     }

@@ -63,6 +63,22 @@ enum Rank {
     NotReady,
 }
 
+/// What one pod says that is not ready, and did not end well.
+pub struct PodWords {
+    /// The most telling of its words.
+    pub text: String,
+    /// It waits for what will not come by itself: an image, a node, something that its containers name.
+    pub cannot_start: bool,
+}
+
+/// The words of a pod that belongs to no revision; `None` for one about which nothing is to be said.
+pub fn words_of(pod: &Value) -> Option<PodWords> {
+    let mut words = Pod::of(pod, &Hash::from(""))?.words;
+    words.sort_by_key(|(rank, _)| *rank);
+    let (rank, told) = words.into_iter().next()?;
+    Some(PodWords { text: told.words, cannot_start: matches!(rank, Rank::Waiting | Rank::Homeless) })
+}
+
 /// The words of the set that the last plan asked about. `None` when it asked about none, or when they cannot be read.
 pub async fn listen(
     reader: &Reader,

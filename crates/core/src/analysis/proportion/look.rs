@@ -31,7 +31,7 @@ pub fn judge(
         }
         Outcome::Counted(numbers) => numbers,
         Outcome::Empty => none,
-        Outcome::Samples(_) => {
+        Outcome::Samples(_) | Outcome::Done { .. } => {
             let words = "the answer has numbers without names".to_owned();
             return Some(judgement(Verdict::ProviderError, String::new(), words));
         }
