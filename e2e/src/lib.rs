@@ -18,6 +18,7 @@
 //! | [`audit`] | who wrote what, and when |
 //! | [`history`] | weight only where somebody answers, replayed from what watches heard |
 //! | [`proxy`] | when Prometheus said what |
+//! | [`fixture`] | sources that say what a scenario has them say |
 //! | [`wire`] | what lies between an operator and its API server, and can fail |
 //! | [`git`], [`flux`] | commits pushed to the cluster, and what Flux makes of them |
 //! | [`wait`], [`status`] | conditions, and what they look at |
@@ -32,6 +33,7 @@ pub mod dashboards;
 pub mod demo;
 mod dump;
 pub mod figures;
+pub mod fixture;
 pub mod flux;
 pub mod git;
 pub mod helm;

@@ -38,6 +38,29 @@ pub fn errors() -> Value {
     })
 }
 
+/// At most 1% of requests take longer than a quarter of a second, as the application counts them.
+pub fn slow() -> Value {
+    let histogram = r#"http_request_duration_seconds{namespace="{{namespace}}",revision="{{revision.hash}}"}"#;
+    json!({
+        "name": "p99",
+        "interval": "2s",
+        "minWindow": "3s",
+        "initialDelay": "0s",
+        "proportion": {"latency": {"histogram": histogram, "max": "250ms", "quantile": 0.99}},
+    })
+}
+
+/// What the mesh's proxies count: `requestSuccessRate` or `requestDuration`, with its fields.
+pub fn of_istio(name: &str, question: &str, fields: &Value) -> Value {
+    json!({
+        "name": name,
+        "interval": "2s",
+        "minWindow": "3s",
+        "initialDelay": "0s",
+        "builtin": {"istio": {question: fields}},
+    })
+}
+
 /// The same for gRPC.
 pub fn grpc_success_rate() -> Value {
     let query = SUCCESS_RATE.replace("http_requests_total", "grpc_requests_total");

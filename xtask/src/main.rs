@@ -1,5 +1,6 @@
 //! `cargo xtask`: the project's own commands.
 
+mod bench;
 mod chart;
 mod cluster;
 mod crds;
@@ -21,6 +22,9 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
+    /// What is measured, as tables
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// A real Kubernetes with a real mesh on this machine
     #[command(subcommand)]
     Cluster(cluster::Cluster),
@@ -38,6 +42,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
+        Task::Bench(bench) => bench.run(),
         Task::Cluster(cluster) => cluster.run(),
         Task::Chart => chart::run(),
         Task::Crds => crds::run(),

@@ -1,6 +1,6 @@
 // Command app is the traffic of the end-to-end cluster: a service whose behaviour is set by its environment (no
 // arguments; see serve.go), a client that sends requests at a steady rate and accounts for every one of them
-// (`app load`; see load.go), and the metrics API by which autoscalers follow that traffic (`app metrics-api`; see
+// (`app load`; see load.go), a smoke test (`app check`; see check.go), and the metrics API by which autoscalers follow that traffic (`app metrics-api`; see
 // autoscaling.go).
 package main
 
@@ -16,6 +16,8 @@ func main() {
 	switch {
 	case len(os.Args) > 1 && os.Args[1] == "load":
 		err = load(os.Args[2:])
+	case len(os.Args) > 1 && os.Args[1] == "check":
+		err = check(os.Args[2:])
 	case len(os.Args) > 1 && os.Args[1] == "metrics-api":
 		err = serveMetricsAPI(os.Args[2:])
 	default:

@@ -14,6 +14,7 @@ mod contended;
 mod deleted;
 mod drain;
 mod effects;
+mod gates;
 mod gitops;
 mod good;
 mod harness;
@@ -98,6 +99,7 @@ fn main() -> ExitCode {
         sources::trials(),
         boots::trials(),
         ports::trials(),
+        gates::trials(),
         proportions::trials(),
         tenants::trials(),
         policed::trials(),

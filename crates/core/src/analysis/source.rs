@@ -10,7 +10,7 @@ use crate::state::is_default;
 
 /// Who is asked, and what. Texts have arguments filled in; what is known only when a question is asked is filled in then.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(from = "Form", into = "Form")]
 pub enum Source {
     /// A query in `PromQL`.
     Prometheus(Box<Prometheus>),
@@ -20,6 +20,38 @@ pub enum Source {
     Datadog(Box<Datadog>),
     /// A Job, and how it ends.
     Job(Box<Job>),
+}
+
+/// As it is persisted. Prometheus was there before the others, without a name.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Form {
+    Web { web: Box<Web> },
+    Datadog { datadog: Box<Datadog> },
+    Job { job: Box<Job> },
+    Prometheus(Box<Prometheus>),
+}
+
+impl From<Form> for Source {
+    fn from(form: Form) -> Self {
+        match form {
+            Form::Web { web } => Self::Web(web),
+            Form::Datadog { datadog } => Self::Datadog(datadog),
+            Form::Job { job } => Self::Job(job),
+            Form::Prometheus(prometheus) => Self::Prometheus(prometheus),
+        }
+    }
+}
+
+impl From<Source> for Form {
+    fn from(source: Source) -> Self {
+        match source {
+            Source::Web(web) => Self::Web { web },
+            Source::Datadog(datadog) => Self::Datadog { datadog },
+            Source::Job(job) => Self::Job { job },
+            Source::Prometheus(prometheus) => Self::Prometheus(prometheus),
+        }
+    }
 }
 
 impl Source {
@@ -280,6 +312,16 @@ mod tests {
 
     fn fill(text: &str) -> String {
         text.replace("{{canary.hash}}", "abc")
+    }
+
+    #[test]
+    fn what_is_persisted_is_read_again() {
+        let web = json!({"web": {"url": "http://a", "method": "GET", "timeout": {"secs": 1, "nanos": 0}}});
+        let prometheus = json!({"query": "up", "timeout": {"secs": 1, "nanos": 0}});
+        for form in [web, prometheus, json!({"job": {"spec": {}}})] {
+            let source: Source = serde_json::from_value(form.clone()).unwrap();
+            assert_eq!(serde_json::to_value(&source).unwrap(), form);
+        }
     }
 
     #[test]

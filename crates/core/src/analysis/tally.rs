@@ -207,7 +207,8 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::analysis::condition::Condition;
-    use crate::analysis::proportion::{Limit, OnSharedFailure, Proportion, Share};
+    use crate::analysis::proportion::trials::limited_to;
+    use crate::analysis::proportion::{Proportion, Share};
     use crate::analysis::source::{Prometheus, Source};
     use crate::analysis::{MetricId, Outcome, Part, Reads, Scope, Token};
 
@@ -245,21 +246,8 @@ pub(crate) mod tests {
 
     /// One that counts requests, against a limit of 1%.
     pub(crate) fn counted(name: &str, change: impl Fn(Proportion) -> Proportion) -> Metric {
-        let proportion = Proportion {
-            limit: Some(Limit { max: Share(10_000), pass_below: Share(20_000) }),
-            against: None,
-            confidence: Share(950_000),
-            hard_failure: 10,
-            min_samples: 0,
-            patience: Duration::from_mins(10),
-            on_inconclusive: OnInconclusive::Pause,
-            on_shared_failure: OnSharedFailure::Hold,
-            delay: Duration::from_secs(2),
-            baseline: "baseline{{stable.hash}}".to_owned(),
-            latency: None,
-            by: Vec::new(),
-            traffic_share: false,
-        };
+        let baseline = "baseline{{stable.hash}}".to_owned();
+        let proportion = Proportion { baseline, ..limited_to(Share(10_000)) };
         Metric { proportion: Some(change(proportion)), success: None, ..metric(name) }
     }
 

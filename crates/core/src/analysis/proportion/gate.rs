@@ -408,12 +408,11 @@ fn keep_newest(recent: &mut Vec<Counts>) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use serde_json::Value;
 
+    use super::super::Share;
     use super::super::tests::{close, vectors};
-    use super::super::{OnInconclusive, OnSharedFailure, Share};
+    use super::super::trials::limited_to;
     use super::*;
 
     fn counts(pair: &Value) -> Counts {
@@ -429,16 +428,7 @@ mod tests {
             limit: share(config, "max").map(|max| Limit { max, pass_below: max.twice() }),
             against: share(config, "margin").map(|margin| Against { margin, pass_within: Share(margin.0 * 2) }),
             confidence: share(config, "confidence").unwrap_or(Share(950_000)),
-            hard_failure: 10,
-            min_samples: 0,
-            patience: Duration::from_mins(10),
-            on_inconclusive: OnInconclusive::Pause,
-            on_shared_failure: OnSharedFailure::Hold,
-            delay: Duration::ZERO,
-            baseline: String::new(),
-            latency: None,
-            by: Vec::new(),
-            traffic_share: false,
+            ..limited_to(Share(10_000))
         }
     }
 

@@ -12,6 +12,7 @@ mod latency;
 pub mod look;
 pub mod queries;
 pub mod sequence;
+pub mod trials;
 pub mod words;
 
 use std::fmt;
