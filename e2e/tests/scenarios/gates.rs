@@ -95,16 +95,14 @@ async fn web_and_datadog(namespace: &Namespace) -> Result<()> {
         "headers": [{"key": "X-Key", "secretRef": {"name": "keys", "key": "key"}}],
         "jsonPath": "$.data.rate",
     });
-    let datadog = |fields: Value| {
-        let mut provider = json!({"address": fixture.url(), "secretRef": {"name": "keys", "apiKeyKey": "key", "applicationKeyKey": "key"}});
-        for (name, value) in fields.as_object().into_iter().flatten() {
-            provider[name] = value.clone();
-        }
-        json!({"datadog": provider})
+    let datadog = |fields: &[(&str, Value)]| {
+        let provider = json!({"address": fixture.url(), "secretRef": {"name": "keys", "apiKeyKey": "key", "applicationKeyKey": "key"}});
+        let filled = |provider, (name, value): &(&str, Value)| with(provider, &format!("/{name}"), value.clone());
+        json!({"datadog": fields.iter().fold(provider, filled)})
     };
-    let series = datadog(json!({"query": "avg:errors{version:{{canary.hash}}}"}));
+    let series = datadog(&[("query", json!("avg:errors{version:{{canary.hash}}}"))]);
     let queries = json!({"errors": "sum:errors{version:{{canary.hash}}}", "hits": "sum:hits{version:{{canary.hash}}}"});
-    let formula = datadog(json!({"queries": queries, "formula": "errors / hits"}));
+    let formula = datadog(&[("queries", queries), ("formula", json!("errors / hits"))]);
     let metric = |name: &str, provider: Value| json!({"name": name, "interval": "1s", "minWindow": "1s", "successCondition": "value < 0.01", "provider": provider});
     let metrics = [metric("web", json!({"web": web})), metric("series", series), metric("formula", formula)];
     let rollout = RolloutBuilder::new(&namespace.name, KIND)
@@ -276,11 +274,7 @@ fn prometheus(what: &str, asked: &Asked) -> (u16, Value) {
         "broken after the baseline" => (503, json!({"status": "error", "errorType": "unavailable", "error": "closed"})),
         "empty after the baseline" => (200, success(Vec::new())),
         "NaN" => (200, success(all(|_| "NaN"))),
-        "warns" => {
-            let mut answer = success(all(|value| value));
-            answer["warnings"] = json!(["one store did not answer"]);
-            (200, answer)
-        }
+        "warns" => (200, with(success(all(|value| value)), "/warnings", json!(["one store did not answer"]))),
         _ => (200, success(all(|value| value))),
     }
 }
