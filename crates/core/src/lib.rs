@@ -5,6 +5,7 @@
 //! It is total and deterministic: the same three values give the same plan, and no input makes it panic.
 
 pub mod analysis;
+pub mod dice;
 pub mod names;
 pub mod observed;
 pub mod plan;

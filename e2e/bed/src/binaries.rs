@@ -5,6 +5,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    sync::{Mutex, PoisonError},
 };
 
 use anyhow::{Context as _, Result};
@@ -139,6 +140,11 @@ pub fn helm3() -> Result<PathBuf> {
     made(&HELM_3)
 }
 
+/// The cluster's Prometheus, likewise.
+pub(crate) fn prometheus() -> Result<PathBuf> {
+    made(&PROMETHEUS)
+}
+
 /// Prometheus' checker of rules, likewise.
 ///
 /// # Errors
@@ -155,8 +161,12 @@ pub fn actionlint() -> Result<PathBuf> {
     made(&ACTIONLINT)
 }
 
+/// Two tests that want the same tool would each take away what the other one has built.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
 /// A tool, made if it is not there.
 fn made(tool: &GoProgram) -> Result<PathBuf> {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let paths = Paths::from_environment()?;
     fs::create_dir_all(paths.built())?;
     let location = tool.location(&paths.built())?;

@@ -8,6 +8,7 @@
 //!
 //! Needs root, Go, Python 3 and cgroup v1; one cluster per machine.
 
+mod backends;
 mod bed;
 mod binaries;
 mod charts;
@@ -32,6 +33,7 @@ mod progress;
 mod release;
 mod template;
 
+pub use backends::Backend;
 pub use bed::Bed;
 pub use binaries::{actionlint, helm, helm3, promtool};
 pub use charts::{charts, rendered_charts, write_rendered_charts};

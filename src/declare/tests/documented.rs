@@ -2,18 +2,21 @@
 
 use kube::CustomResourceExt as _;
 use leadsman_api::{AnalysisTemplate, AnalysisTemplateSpec, ClusterAnalysisTemplate, Rollout};
+use leadsman_core::analysis::Reporter;
 use leadsman_core::observed::Acceptance;
 use leadsman_core::traffic::Weight;
 use serde_json::{Value, json};
 
-use super::super::{TemplateRef, declare};
+use super::super::{TemplateRef, builtin, declare};
 use crate::routers::{Backends, view};
 
 const README: &str = include_str!("../../../README.md");
+const BUILTIN: &str = include_str!("../../../docs/builtin-metrics.md");
 /// Pages with blocks of YAML.
-const PAGES: [(&str, &str); 3] = [
+const PAGES: [(&str, &str); 4] = [
     ("README.md", README),
     ("docs/api.md", include_str!("../../../docs/api.md")),
+    ("docs/builtin-metrics.md", BUILTIN),
     ("docs/strategies.md", include_str!("../../../docs/strategies.md")),
 ];
 
@@ -113,4 +116,23 @@ fn the_rollout_in_the_readme_is_sound_and_fits_its_route() {
     assert!(seen.is_at(Weight::ZERO), "at rest");
     let Acceptance::Pending(who) = seen.acceptance else { panic!("nobody has looked at it yet") };
     assert_eq!(who, "Gateway gateways/public, which has said nothing of it");
+}
+
+/// Every selector of a builtin stands in its page, with the | of a table written as there.
+#[test]
+fn what_a_builtin_asks_is_documented() {
+    let sources = [builtin::istio(), builtin::linkerd(), builtin::envoy("CLUSTER")];
+    for source in sources.iter().flatten().filter(|source| source.reporter != Some(Reporter::Waypoint)) {
+        let is_pods = matches!(source.reporter, Some(Reporter::Destination));
+        let failed = if is_pods { &[][..] } else { &source.bad };
+        for selector in failed.iter().chain(&source.total) {
+            let (name, matchers) = selector.split_once('{').unwrap();
+            // Of gRPC one line stands for all.
+            let is_told = BUILTIN.contains(&selector.replace('|', "\\|"));
+            let is_grpc = name.contains("_grpc_");
+            let is_all = !matchers.contains("status") && name.starts_with("outbound_");
+            assert!(is_told || is_all || (is_grpc && matchers.contains("grpc_status!~")), "{selector}");
+        }
+        assert!(BUILTIN.contains(&source.duration.0), "{}", source.duration.0);
+    }
 }

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use leadsman_core::analysis::proportion::sequence::{ln_above, requests_to_pass};
-use leadsman_core::analysis::proportion::trials::{Dice, Revision, Together, limited_to};
+use leadsman_core::analysis::proportion::trials::{Revision, Together, fails_at, limited_to};
 use leadsman_core::analysis::proportion::{Against, Baseline, Counts, Finding, Gate, Proportion, Share};
+use leadsman_core::dice::Dice;
 
 use super::picture;
 
@@ -198,13 +199,7 @@ fn until_failure() -> String {
         for requests in [20, 50, 100] {
             let fails = |_| {
                 let revision = Revision::failing(q);
-                let at = leadsman_core::analysis::proportion::trials::fails_at(
-                    &limited_to(limit),
-                    revision,
-                    requests,
-                    2000,
-                    &mut dice,
-                );
+                let at = fails_at(&limited_to(limit), revision, requests, 2000, &mut dice);
                 at.unwrap_or(2000) * requests
             };
             cells.push(mean_and_most((0..FEWER).map(fails).collect()));

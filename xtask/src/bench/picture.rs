@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use leadsman_core::analysis::proportion::trials::{Dice, Revision, limited_to};
+use leadsman_core::analysis::proportion::trials::{Revision, limited_to};
 use leadsman_core::analysis::proportion::{Gate, Share};
+use leadsman_core::dice::Dice;
 
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 320.0;

@@ -26,20 +26,31 @@ pub(super) fn fold(pass: &mut Pass<'_>) {
 
 /// Counts an answer where it belongs; true when data have arrived that were missing.
 fn count(release: &mut Release, stable: &Hash, answer: &Answer) -> bool {
-    let runs = release.runs(stable);
-    let Some(metric) = runs.iter().find_map(|run| run.metric(&answer.token)).cloned() else { return false };
-    let scope = answer.token.metric.scope;
-    let Some(tally) = release.tally_mut(scope, &metric.name) else { return false };
+    let (scope, name) = (answer.token.metric.scope, &answer.token.metric.name);
+    let is_asked = |release: &Release| release.runs(stable).iter().any(|run| run.metric(&answer.token).is_some());
     let is_known = |last: &Last| last.since == answer.token.since && last.at >= answer.at;
-    if tally.last.as_ref().is_some_and(is_known) {
+    if !is_asked(release) {
         return false;
     }
+    // Taken out, so that the metric that it is counted by need not be copied.
+    let Some(tally) = release.tally_mut(scope, name) else { return false };
+    let mut tally = std::mem::take(tally);
+    let is_new = !tally.last.as_ref().is_some_and(is_known);
     let answered_before = tally.last.as_ref().is_none_or(|last| last.judgement.verdict.is_about_the_release());
-    tally.count(&metric, answer);
+    let runs = release.runs(stable);
+    if let Some(metric) = runs.iter().find_map(|run| run.metric(&answer.token)).filter(|_| is_new) {
+        tally.count(metric, answer);
+    }
     let judgement = tally.last.as_ref().map(|last| last.judgement.clone());
+    if let Some(kept) = release.tally_mut(scope, name) {
+        *kept = tally;
+    }
+    if !is_new {
+        return false;
+    }
     let answered = judgement.as_ref().is_some_and(|judgement| judgement.verdict.is_about_the_release());
     if scope == Scope::Preflight {
-        note_wrong_query(release, &metric.name, answer, judgement.filter(|_| !answered));
+        note_wrong_query(release, name, answer, judgement.filter(|_| !answered));
     }
     answered && !answered_before && (scope != Scope::Background || release.goal_since.is_some())
 }

@@ -127,7 +127,7 @@ impl Disturbances {
 
     /// A die of its own for the next thing that somebody does, or `None` where that is left out.
     pub(super) fn mischief(&mut self) -> Option<Dice> {
-        let dice = Dice::new(self.dice.next());
+        let dice = Dice::new(self.dice.bits());
         self.strikes().then_some(dice)
     }
 

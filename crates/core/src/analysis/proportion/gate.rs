@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::evidence::Evidence;
-use super::sequence::{ln_below, ln_under_share, lower, upper};
+use super::sequence::{ln_below, ln_under_share, lower};
 use super::{Against, Baseline, Counts, Limit, Proportion, finite};
 use crate::analysis::verdict::Verdict;
 use crate::time::to_millisecond;
@@ -318,23 +318,22 @@ impl Gate {
             }
         }
         if let Some(Against { margin, pass_within }) = proportion.against {
-            let (usual, least) = self.stable_shows(proportion.alpha() / 4.0);
+            // What stable shows in all, and at this weight: the greater of both.
+            let known = [self.reference, self.window_stable];
+            let usual = known.map(Counts::share).into_iter().fold(0.0, f64::max);
             if lately.is_clearly_above(usual + margin.as_f64()) {
                 return Finding::WorseLately;
             }
-            let most = upper(bad, total, proportion.alpha() / 2.0);
-            if share > usual + margin.as_f64() || most > least + pass_within.as_f64() {
+            let alpha = proportion.alpha();
+            let is_within = |stable: &Counts| {
+                let most = lower(stable.bad, stable.total, alpha / 4.0) + pass_within.as_f64();
+                most >= 1.0 || ln_below(bad, total, most) >= -(alpha / 2.0).ln()
+            };
+            if share > usual + margin.as_f64() || !known.iter().any(is_within) {
                 return Finding::NotYetAsGoodAsStable;
             }
         }
         Finding::Shown
-    }
-
-    /// Stable's share, and the least that it may truly be: the greater of what it shows at this weight and in all.
-    fn stable_shows(&self, alpha: f64) -> (f64, f64) {
-        let known = [self.reference, self.window_stable];
-        let usual = known.map(Counts::share).into_iter().fold(0.0, f64::max);
-        (usual, known.map(|counts| lower(counts.bad, counts.total, alpha)).into_iter().fold(0.0, f64::max))
     }
 
     /// The canary at this weight without void intervals: what may pass.

@@ -4,13 +4,21 @@
 //! (Robbins 1970; Howard and others 2021). Its expectation under that rate is 1 at every look, so that
 //! the bounds hold however often one looks. Counts may be fractions.
 
+use std::sync::LazyLock;
+
 /// Odds ratios below 1 and their weights: against a rate from above.
-const DOWN: [(f64, f64); 6] = [(0.05, 0.20), (0.15, 0.20), (0.30, 0.20), (0.50, 0.20), (0.75, 0.15), (0.90, 0.05)];
+static DOWN: LazyLock<[Odds; 6]> = LazyLock::new(|| {
+    [(0.05, 0.20), (0.15, 0.20), (0.30, 0.20), (0.50, 0.20), (0.75, 0.15), (0.90, 0.05)].map(Odds::of)
+});
 /// Odds ratios above 1 and their weights: against a rate from below.
-const UP: [(f64, f64); 8] =
-    [(1.1, 0.05), (1.25, 0.10), (1.5, 0.15), (2.0, 0.20), (3.0, 0.20), (5.0, 0.15), (10.0, 0.10), (100.0, 0.05)];
-/// Halvings of an interval in the search of a bound: beyond them a double has no more digits.
-const HALVINGS: u32 = 60;
+static UP: LazyLock<[Odds; 8]> = LazyLock::new(|| {
+    [(1.1, 0.05), (1.25, 0.10), (1.5, 0.15), (2.0, 0.20), (3.0, 0.20), (5.0, 0.15), (10.0, 0.10), (100.0, 0.05)]
+        .map(Odds::of)
+});
+/// Steps in the search of a bound, of which some twelve are taken: beyond so many halvings a double has no more digits.
+const MOST_STEPS: u32 = 100;
+/// A bound is as exact as this, as a part of itself.
+const EXACT: f64 = 1e-12;
 /// Nobody waits for more requests than this.
 const MOST_REQUESTS: u64 = 1 << 40;
 
@@ -24,10 +32,24 @@ pub fn ln_above(bad: f64, total: f64, rate: f64) -> f64 {
     ln_ratio(&UP, bad, total, rate)
 }
 
-fn ln_ratio(mixture: &[(f64, f64)], bad: f64, total: f64, rate: f64) -> f64 {
-    let one = |(odds, weight): &(f64, f64)| weight.ln() + bad * odds.ln() - total * ((odds - 1.0) * rate).ln_1p();
-    let top = mixture.iter().map(one).fold(f64::NEG_INFINITY, f64::max);
-    top + mixture.iter().map(|part| (one(part) - top).exp()).sum::<f64>().ln()
+/// An odds ratio of the mixture, with the logarithms that every look needs.
+#[derive(Clone, Copy)]
+struct Odds {
+    less_one: f64,
+    ln: f64,
+    ln_weight: f64,
+}
+
+impl Odds {
+    fn of((ratio, weight): (f64, f64)) -> Self {
+        Self { less_one: ratio - 1.0, ln: ratio.ln(), ln_weight: weight.ln() }
+    }
+}
+
+fn ln_ratio<const N: usize>(mixture: &[Odds; N], bad: f64, total: f64, rate: f64) -> f64 {
+    let parts = mixture.map(|odds| odds.ln_weight + bad * odds.ln - total * (odds.less_one * rate).ln_1p());
+    let top = parts.into_iter().fold(f64::NEG_INFINITY, f64::max);
+    top + parts.into_iter().map(|part| (part - top).exp()).sum::<f64>().ln()
 }
 
 /// Above this the share is not, with confidence `1 - alpha`, however often one looks; 1 where nothing is known.
@@ -36,7 +58,7 @@ pub fn upper(bad: f64, total: f64, alpha: f64) -> f64 {
     if total <= 0.0 || ln_below(bad, total, 1.0) < wanted {
         return 1.0;
     }
-    search(((bad / total).min(1.0), 1.0), |rate| ln_below(bad, total, rate) < wanted).1
+    search(((bad / total).min(1.0), 1.0), |rate| ln_below(bad, total, rate) - wanted).1
 }
 
 /// Below this the share is not, likewise; 0 where nothing is known.
@@ -45,17 +67,32 @@ pub fn lower(bad: f64, total: f64, alpha: f64) -> f64 {
         return 0.0;
     }
     let wanted = -alpha.ln();
-    search((0.0, (bad / total).min(1.0)), |rate| ln_above(bad, total, rate) >= wanted).0
+    search((0.0, (bad / total).min(1.0)), |rate| wanted - ln_above(bad, total, rate)).0
 }
 
-/// The place between both where `is_low` ends, as near as a double tells, from either side.
-fn search((mut low, mut high): (f64, f64), is_low: impl Fn(f64) -> bool) -> (f64, f64) {
-    for _ in 0..HALVINGS {
-        let middle = f64::midpoint(low, high);
-        if is_low(middle) {
-            low = middle;
+/// The place between both where a function that only rises goes through 0, from either side: by the line between the ends
+/// (the Illinois rule), and by halves where that does not get on.
+fn search((mut low, mut high): (f64, f64), value: impl Fn(f64) -> f64) -> (f64, f64) {
+    let (mut at_low, mut at_high) = (value(low), value(high));
+    let mut width = high - low;
+    for step in 0..MOST_STEPS {
+        let line = low + (high - low) * at_low / (at_low - at_high);
+        let halves = step % 3 == 2 && high - low > 0.5 * width;
+        if step % 3 == 2 {
+            width = high - low;
+        }
+        let inside = line.is_finite() && line > low && line < high && !halves;
+        let middle = if inside { line } else { f64::midpoint(low, high) };
+        if high - low <= EXACT * high || middle <= low || middle >= high {
+            break;
+        }
+        let at_middle = value(middle);
+        if at_middle < 0.0 {
+            (low, at_low) = (middle, at_middle);
+            at_high *= 0.5;
         } else {
-            high = middle;
+            (high, at_high) = (middle, at_middle);
+            at_low *= 0.5;
         }
     }
     (low, high)
