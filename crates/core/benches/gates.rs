@@ -1,7 +1,7 @@
 //! What one pass over a release costs with ten gates of which none, one or each has just been answered: ten proportions of both
 //! revisions beside ten thresholds. `cargo bench -p leadsman-core`.
 
-#![allow(clippy::unwrap_used, missing_docs, reason = "a bench has nobody to tell")]
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a bench has nobody to tell")]
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -11,6 +11,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use jiff::Timestamp;
 use leadsman_core::analysis::condition::Condition;
 use leadsman_core::analysis::metric::Metric;
+use leadsman_core::analysis::tally::Tally;
 use leadsman_core::analysis::{Answer, Counted, Number, Outcome, Part, Question, Reads};
 use leadsman_core::names::Hash;
 use leadsman_core::observed::{
@@ -37,7 +38,7 @@ fn releasing(change: impl Fn(Metric) -> Metric) -> State {
         |index| Metric { name: named(index), dry_run: false, warm_up: Duration::ZERO, ..change(counted.clone()) };
     background.metrics = (0..GATES).map(gate).collect();
     let kept =
-        if background.metrics.iter().any(|metric| metric.proportion.is_some()) { tally } else { Default::default() };
+        if background.metrics.iter().any(|metric| metric.proportion.is_some()) { tally } else { Tally::default() };
     release.background = (0..GATES).map(|index| (named(index), kept.clone())).collect();
     release.was_shrunk = false;
     state

@@ -1,6 +1,9 @@
-//! What is asked of a real Prometheus 3, of Debian's Prometheus 2.42 and of VictoriaMetrics about recorded series of each mesh,
+//! What is asked of a real Prometheus 3, of Debian's Prometheus 2.42 and of `VictoriaMetrics` about recorded series of each mesh,
 //! and what is counted of their answers by the operator's own code: errors that a series is born with, a reset, and scrapes
 //! that fail in between.
+
+// As in any test; clippy knows only those functions as tests that carry the attribute.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -173,13 +176,13 @@ fn start(backend: Backend, target: SocketAddr) -> Running {
 fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
     let began = Instant::now();
     while !done() {
-        assert!(began.elapsed() < Duration::from_secs(60), "waited in vain for {what}");
+        assert!(began.elapsed() < Duration::from_mins(1), "waited in vain for {what}");
         std::thread::sleep(Duration::from_millis(100));
     }
 }
 
 /// A metric as the operator reads it.
-fn declared(metric: &Value, prometheus: Value) -> Metric {
+fn declared(metric: &Value, prometheus: &Value) -> Metric {
     let mut metric = metric.clone();
     metric["interval"] = json!("1s");
     metric["initialDelay"] = json!("0s");
@@ -234,7 +237,7 @@ async fn count(sources: &Sources, metric: &Metric, tally: &mut Tally, question: 
 /// Whether the backend has a sample of what is exposed now.
 async fn has(sources: &Sources, address: &str, query: &str) -> bool {
     let metric = json!({"name": "m", "successCondition": "value > 0.0"});
-    let plain = declared(&metric, json!({"address": address, "query": query}));
+    let plain = declared(&metric, &json!({"address": address, "query": query}));
     let question = asked(Scope::Preflight, &plain, &BTreeMap::new(), Timestamp::UNIX_EPOCH);
     let Asked::Answered(outcomes) = sources.ask(&Key::new("shop", "shop"), &question).await else { return false };
     matches!(&outcomes[..], [Outcome::Samples(_)])
@@ -255,7 +258,7 @@ async fn every_backend_counts_the_recorded_series_alike() {
         let until = async |what: &str, query: &str| {
             let began = Instant::now();
             while !has(&sources, address, query).await {
-                assert!(began.elapsed() < Duration::from_secs(60), "{}: waited in vain for {what}", backend.name());
+                assert!(began.elapsed() < Duration::from_mins(1), "{}: waited in vain for {what}", backend.name());
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
         };
@@ -271,7 +274,7 @@ async fn every_backend_counts_the_recorded_series_alike() {
         // As long as every source takes to know by default.
         tokio::time::sleep(Duration::from_millis(2500)).await;
         for case in cases() {
-            let metric = declared(&case.metric, json!({"address": address}));
+            let metric = declared(&case.metric, &json!({"address": address}));
             let mut preflight = Tally::default();
             let question = asked(Scope::Preflight, &metric, &BTreeMap::new(), since);
             count(&sources, &metric, &mut preflight, question).await;
