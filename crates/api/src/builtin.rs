@@ -136,13 +136,17 @@ pub struct SuccessRate {
 /// How long requests take.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("duration(self.max) > duration('0s')")
-    .message("max must be longer than 0s")
-    .field_path(".max"))]
+#[x_kube(
+    validation = Rule::new("duration(self.max) > duration('0s')")
+        .message("max must be longer than 0s")
+        .field_path(".max"),
+    validation = Rule::new("self.quantile >= 0.5 && self.quantile <= 0.9999")
+        .message("quantile must be from 0.5 to 0.9999, like 0.99")
+        .field_path(".quantile")
+)]
 pub struct RequestDuration {
     /// The share of requests that has to be answered within max, at most 0.9999: 0.99 is a proportion with max 1% of the
     /// requests that take longer.
-    #[schemars(range(min = 0.5, max = 0.9999))]
     pub quantile: f64,
 
     /// How long they may take; best a boundary of the histogram, else what is between two is interpolated. Istio and Envoy

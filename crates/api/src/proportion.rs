@@ -94,9 +94,14 @@ pub struct Proportion {
 /// A histogram of how long requests took, and how long they may take.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("duration(self.max) > duration('0s')")
-    .message("max must be longer than 0s")
-    .field_path(".max"))]
+#[x_kube(
+    validation = Rule::new("duration(self.max) > duration('0s')")
+        .message("max must be longer than 0s")
+        .field_path(".max"),
+    validation = Rule::new("!has(self.quantile) || (self.quantile >= 0.5 && self.quantile <= 0.9999)")
+        .message("quantile must be from 0.5 to 0.9999, like 0.99")
+        .field_path(".quantile")
+)]
 pub struct Latency {
     /// Name and matchers of the histogram, without _bucket and _count:
     /// http_request_duration_seconds{revision="{{revision.hash}}"}.
@@ -108,7 +113,6 @@ pub struct Latency {
 
     /// The share of requests that has to be answered within max, at most 0.9999, in place of proportion.max: 0.99 is max 1%.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0.5, max = 0.9999))]
     pub quantile: Option<f64>,
 
     /// The unit of the histogram's boundaries. Left out: what the end of its name says (_seconds, _milliseconds, _ms).

@@ -1,7 +1,7 @@
 //! Pods that take their time, or wait for somebody else: they are waited for, and nothing is rejected for it.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use futures::StreamExt as _;
@@ -132,7 +132,14 @@ async fn restarted(namespace: &Namespace) -> Result<()> {
     };
     let seen = namespace.until("to have been restarted", Duration::from_mins(2), is_done).await?;
     ensure!(stable_hash(&seen) == Some(&rollout.hash()), "a restart is no release: {:?}", seen.status);
-    let now = pods(namespace).await?;
+    // The one more that a restart takes goes last.
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let mut look = tokio::time::interval(Duration::from_millis(200));
+    let mut now = pods(namespace).await?;
+    while now.len() > before.len() && Instant::now() < deadline {
+        look.tick().await;
+        now = pods(namespace).await?;
+    }
     ensure!(now.is_disjoint(&before) && now.len() == before.len(), "before {before:?}, now {now:?}");
     ensure!(
         weights(&namespace.requests()?, &RouteKind::HttpRouteGateway.route_name()).len() == moved,

@@ -14,7 +14,7 @@ use leadsman_e2e::account::account;
 use leadsman_e2e::cluster::workspace;
 use leadsman_e2e::dashboards::Unanswered;
 use leadsman_e2e::helm::{self, Helm};
-use leadsman_e2e::metrics::success_rate;
+use leadsman_e2e::metrics::{errors, success_rate};
 use leadsman_e2e::status::{phase, weight_in_force};
 use leadsman_e2e::{
     Load, Namespace, Operator, RolloutBuilder, RouteKind, figures, pause, pause_until_promoted, set_weight,
@@ -119,7 +119,7 @@ async fn lifecycle(namespace: &Namespace) -> Result<()> {
     chart.helm.run(&["test", "leadsman", "--timeout", "60s"]).await.context("test")?;
     let installed = schema(namespace).await?;
 
-    let rollout = RolloutBuilder::new(&namespace.name, KIND).background(&[success_rate()]);
+    let rollout = RolloutBuilder::new(&namespace.name, KIND).background(&[success_rate(), errors()]);
     let first = rollout.steps(&[set_weight(50), pause_until_promoted()]);
     namespace.deploy(&first).await?;
     let mut load = Load::through(namespace, KIND, 200.0).await?;

@@ -14,7 +14,7 @@ use leadsman_e2e::metrics::{errors, of_istio, slow, with};
 use leadsman_e2e::routes::APP;
 use leadsman_e2e::status::{condition, message, weight_in_force};
 use leadsman_e2e::wait::stays;
-use leadsman_e2e::{App, Load, Namespace, RolloutBuilder, RouteKind, pause, set_weight};
+use leadsman_e2e::{App, Load, Namespace, Operator, RolloutBuilder, RouteKind, pause, set_weight};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
@@ -164,15 +164,24 @@ async fn job(namespace: &Namespace) -> Result<()> {
     let step = |container: Value| json!({"analysis": {"metrics": [smoke(container), load_test.clone()]}});
     let rollout = RolloutBuilder::new(&namespace.name, KIND).steps(&[set_weight(20), step(check.clone())]).drain("1s");
     let mut load = deployed(namespace, &rollout, 60.0).await?;
+    let good = rollout.version("v2");
+    namespace.declare(&good).await?;
+    // The operator dies while its Job runs: the next one finds it.
+    let mut look = tokio::time::interval(Duration::from_millis(100));
+    while smokes(namespace).await? == 0 {
+        look.tick().await;
+    }
+    Operator::of(namespace).crash().await?;
+    namespace.until_promoted(&good).await?;
+    ensure!(smokes(namespace).await? == 1, "the new operator has made another Job");
     let bad = rollout.app(App { error_rate: 0.5, ..App::new("v3") });
-    let words = good_and_bad(namespace, &rollout.version("v2"), &bad).await?;
+    namespace.declare(&bad).await?;
+    let rolled_back = namespace.until_rolled_back(Duration::from_mins(2)).await?;
+    let words = message(&rolled_back);
     for part in ["AnalysisFailed: smoke is failed", "BackoffLimitExceeded", "of 20 was answered with 500"] {
         ensure!(words.contains(part), "{part}: {words}");
     }
-    let jobs =
-        namespace.api::<Job>().list(&ListParams::default().labels(&format!("leadsman.dev/job-of={APP}"))).await?;
-    let smokes =
-        jobs.items.iter().filter(|job| job.metadata.name.as_ref().is_some_and(|it| it.contains("-smoke-"))).count();
+    let smokes = smokes(namespace).await?;
     ensure!(smokes == 2, "each release has one Job for its measurement: {smokes}");
 
     let missing = with(check, "/image", json!("nowhere.example/nothing:1"));
@@ -184,6 +193,14 @@ async fn job(namespace: &Namespace) -> Result<()> {
     let rolled_back = namespace.until_rolled_back(Duration::from_mins(1)).await?;
     ensure!(message(&rolled_back).contains("NoEvidence"), "{}", message(&rolled_back));
     namespace.close(&mut load, &["v3"]).await.map(drop)
+}
+
+/// Jobs that were made for the smoke test.
+async fn smokes(namespace: &Namespace) -> Result<usize> {
+    let ours = ListParams::default().labels(&format!("leadsman.dev/job-of={APP}"));
+    let jobs = namespace.api::<Job>().list(&ours).await?;
+    let is_smoke = |job: &&Job| job.metadata.name.as_ref().is_some_and(|name| name.contains("-smoke-"));
+    Ok(jobs.items.iter().filter(is_smoke).count())
 }
 
 /// Most requests go around the route: the canary has a fifth of what is split and next to nothing of all. That is no release

@@ -48,7 +48,7 @@ const SIDE_BY_SIDE: usize = 6;
 
 /// What takes minutes and shows for another kind of route, or on the cluster, what others show by default: run by
 /// `cargo xtask test --full`, or by name with `--include-ignored`.
-const FULL_ONLY: [&str; 23] = [
+const FULL_ONLY: [&str; 26] = [
     "bad-httproute-service",
     "bad-virtualservice",
     "killed-in-every-phase-virtualservice",
@@ -72,6 +72,9 @@ const FULL_ONLY: [&str; 23] = [
     "plain-keep-stable",
     "plain-gitops",
     "hpa-plain",
+    "proportion-twenty-good",
+    "proportion-twenty-with-5-percent",
+    "proportion-twenty-with-10-percent",
 ];
 
 fn main() -> ExitCode {

@@ -16,6 +16,13 @@ use serde_json::json;
 use crate::harness::scenario;
 
 const KIND: RouteKind = RouteKind::HttpRouteGateway;
+/// Twenty releases, which say how sure something is, and the one before.
+const VERSIONS: [&str; 21] = [
+    "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", "v14", "v15", "v16", "v17",
+    "v18", "v19", "v20",
+];
+/// Scrapes, a look's delay, and the way back itself, in seconds.
+const KNOWN_AFTER: f64 = 5.0;
 /// What fails of every revision: far from nothing, and within the limit of 1%.
 const USUAL: f64 = 0.003;
 
@@ -24,6 +31,9 @@ pub fn trials() -> Vec<Trial> {
         scenario("proportion-good", |ns| async move { good(&ns).await }),
         scenario("proportion-bad", |ns| async move { bad(&ns).await }),
         scenario("proportion-outage-of-both", |ns| async move { outage(&ns).await }),
+        scenario("proportion-twenty-good", |ns| async move { twenty_good(&ns).await }),
+        scenario("proportion-twenty-with-5-percent", |ns| async move { twenty_bad(&ns, 0.05, 60.0).await }),
+        scenario("proportion-twenty-with-10-percent", |ns| async move { twenty_bad(&ns, 0.1, 30.0).await }),
     ]
 }
 
@@ -37,6 +47,46 @@ async fn deployed(namespace: &Namespace, rollout: &RolloutBuilder) -> Result<Loa
     let mut load = Load::through(namespace, KIND, 200.0).await?;
     load.until_answered(2000).await?;
     Ok(load)
+}
+
+/// One after the other, as good as what is there already: each is promoted.
+async fn twenty_good(namespace: &Namespace) -> Result<()> {
+    let rollout = RolloutBuilder::new(&namespace.name, KIND)
+        .app(app("v0", USUAL))
+        .background(&[errors()])
+        .steps(&[set_weight(20), set_weight(50)])
+        .drain("1s");
+    let mut load = deployed(namespace, &rollout).await?;
+    for version in VERSIONS.into_iter().skip(1) {
+        let next = rollout.app(app(version, USUAL));
+        namespace.declare(&next).await?;
+        namespace.until_promoted(&next).await?;
+        figures::add(&namespace.scenario, "promoted", 1);
+    }
+    namespace.close(&mut load, &VERSIONS).await.map(drop)
+}
+
+/// One after the other, at 5% of 200 requests a second: each is rolled back, the slowest within so many seconds of its first
+/// traffic and of the time that its source takes to know.
+async fn twenty_bad(namespace: &Namespace, error_rate: f64, limit: f64) -> Result<()> {
+    let rollout = RolloutBuilder::new(&namespace.name, KIND)
+        .app(app("v0", USUAL))
+        .background(&[errors()])
+        .steps(&[set_weight(5), pause("5m")])
+        .drain("1s");
+    let mut load = deployed(namespace, &rollout).await?;
+    let mut slowest = 0.0_f64;
+    for version in VERSIONS.into_iter().skip(1) {
+        namespace.declare(&rollout.app(app(version, error_rate))).await?;
+        load.until_answered_by(version, Duration::from_mins(1)).await?;
+        let began = Instant::now();
+        namespace.until_rolled_back(Duration::from_mins(2)).await?;
+        slowest = slowest.max(began.elapsed().as_secs_f64());
+        figures::add(&namespace.scenario, "rolled back", 1);
+    }
+    figures::record(&namespace.scenario, "s until the slowest was rolled back", figures::rounded(slowest));
+    ensure!(slowest <= limit + KNOWN_AFTER, "the slowest was rolled back after {slowest:.1} s");
+    namespace.close(&mut load, &VERSIONS).await.map(drop)
 }
 
 /// Two releases as good as what is there already, with its usual errors: both are promoted.

@@ -267,7 +267,8 @@ impl Process {
             Fate::Done => {
                 self.caches.status.clone_from(&world.status);
                 self.caches.versions.insert(Kind::Status, world.clock);
-                self.answers.retain(|answer| answer.at > passed.observed.now);
+                let latest = passed.observed.answers.iter().map(|answer| answer.at).max();
+                self.answers.retain(|answer| latest.is_none_or(|latest| answer.at > latest));
                 self.last_written = world.now;
                 self.refused_since = None;
                 true

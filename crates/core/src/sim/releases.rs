@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::world::Dice;
 use crate::analysis::condition::Condition;
 use crate::analysis::metric::{Metric, OnNoData, OnProviderError};
-use crate::analysis::tally::tests::metric;
+use crate::analysis::proportion::{Against, OnInconclusive, OnSharedFailure, Proportion, Share};
+use crate::analysis::tally::tests::{counted, metric};
 use crate::names::Hash;
 use crate::spec::{Background, CanaryScale, Rollout, Spec, Step};
 use crate::traffic::{Amount, Carrier, Targets, Weight};
@@ -126,6 +127,9 @@ fn canary(dice: &mut Dice) -> Spec {
 }
 
 fn drawn_metric(dice: &mut Dice, name: &str) -> Metric {
+    if dice.chance(25) {
+        return drawn_proportion(dice, name);
+    }
     Metric {
         interval: Duration::from_secs(dice.of(&[2, 5, 10])),
         count: (name == "step").then(|| u32::try_from(1 + dice.below(3)).unwrap()),
@@ -139,5 +143,22 @@ fn drawn_metric(dice: &mut Dice, name: &str) -> Metric {
         ]),
         failure: dice.chance(30).then(|| Condition::new("value < 0.5", &BTreeMap::new()).unwrap()),
         ..metric(name)
+    }
+}
+
+/// Counts of both revisions, against a limit and now and then against stable.
+fn drawn_proportion(dice: &mut Dice, name: &str) -> Metric {
+    let against = dice.chance(30).then_some(Against { margin: Share(5000), pass_within: Share(10_000) });
+    let patience = Duration::from_secs(dice.of(&[20, 60, 600]));
+    let on_inconclusive = dice.of(&[OnInconclusive::Pause, OnInconclusive::Proceed, OnInconclusive::Fail]);
+    let on_shared_failure = dice.of(&[OnSharedFailure::Hold, OnSharedFailure::Hold, OnSharedFailure::Fail]);
+    let min_samples = dice.of(&[0, 0, 500]);
+    let change = |it| Proportion { against, min_samples, patience, on_inconclusive, on_shared_failure, ..it };
+    Metric {
+        interval: Duration::from_secs(dice.of(&[2, 5, 10])),
+        warm_up: Duration::from_secs(dice.of(&[0, 0, 10])),
+        dry_run: dice.chance(10),
+        on_provider_error: dice.of(&[OnProviderError::Hold, OnProviderError::Hold, OnProviderError::Pause]),
+        ..counted(name, change)
     }
 }

@@ -24,7 +24,7 @@ const MUTANTS: [Mutant; 40] = [
     }),
     ("weight before scale", "I1", weight_before_scale, |_| Faults::default()),
     ("scale before weight, going back", "I2", scale_before_weight, |_| Faults::default()),
-    ("the slot is re-bound under traffic", "I2", slot_rebound_under_traffic, |_| Faults::default()),
+    ("the slot is re-bound under traffic", "I5", slot_rebound_under_traffic, |_| Faults::default()),
     ("stable is re-bound before it is out of traffic", "I5", stable_rebound_early, |_| Faults::default()),
     ("the first pass heals in both directions", "I6", first_pass_raises, everything),
     ("actions precede the status", "I5", status_is_not_written_first, |_| Faults {
