@@ -110,14 +110,13 @@ fn of_datadog(reading: &Reading<'_>, wire: &Datadog) -> Result<Source, Problem> 
         _ => return Err(reading.wrong("datadog", "must have exactly one of: query, or queries with a formula")),
     };
     let secret = &wire.secret_ref;
-    let key = |given: &Option<String>, otherwise: &str| given.clone().unwrap_or_else(|| otherwise.to_owned());
     Ok(Source::Datadog(Box::new(source::Datadog {
         address: address(reading, "datadog.address", wire.address.as_deref().unwrap_or(defaults::DATADOG))?,
         asked,
         secret: (reading.secrets_in.to_owned(), secret.name.clone()),
         keys: (
-            key(&secret.api_key_key, defaults::API_KEY_KEY),
-            key(&secret.application_key_key, defaults::APPLICATION_KEY_KEY),
+            key(secret.api_key_key.as_ref(), defaults::API_KEY_KEY),
+            key(secret.application_key_key.as_ref(), defaults::APPLICATION_KEY_KEY),
         ),
         timeout: timeout(reading, wire.timeout.as_ref())?,
     })))
@@ -152,18 +151,26 @@ fn timeout(reading: &Reading<'_>, wire: Option<&leadsman_api::Duration>) -> Resu
     Ok(timeout)
 }
 
+/// A key of a Secret, or its usual name.
+fn key(given: Option<&String>, otherwise: &str) -> String {
+    given.map_or_else(|| otherwise.to_owned(), Clone::clone)
+}
+
 fn pairs(parameters: &[Parameter]) -> Vec<(String, String)> {
     parameters.iter().map(|parameter| (parameter.name.clone(), parameter.value.clone())).collect()
 }
 
 fn certificates(reading: &Reading<'_>, wire: &Tls) -> source::Tls {
-    let key = |given: &Option<String>, otherwise: &str| given.clone().unwrap_or_else(|| otherwise.to_owned());
     source::Tls {
         namespace: reading.secrets_in.to_owned(),
         ca: wire.ca.as_ref().map(|ca| (ca.name.clone(), ca.key.clone())),
         certificate: wire.client_certificate.as_ref().map(|it| {
             let (certificate, private) = (&it.certificate_key, &it.private_key_key);
-            (it.name.clone(), key(certificate, defaults::CERTIFICATE_KEY), key(private, defaults::PRIVATE_KEY_KEY))
+            (
+                it.name.clone(),
+                key(certificate.as_ref(), defaults::CERTIFICATE_KEY),
+                key(private.as_ref(), defaults::PRIVATE_KEY_KEY),
+            )
         }),
     }
 }
@@ -205,20 +212,19 @@ fn header(
 
 fn authentication(reading: &Reading<'_>, wire: Option<&Authentication>) -> Result<Option<Auth>, Problem> {
     let Some(wire) = wire else { return Ok(None) };
-    let key = |given: &Option<String>, otherwise: &str| given.clone().unwrap_or_else(|| otherwise.to_owned());
     let (secret, scheme) = match (&wire.bearer, &wire.basic, &wire.oauth2) {
         (Some(bearer), None, None) => (&bearer.secret_ref.name, AuthScheme::Bearer(bearer.secret_ref.key.clone())),
         (None, Some(basic), None) => {
-            let username = key(&basic.secret_ref.username_key, defaults::USERNAME_KEY);
-            let password = key(&basic.secret_ref.password_key, defaults::PASSWORD_KEY);
+            let username = key(basic.secret_ref.username_key.as_ref(), defaults::USERNAME_KEY);
+            let password = key(basic.secret_ref.password_key.as_ref(), defaults::PASSWORD_KEY);
             (&basic.secret_ref.name, AuthScheme::Basic { username, password })
         }
         (None, None, Some(oauth)) => {
             let scopes = (!oauth.scopes.is_empty()).then(|| ("scope".to_owned(), oauth.scopes.join(" ")));
             let scheme = AuthScheme::OAuth2 {
                 token_url: address(reading, "authentication.oauth2.tokenUrl", &oauth.token_url)?,
-                client_id: key(&oauth.secret_ref.client_id_key, defaults::CLIENT_ID_KEY),
-                client_secret: key(&oauth.secret_ref.client_secret_key, defaults::CLIENT_SECRET_KEY),
+                client_id: key(oauth.secret_ref.client_id_key.as_ref(), defaults::CLIENT_ID_KEY),
+                client_secret: key(oauth.secret_ref.client_secret_key.as_ref(), defaults::CLIENT_SECRET_KEY),
                 parameters: scopes.into_iter().chain(pairs(&oauth.parameters)).collect(),
             };
             (&oauth.secret_ref.name, scheme)

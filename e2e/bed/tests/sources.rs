@@ -215,6 +215,7 @@ fn asked(scope: Scope, metric: &Metric, tallies: &BTreeMap<String, Tally>, since
         subject: if scope == Scope::Preflight { &old } else { &new },
         stable: &old,
         since,
+        in_force: true,
         share: None,
         step_since: None,
         grown_at: None,

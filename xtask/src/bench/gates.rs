@@ -68,10 +68,6 @@ impl Table {
     }
 }
 
-fn share(millionths: u32) -> Share {
-    Share(millionths)
-}
-
 fn of(part: u32, all: u32) -> String {
     format!("{:.1}%", f64::from(part) * 100.0 / f64::from(all))
 }
@@ -132,7 +128,7 @@ fn false_alarms() -> String {
         for (index, requests) in looks.into_iter().enumerate() {
             let parts: &[u32] = if index == 1 { &[100, 80, 50] } else { &[100] };
             for part in parts {
-                let (limit, truth) = (share(limit), share(limit * part / 100));
+                let (limit, truth) = (Share(limit), Share(limit * part / 100));
                 let fallen = fallen(limit, Revision::failing(truth.as_f64()), requests, RELEASES, &mut dice);
                 table.row(&[
                     limit.to_string(),
@@ -163,7 +159,7 @@ fn together() -> String {
         ("ten stand and fall together", Together::ClustersOfTen),
         ("bursts: 3 looks of 100 have most", Together::Bursts),
     ] {
-        let mut at = |rate| fallen(share(10_000), Revision { rate, together }, 100, FEWER, &mut dice);
+        let mut at = |rate| fallen(Share(10_000), Revision { rate, together }, 100, FEWER, &mut dice);
         let (limit, calm) = (at(0.01), at(0.003));
         table.row(&[
             words.to_owned(),
@@ -191,7 +187,7 @@ fn until_failure() -> String {
     );
     let mut dice = Dice::new(SEED + 2);
     for (limit, truth) in [(10_000, 30_000), (5000, 20_000), (1000, 10_000), (10_000, 50_000), (10_000, 100_000)] {
-        let (limit, truth) = (share(limit), share(truth));
+        let (limit, truth) = (Share(limit), Share(truth));
         let (p, q) = (limit.as_f64(), truth.as_f64());
         // Wald 1945.
         let bound = 20_f64.ln() / (q * (q / p).ln() + (1.0 - q) * ((1.0 - q) / (1.0 - p)).ln());
@@ -215,9 +211,9 @@ fn until_success() -> String {
         &["true share", "requests without noise", "mean / nine of ten", "ends in a rollback instead"],
     );
     let mut dice = Dice::new(SEED + 3);
-    let proportion = limited_to(share(10_000));
+    let proportion = limited_to(Share(10_000));
     for truth in [0, 1000, 3000, 5000, 8000, 10_000] {
-        let truth = share(truth);
+        let truth = Share(truth);
         let (mut needed, mut failed) = (Vec::new(), 0);
         for _ in 0..FEWER {
             let mut gate = Gate::default();
@@ -240,7 +236,7 @@ fn outages() -> String {
         &["canary / stable, requests a look", "test at a fixed level", "Leadsman"],
     );
     let mut dice = Dice::new(SEED + 4);
-    let proportion = limited_to(share(10_000));
+    let proportion = limited_to(Share(10_000));
     for (canary, stable) in [(20, 380), (100, 1900), (100, 100), (1900, 100)] {
         let (mut level, mut ours) = (0, 0);
         for _ in 0..FEWER {
@@ -307,8 +303,8 @@ fn releases() -> String {
         &["traffic", "gate", "canary, stable", "rolled back", "promoted", "a person is asked", "mean time"],
     );
     let mut dice = Dice::new(SEED + 5);
-    let limit = limited_to(share(10_000));
-    let against = Against { margin: share(5000), pass_within: share(10_000) };
+    let limit = limited_to(Share(10_000));
+    let against = Against { margin: Share(5000), pass_within: Share(10_000) };
     let alone = Proportion { limit: None, against: Some(against), ..limit.clone() };
     let both = Proportion { against: Some(against), ..limit.clone() };
     let independent = Together::Not;
@@ -327,7 +323,7 @@ fn releases() -> String {
         (200, "limit 1%, failures ten at a time", &limit, 3000, 3000, Together::ClustersOfTen),
         (200, "limit 1%, failures ten at a time", &limit, 30_000, 3000, Together::ClustersOfTen),
     ] {
-        let (canary, stable) = (share(canary), share(stable));
+        let (canary, stable) = (Share(canary), Share(stable));
         let [one, other] = [canary, stable].map(|it| Revision { rate: it.as_f64(), together });
         let (mut back, mut promoted, mut undecided, mut looks) = (0, 0, 0, 0);
         let trials = FEWER / 4;

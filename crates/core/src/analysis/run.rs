@@ -37,6 +37,8 @@ pub struct Run<'a> {
     pub since: Timestamp,
     /// Since when the step runs, for the analysis of a step.
     pub step_since: Option<Timestamp>,
+    /// False while the share that is measured is only on its way: nothing is done for it yet.
+    pub in_force: bool,
     /// The share that the canary has had since then, where requests have to show it.
     pub share: Option<Weight>,
     /// When the youngest of its pods was seen ready.
@@ -86,20 +88,22 @@ impl Run<'_> {
 
     /// What is to be asked from now on. A metric that is complete is asked no more.
     pub fn questions(&self, now: Timestamp) -> impl Iterator<Item = Question> {
-        self.metrics.iter().filter(|metric| !self.is_complete(metric)).map(move |metric| self.question(metric, now))
+        let is_asked = |metric: &&Metric| self.in_force || !metric.source.is_done_once();
+        let asked = self.metrics.iter().filter(is_asked).filter(|metric| !self.is_complete(metric));
+        asked.map(move |metric| self.question(metric, now))
     }
 
     /// Only the analysis of a step is ever complete, and what is done once: everything else is measured for as long as it
     /// runs.
     fn is_complete(&self, metric: &Metric) -> bool {
         let last = self.tally(metric).and_then(|tally| tally.last.as_ref()).filter(|last| last.since == self.since);
-        if metric.source.is_done_once() && self.scope == Scope::Background {
-            return last.is_some_and(|last| last.judgement.verdict.is_about_the_release());
-        }
+        let verdict = last.map(|last| last.judgement.verdict);
+        let is_done =
+            verdict == Some(Verdict::Success) || metric.dry_run && verdict.is_some_and(Verdict::is_about_the_release);
         match (self.scope, metric.dry_run) {
             (Scope::Step, false) => self.call(metric) == Call::Pass,
-            (Scope::Step, true) => last.is_some() && metric.source.is_done_once(),
-            (Scope::Preflight | Scope::Background | Scope::Comparison, _) => false,
+            (Scope::Step | Scope::Background, _) => metric.source.is_done_once() && is_done,
+            (Scope::Preflight | Scope::Comparison, _) => false,
         }
     }
 
@@ -262,5 +266,75 @@ fn wanting(metric: &Metric, tally: Option<&Tally>, call: Call) -> Option<Wanting
         Call::Hold => Some(Wanting::Data(format!("{} has nothing to judge{value}", metric.name))),
         Call::Ask => Some(Wanting::Answers(format!("{} is inconclusive{value}", metric.name))),
         Call::Measure | Call::RollBack => Some(Wanting::Answers(format!("measuring {}{value}", metric.name))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::source::{Job, Source};
+    use super::super::tally::Last;
+    use super::super::tally::tests::metric;
+    use super::super::verdict::Judgement;
+    use super::*;
+
+    fn job() -> Metric {
+        let job = Job { spec: json!({}), annotations: BTreeMap::new() };
+        Metric { source: Source::Job(Box::new(job)), success: None, failure_limit: 1, ..metric("job") }
+    }
+
+    /// What is asked of a Job after this verdict.
+    fn asked(scope: Scope, metric: &Metric, last: Option<Verdict>, in_force: bool) -> Vec<Question> {
+        let (canary, stable) = (Hash::from("new"), Hash::from("old"));
+        let judged = |verdict| Last {
+            at: Timestamp::UNIX_EPOCH,
+            since: Timestamp::UNIX_EPOCH,
+            judgement: Judgement { verdict, value: String::new(), because: String::new() },
+            query: String::new(),
+        };
+        let tally = Tally {
+            last: last.map(judged),
+            answers: u32::from(last.is_some()),
+            failures: u32::from(last == Some(Verdict::Failure)),
+            successes: u32::from(last == Some(Verdict::Success)),
+            ..Tally::default()
+        };
+        let tallies = BTreeMap::from([("job".to_owned(), tally)]);
+        let run = Run {
+            scope,
+            attempt: 1,
+            subject: &canary,
+            stable: &stable,
+            since: Timestamp::UNIX_EPOCH,
+            step_since: None,
+            in_force,
+            share: None,
+            grown_at: None,
+            patience: Patience::Lasts,
+            metrics: Cow::Borrowed(std::slice::from_ref(metric)),
+            tallies: &tallies,
+        };
+        run.questions(Timestamp::UNIX_EPOCH).collect()
+    }
+
+    #[test]
+    fn a_job_begins_at_once_and_is_run_again_only_where_it_failed_within_its_limit() {
+        for scope in [Scope::Background, Scope::Step] {
+            let first = asked(scope, &job(), None, true);
+            assert_eq!((first[0].due, first[0].answered), (Timestamp::UNIX_EPOCH, 0));
+            assert!(asked(scope, &job(), Some(Verdict::Success), true).is_empty());
+            let again = asked(scope, &job(), Some(Verdict::Failure), true);
+            assert_eq!(again[0].answered, 1, "another Job");
+            let load_test = Metric { dry_run: true, ..job() };
+            assert!(asked(scope, &load_test, Some(Verdict::Failure), true).is_empty());
+            assert_eq!(asked(scope, &load_test, Some(Verdict::ProviderError), true).len(), 1);
+        }
+    }
+
+    #[test]
+    fn no_job_begins_for_a_share_that_is_only_on_its_way() {
+        assert!(asked(Scope::Background, &job(), None, false).is_empty());
+        assert_eq!(asked(Scope::Background, &metric("job"), None, false).len(), 1, "failures count already");
     }
 }

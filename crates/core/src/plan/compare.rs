@@ -42,6 +42,7 @@ pub(super) fn run<'a>(leaving: &'a Leaving, stable: &'a Hash) -> Option<Run<'a>>
         stable,
         since: leaving.since,
         step_since: None,
+        in_force: true,
         share: None,
         grown_at: None,
         patience: Patience::Lasts,

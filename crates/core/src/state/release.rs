@@ -287,6 +287,7 @@ impl Release {
             stable,
             since,
             step_since: None,
+            in_force: scope != Scope::Background || self.goal_since.is_some(),
             share: Some(self.goal).filter(|_| self.goal_since.is_some() && !self.was_shrunk),
             grown_at: self.grown.map(|grown| grown.at).filter(|_| scope != Scope::Preflight),
             patience: self.patience,

@@ -1,7 +1,9 @@
 //! Simulated releases: what the tables of docs/gates.md and the tests of the gate are made of. The same for the same seed,
 //! everywhere.
 
-use super::{Counts, Gate, Proportion};
+use std::time::Duration;
+
+use super::{Counts, Gate, Limit, OnInconclusive, OnSharedFailure, Proportion, Share};
 use crate::dice::Dice;
 
 /// How the failures of one interval hang together.
@@ -119,17 +121,17 @@ pub fn rolled_back(
 }
 
 /// A gate with this limit, at 95%, and everything else as it is by default.
-pub fn limited_to(max: super::Share) -> Proportion {
+pub fn limited_to(max: Share) -> Proportion {
     Proportion {
-        limit: Some(super::Limit { max, pass_below: max.twice() }),
+        limit: Some(Limit { max, pass_below: max.twice() }),
         against: None,
-        confidence: super::Share(950_000),
+        confidence: Share(950_000),
         hard_failure: 10,
         min_samples: 0,
-        patience: std::time::Duration::from_mins(10),
-        on_inconclusive: super::OnInconclusive::Pause,
-        on_shared_failure: super::OnSharedFailure::Hold,
-        delay: std::time::Duration::from_secs(2),
+        patience: Duration::from_mins(10),
+        on_inconclusive: OnInconclusive::Pause,
+        on_shared_failure: OnSharedFailure::Hold,
+        delay: Duration::from_secs(2),
         baseline: String::new(),
         latency: None,
         by: Vec::new(),
@@ -139,7 +141,6 @@ pub fn limited_to(max: super::Share) -> Proportion {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Share;
     use super::*;
 
     const ONE: Share = Share(10_000);
