@@ -55,7 +55,8 @@ async fn twenty_good(namespace: &Namespace) -> Result<()> {
         .app(app("v0", USUAL))
         .background(&[errors()])
         .steps(&[set_weight(20), set_weight(50)])
-        .drain("1s");
+        .drain("1s")
+        .set("/spec/revisionHistoryLimit", json!(VERSIONS.len()));
     let mut load = deployed(namespace, &rollout).await?;
     for version in VERSIONS.into_iter().skip(1) {
         let next = rollout.app(app(version, USUAL));
@@ -73,7 +74,9 @@ async fn twenty_bad(namespace: &Namespace, error_rate: f64, limit: f64) -> Resul
         .app(app("v0", USUAL))
         .background(&[errors()])
         .steps(&[set_weight(5), pause("5m")])
-        .drain("1s");
+        .drain("1s")
+        // Clients' answers are told apart by the sets that are there at the end.
+        .set("/spec/revisionHistoryLimit", json!(VERSIONS.len()));
     let mut load = deployed(namespace, &rollout).await?;
     let mut slowest = 0.0_f64;
     for version in VERSIONS.into_iter().skip(1) {
