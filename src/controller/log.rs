@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use leadsman_api::Rollout;
 use leadsman_core::analysis::Scope;
+use leadsman_core::analysis::metric::Metric;
 use leadsman_core::analysis::proportion::Counts;
 use leadsman_core::analysis::tally::Tally;
 use leadsman_core::analysis::verdict::Verdict;
@@ -64,7 +65,6 @@ fn told(loaded: &Loaded, state: Option<&State>) -> Told {
         Stage::Leaving(leaving) => Some(&leaving.canary.hash),
         Stage::Deploying | Stage::Resting | Stage::Promoting(_) => None,
     };
-    let gates = release.into_iter().flat_map(|release| release.background.iter().chain(&release.measured));
     Told {
         strategy: match loaded.declared.core.targets.strategy {
             Strategy::Canary => "canary",
@@ -75,13 +75,18 @@ fn told(loaded: &Loaded, state: Option<&State>) -> Told {
         commit: loaded.declared.core.commit.clone().unwrap_or_default(),
         step_started: release.map(|release| seconds(release.step_since)),
         promoted: promoted(&loaded.rollout),
-        gates: gates.filter_map(|(name, tally)| Some(gate(name, tally, release?))).collect(),
+        gates: release.map(|release| gates(release)).unwrap_or_default(),
     }
 }
 
-fn gate(name: &str, tally: &Tally, release: &Release) -> Gate {
-    let metric = release.metric(Scope::Background, name).or_else(|| release.metric(Scope::Step, name));
-    let proportion = metric.as_ref().and_then(|metric| metric.proportion.as_ref());
+/// What is measured of the new revision.
+fn gates(release: &Release) -> Vec<Gate> {
+    let of_canary = release.tallies().filter(|(scope, ..)| *scope != Scope::Preflight);
+    of_canary.map(|(scope, name, tally)| gate(name, tally, release.metric(scope, name).as_deref())).collect()
+}
+
+fn gate(name: &str, tally: &Tally, metric: Option<&Metric>) -> Gate {
+    let proportion = metric.and_then(|metric| metric.proportion.as_ref());
     Gate {
         metric: name.to_owned(),
         canary: tally.number(),

@@ -115,13 +115,10 @@ impl Reading<'_> {
 
     /// Where it is asked; a proportion may leave it out.
     fn prometheus(&self, wire: &Metric) -> Result<Prometheus, Problem> {
-        match (&wire.provider, counts(wire)) {
-            (Some(provider), _) => {
-                let given = provider.prometheus.clone();
-                given.ok_or_else(|| self.wrong("provider", "must have exactly one of: prometheus, web, datadog, job"))
-            }
-            (None, true) => Ok(Prometheus::default()),
-            (None, false) => {
+        match wire.provider.as_ref().and_then(|provider| provider.prometheus.clone()) {
+            Some(given) => Ok(given),
+            None if counts(wire) => Ok(Prometheus::default()),
+            None => {
                 Err(self.wrong("provider", "is missing: it must have exactly one of: prometheus, web, datadog, job"))
             }
         }

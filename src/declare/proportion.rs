@@ -11,6 +11,7 @@ use super::metric::Reading;
 
 /// The least share that may be asked for: fewer would never be shown.
 pub(super) const LEAST: Share = Share(100);
+
 /// The query of every look, and what is asked of its answers.
 pub(super) fn read(reading: &Reading<'_>, metric: &Metric) -> Result<(String, proportion::Proportion), Problem> {
     let none = Proportion::default();

@@ -3,8 +3,8 @@
 //! A Secret is read when it is needed, and again after [`KEPT_FOR`], so that a rotated token is taken up without a watch on
 //! Secrets.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::ByteString;
@@ -15,6 +15,7 @@ use reqwest::header::HeaderValue;
 use tokio::time::Instant;
 
 use super::Failure;
+use super::kept::Kept;
 
 /// How long what was read is used.
 pub(super) const KEPT_FOR: Duration = Duration::from_secs(30);
@@ -26,12 +27,12 @@ type Data = Arc<BTreeMap<String, ByteString>>;
 /// Reads Secrets.
 pub(super) struct Credentials {
     client: Client,
-    kept: Mutex<HashMap<(String, String), (Instant, Data)>>,
+    kept: Kept<(String, String), Data>,
 }
 
 impl Credentials {
     pub fn new(client: Client) -> Self {
-        Self { client, kept: Mutex::default() }
+        Self { client, kept: Kept::at_most(usize::MAX) }
     }
 
     /// The header that these credentials stand for.
@@ -65,8 +66,8 @@ impl Credentials {
     async fn data(&self, namespace: &str, secret: &str) -> Result<Data, Failure> {
         let key = (namespace.to_owned(), secret.to_owned());
         let now = Instant::now();
-        if let Some((_, data)) = self.lock().get(&key).filter(|(at, _)| now < *at + KEPT_FOR) {
-            return Ok(Arc::clone(data));
+        if let Some(data) = self.kept.get(&key) {
+            return Ok(data);
         }
         let secrets: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
         let wrong = |what: &dyn std::fmt::Display| {
@@ -80,14 +81,8 @@ impl Credentials {
             error => wrong(&error),
         })?;
         let data = Arc::new(found.data.unwrap_or_default());
-        let mut kept = self.lock();
-        kept.retain(|_, (at, _)| now < *at + KEPT_FOR);
-        kept.insert(key, (now, Arc::clone(&data)));
+        self.kept.keep(key, Arc::clone(&data), now, KEPT_FOR);
         Ok(data)
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(String, String), (Instant, Data)>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

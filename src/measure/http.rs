@@ -1,8 +1,7 @@
 //! The HTTP side of metric sources: clients for each way of access, bounded bodies, and words that quote no secret.
 
-use std::collections::HashMap;
 use std::error::Error as _;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::LazyLock;
 
 use leadsman_core::analysis::source::Tls;
 use leadsman_core::text::one_line;
@@ -15,6 +14,7 @@ use tokio::time::Instant;
 use super::Failure;
 use super::addresses::{Access, AddressPattern, Addresses, Refused};
 use super::credentials::{Credentials, KEPT_FOR};
+use super::kept::Kept;
 
 /// Longest answer that is read.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
@@ -26,6 +26,8 @@ const LARGE_AT_ONCE: usize = 8;
 pub(super) const MOST_WORDS: usize = 300;
 /// Clients with certificates of their own that are kept.
 const MOST_CLIENTS: usize = 32;
+/// Tokens that are kept.
+const MOST_TOKENS: usize = 128;
 
 /// What parameters are put behind to be encoded.
 #[allow(clippy::expect_used, reason = "a constant that every test reads")]
@@ -35,8 +37,10 @@ static NOWHERE: LazyLock<Url> = LazyLock::new(|| Url::parse("http://nowhere").ex
 pub(super) struct Http {
     /// For addresses that somebody vouches for, for those that may be no special ones, and for those in listed networks.
     clients: [reqwest::Client; 3],
-    /// With certificates of their own, since when.
-    special: Mutex<HashMap<(Access, Tls), (Instant, reqwest::Client)>>,
+    /// With certificates of their own.
+    special: Kept<(Access, Tls), reqwest::Client>,
+    /// What [`oauth`](super::oauth) was given, by what it was asked with.
+    pub tokens: Kept<[String; 4], HeaderValue>,
     pub addresses: Addresses,
     pub credentials: Credentials,
     large: Semaphore,
@@ -66,7 +70,8 @@ impl Http {
         let in_networks = if addresses.has_networks() { http(Access::InNetworks)? } else { guarded.clone() };
         Ok(Self {
             clients: [vouched, guarded, in_networks],
-            special: Mutex::default(),
+            special: Kept::at_most(MOST_CLIENTS),
+            tokens: Kept::at_most(MOST_TOKENS),
             addresses,
             credentials: Credentials::new(client),
             large: Semaphore::new(LARGE_AT_ONCE),
@@ -85,16 +90,11 @@ impl Http {
             return Ok(plain.clone());
         };
         let (now, key) = (Instant::now(), (access, tls.clone()));
-        let kept = || self.special.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, client)) = kept().get(&key).filter(|(since, _)| now < *since + KEPT_FOR) {
-            return Ok(client.clone());
+        if let Some(client) = self.special.get(&key) {
+            return Ok(client);
         }
         let client = self.special_client(access, tls).await?;
-        let mut kept = kept();
-        kept.retain(|_, (since, _)| now < *since + KEPT_FOR);
-        if kept.len() < MOST_CLIENTS {
-            kept.insert(key, (now, client.clone()));
-        }
+        self.special.keep(key, client.clone(), now, KEPT_FOR);
         Ok(client)
     }
 

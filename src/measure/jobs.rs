@@ -6,14 +6,14 @@ use std::time::Duration;
 use kube::api::ListParams;
 use leadsman_api::names::GROUP;
 use leadsman_core::analysis::source::Job;
-use leadsman_core::analysis::{Outcome, Question, Scope};
+use leadsman_core::analysis::{Outcome, Question};
 use leadsman_core::text::one_line;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{Asked, Failure};
 use crate::cluster::{Cluster, Error, kinds};
 use crate::controller::key::Key;
-use crate::controller::observe::{PodWords, words_of};
+use crate::controller::observe::{PodWords, condition, is_true, words_of};
 
 /// How often a Job that runs is looked at.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -49,10 +49,7 @@ impl Jobs {
             jobs.create(&object).await.map_err(|error| failure(&error))?;
             return Ok(Asked::Later(AGAIN));
         };
-        let is = |kind: &str| {
-            let mut conditions = found.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
-            conditions.find(|it| it["type"] == kind && it["status"] == "True")
-        };
+        let is = |kind| condition(&found, kind).filter(|condition| is_true(Some(condition)));
         if is("Complete").is_some() {
             return Ok(answered(true, &format!("Job {name} completed")));
         }
@@ -107,15 +104,7 @@ async fn delete(jobs: &crate::cluster::Api<'_>, job: &Value) {
 /// The same for the same question, and for no other: which measurement of what, at which weight of which attempt.
 fn name(key: &Key, question: &Question) -> String {
     let token = &question.token;
-    let since = (token.since, token.step_since.filter(|_| token.metric.scope == Scope::Step));
-    let hash = leadsman_api::pod_template_hash(&json!([
-        key.name,
-        token.attempt,
-        token.metric,
-        since.0,
-        since.1,
-        question.answered
-    ]));
+    let hash = leadsman_api::pod_template_hash(&json!([key.name, token, question.answered]));
     let metric = token.metric.name.to_lowercase();
     let letters =
         |text: &str| -> String { text.chars().map(|it| if it.is_ascii_alphanumeric() { it } else { '-' }).collect() };
@@ -145,19 +134,16 @@ fn object(name: &str, key: &Key, uid: &str, question: &Question, job: &Job) -> R
         "name": key.name,
         "uid": uid,
     });
-    let labels: Map<String, Value> = [
-        (format!("{GROUP}/job-of"), json!(key.name)),
-        (format!("{GROUP}/attempt"), json!(question.token.attempt.to_string())),
-    ]
-    .into_iter()
-    .collect();
     Ok(json!({
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
             "name": name,
             "namespace": key.namespace,
-            "labels": labels,
+            "labels": {
+                format!("{GROUP}/job-of"): key.name,
+                format!("{GROUP}/attempt"): question.token.attempt.to_string(),
+            },
             "annotations": job.annotations,
             "ownerReferences": [owner],
         },

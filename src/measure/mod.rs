@@ -10,6 +10,7 @@ mod datadog;
 mod frame;
 mod http;
 mod jobs;
+mod kept;
 mod limits;
 mod measurer;
 mod oauth;

@@ -1,7 +1,5 @@
 //! The `Authorization` header, with a token that is asked for where that is declared (RFC 6749, 4.4).
 
-use std::collections::HashMap;
-use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use leadsman_core::analysis::source::{Auth, AuthScheme};
@@ -18,13 +16,6 @@ const USUAL: Duration = Duration::from_mins(1);
 const EARLY: Duration = Duration::from_secs(20);
 /// Longest use of a token: a client's secret that was taken back is noticed.
 const MOST: Duration = Duration::from_mins(10);
-/// Tokens that are kept.
-const MOST_TOKENS: usize = 128;
-
-type Tokens = Mutex<HashMap<[String; 4], (Instant, HeaderValue)>>;
-
-/// By token URL, Secret and parameters, until when.
-static TOKENS: LazyLock<Tokens> = LazyLock::new(Mutex::default);
 
 #[derive(Deserialize)]
 struct Answer {
@@ -44,9 +35,8 @@ pub(super) async fn header(http: &Http, auth: &Auth) -> Result<HeaderValue, Fail
     // A secret that was changed gets a token of its own.
     let key = [token_url.clone(), format!("{namespace}/{secret}"), format!("{parameters:?}"), password.clone()];
     let now = Instant::now();
-    let kept = || TOKENS.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((_, token)) = kept().get(&key).filter(|(until, _)| now < *until) {
-        return Ok(token.clone());
+    if let Some(token) = http.tokens.get(&key) {
+        return Ok(token);
     }
     let access = http.addresses.access(token_url)?;
     let client = http.client(access, None).await?;
@@ -68,10 +58,6 @@ pub(super) async fn header(http: &Http, auth: &Auth) -> Result<HeaderValue, Fail
     let mut token = HeaderValue::try_from(format!("Bearer {access_token}")).map_err(|_| wrong("it is no header"))?;
     token.set_sensitive(true);
     let lasts = expires_in.map_or(USUAL, Duration::from_secs).saturating_sub(EARLY).min(MOST);
-    let mut kept = kept();
-    kept.retain(|_, (until, _)| now < *until);
-    if kept.len() < MOST_TOKENS {
-        kept.insert(key, (now + lasts, token.clone()));
-    }
+    http.tokens.keep(key, token.clone(), now, lasts);
     Ok(token)
 }

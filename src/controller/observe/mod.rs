@@ -35,7 +35,7 @@ pub use reading::{PATIENCE, Reach, Reader, note_gone, read_through};
 pub use routes::is_ours;
 pub use services::is_created_by;
 pub use trial::trial;
-pub use words::{PodWords, Words, words_of};
+pub use words::{PodWords, Words, condition, is_true, words_of};
 
 /// What a pass decides on, and what its writes rest on.
 pub struct Snapshot {

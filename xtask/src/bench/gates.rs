@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use leadsman_core::analysis::proportion::sequence::{ln_above, requests_to_pass};
@@ -41,7 +41,7 @@ pub fn run(write: bool) -> Result<()> {
 }
 
 /// Puts the tables between the two marks of a page.
-fn put(page: &PathBuf, tables: &str) -> Result<()> {
+fn put(page: &Path, tables: &str) -> Result<()> {
     let text = fs::read_to_string(page)?;
     let (before, rest) = text.split_once(BEGIN).context("docs/gates.md has no mark where tables begin")?;
     let (_, after) = rest.split_once(END).context("docs/gates.md has no mark where tables end")?;

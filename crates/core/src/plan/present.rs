@@ -3,7 +3,6 @@
 use super::effects::Effects;
 use super::hold::{self, Hold, Timed, how_to};
 use super::{Pass, Persist, Plan, contention, missing};
-use crate::analysis::Scope;
 use crate::analysis::metric::Metric;
 use crate::analysis::proportion::words::percent;
 use crate::analysis::proportion::{Counts, Gate};
@@ -113,11 +112,8 @@ impl Pass<'_> {
 
     fn measured(&self) -> Vec<Measured> {
         let Some(release) = self.release() else { return Vec::new() };
-        let preflight = release.preflight.iter().flat_map(|it| it.measured.iter().map(|it| (Scope::Preflight, it)));
-        let background = release.background.iter().map(|it| (Scope::Background, it));
-        let in_step = release.measured.iter().map(|it| (Scope::Step, it));
-        let all = preflight.chain(background).chain(in_step);
-        all.filter_map(|(scope, (name, tally))| measured(name, tally, release.metric(scope, name).as_deref())).collect()
+        let all = release.tallies();
+        all.filter_map(|(scope, name, tally)| measured(name, tally, release.metric(scope, name).as_deref())).collect()
     }
 
     /// Half of full size, or, where the canary has taken over a part, half of what is left to stable.

@@ -196,8 +196,9 @@ impl Release {
         let background = self.recipe.background.iter().flat_map(|background| &background.metrics);
         let in_steps =
             self.recipe.steps.iter().flat_map(|step| if let Step::Analysis(it) = step { it } else { &[][..] });
-        let asks = background.chain(in_steps).any(|metric| !metric.warm_up.is_zero());
-        if asks && ready > self.grown.map_or(0, |grown| grown.ready) {
+        let mut all = background.chain(in_steps);
+        let is_more = ready > self.grown.map_or(0, |grown| grown.ready);
+        if is_more && all.any(|metric| !metric.warm_up.is_zero()) {
             self.grown = Some(Grown { ready, at: now });
         }
     }
@@ -312,6 +313,14 @@ impl Release {
         let gate = |baseline: &Baseline| Box::new(Gate::with_baseline(*baseline));
         let new = || Tally { gate: baseline.map(gate), ..Tally::default() };
         Some(tallies.entry(name.to_owned()).or_insert_with(new))
+    }
+
+    /// What has been counted of every metric: of stable before anything moved, beside the steps, in the present step.
+    pub fn tallies(&self) -> impl Iterator<Item = (Scope, &String, &Tally)> {
+        let preflight = self.preflight.iter().flat_map(|preflight| &preflight.measured);
+        let preflight = preflight.map(|(name, tally)| (Scope::Preflight, name, tally));
+        let background = self.background.iter().map(|(name, tally)| (Scope::Background, name, tally));
+        preflight.chain(background).chain(self.measured.iter().map(|(name, tally)| (Scope::Step, name, tally)))
     }
 
     /// A metric by the name that its tally has.

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use self::events::{Set, Told};
 use self::pod::Pod;
-pub use self::pod::is_ready;
+pub use self::pod::{condition, is_ready, is_true};
 use super::reading::Reader;
 use crate::cluster::kinds;
 use crate::controller::cache::{Slim, text};

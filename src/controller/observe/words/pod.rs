@@ -156,12 +156,14 @@ fn exit_code(ended: &Value) -> Option<i64> {
     ended.pointer("/exitCode").and_then(Value::as_i64)
 }
 
-fn condition<'a>(pod: &'a Value, kind: &str) -> Option<&'a Value> {
+/// A condition in the status of a pod or of a Job.
+pub fn condition<'a>(pod: &'a Value, kind: &str) -> Option<&'a Value> {
     let conditions = pod.pointer("/status/conditions")?.as_array()?;
     conditions.iter().find(|condition| text(condition, "/type") == Some(kind))
 }
 
-fn is_true(condition: Option<&Value>) -> bool {
+/// Whether a condition is there and true.
+pub fn is_true(condition: Option<&Value>) -> bool {
     condition.is_some_and(|condition| text(condition, "/status") == Some("True"))
 }
 
