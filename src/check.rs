@@ -47,11 +47,11 @@ fn name((group, resource, ..): &Rule) -> String {
     if group.is_empty() { (*resource).to_owned() } else { format!("{resource}.{group}") }
 }
 
-/// True for what an operator with these flags does. Whether it restarts pods, reads Secrets or runs Jobs, Rollouts decide.
+/// True for what an operator with these flags does. Whether it restarts pods, reads Secrets or logs or runs Jobs, Rollouts decide.
 fn is_used(args: &Args, feature: Feature) -> bool {
     let with = |kind| !args.without.contains(&kind);
     match feature {
-        Feature::Always | Feature::Eviction | Feature::Secrets | Feature::Jobs => true,
+        Feature::Always | Feature::Eviction | Feature::Secrets | Feature::Jobs | Feature::Logs => true,
         Feature::GatewayApi => with(Without::GatewayApi),
         Feature::OwnGatewayRoutes => with(Without::GatewayApi) && !args.no_owned_routes,
         Feature::Istio => with(Without::Istio),

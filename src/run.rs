@@ -15,6 +15,7 @@ use crate::controller::context::Context;
 use crate::controller::events::Events;
 use crate::controller::queue::Queue;
 use crate::controller::references::ReferenceIndex;
+use crate::controller::report::Reporter;
 use crate::controller::{watches, work};
 use crate::measure::{Measurer, Provider, Sources};
 use crate::runtime::clock::Clock;
@@ -117,6 +118,7 @@ impl Operator {
         let (woken, measurer_clock) = (Arc::clone(&queue), clock.clone());
         let identity = identity();
         let context = Context {
+            reporter: Reporter::new(cluster.clone(), clock.clone(), Arc::clone(&queue)),
             events: Events::start(cluster.clone(), Arc::clone(&metrics), identity.clone()),
             measurer: Measurer::new(source, move || measurer_clock.now(), move |key| woken.now(&key)),
             cluster,

@@ -22,6 +22,8 @@ kinds! {
     /// Analysis templates of the cluster.
     CLUSTER_TEMPLATES =
         leadsman_api::names::GROUP, leadsman_api::names::VERSION, "ClusterAnalysisTemplate", "clusteranalysistemplates";
+    /// Reports of attempts.
+    REPORTS = leadsman_api::names::GROUP, leadsman_api::names::VERSION, "RolloutReport", "rolloutreports";
     /// ReplicaSets.
     REPLICA_SETS = "apps", "v1", "ReplicaSet", "replicasets";
     /// Services.

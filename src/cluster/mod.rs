@@ -13,12 +13,13 @@ use std::time::Duration;
 use http::Request;
 use kube::Client;
 use kube::api::{
-    DeleteParams, DynamicObject, EvictParams, GetParams, ListParams, Patch, PatchParams, PostParams, Resource,
+    DeleteParams, DynamicObject, EvictParams, GetParams, ListParams, LogParams, Patch, PatchParams, PostParams,
+    Resource,
 };
 use kube::client::Body;
 use kube::core::{ApiResource, Request as Builder, Status};
 use leadsman_api::names::FIELD_MANAGER;
-use leadsman_core::text::one_line;
+use leadsman_core::text::{one_line, with_causes};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -135,6 +136,11 @@ impl Cluster {
     }
 
     async fn send(&self, verb: &'static str, kind: &str, request: Request<Vec<u8>>) -> Result<Value> {
+        let bytes = self.send_for_bytes(verb, kind, request).await?;
+        serde_json::from_slice(&bytes).map_err(|error| Error::Lost(format!("not JSON: {error}")))
+    }
+
+    async fn send_for_bytes(&self, verb: &'static str, kind: &str, request: Request<Vec<u8>>) -> Result<Vec<u8>> {
         let (began, ends) = (Instant::now(), self.ends());
         let answer = tokio::time::timeout_at(ends, self.exchange(request)).await;
         let late = || Error::Lost(format!("none within {} ms", (ends - began).as_millis()));
@@ -143,10 +149,10 @@ impl Cluster {
         result
     }
 
-    async fn exchange(&self, request: Request<Vec<u8>>) -> (Option<u16>, Result<Value>) {
+    async fn exchange(&self, request: Request<Vec<u8>>) -> (Option<u16>, Result<Vec<u8>>) {
         let response = match self.client.send(request.map(Body::from)).await {
             Ok(response) => response,
-            Err(error) => return (None, Err(Error::Lost(chain(&error)))),
+            Err(error) => return (None, Err(Error::Lost(with_causes(&error, LONGEST_MESSAGE)))),
         };
         let code = response.status().as_u16();
         let retry_after = response.headers().get(http::header::RETRY_AFTER);
@@ -154,11 +160,10 @@ impl Cluster {
         let retry_after = retry_after.map(|seconds| Duration::from_secs(seconds).min(MOST_PATIENCE));
         let body = match response.into_body().collect_bytes().await {
             Ok(body) => body,
-            Err(error) => return (Some(code), Err(Error::Lost(chain(&error)))),
+            Err(error) => return (Some(code), Err(Error::Lost(with_causes(&error, LONGEST_MESSAGE)))),
         };
         if code < 400 {
-            let object = serde_json::from_slice(&body).map_err(|error| Error::Lost(format!("not JSON: {error}")));
-            return (Some(code), object);
+            return (Some(code), Ok(body.into()));
         }
         let status = serde_json::from_slice(&body)
             .unwrap_or_else(|_| Status::failure(&String::from_utf8_lossy(&body), "").with_code(code));
@@ -191,6 +196,20 @@ impl Api<'_> {
             Some(Value::Array(items)) => Ok(items),
             _ => Err(Error::Lost("the answer is no list".to_owned())),
         }
+    }
+
+    /// The last lines of a container's log, or of what it wrote before it was last started; each within so many bytes in all.
+    pub async fn log(&self, pod: &str, container: &str, previous: bool, lines: i64, bytes: i64) -> Result<String> {
+        let params = LogParams {
+            container: Some(container.to_owned()),
+            previous,
+            tail_lines: Some(lines),
+            limit_bytes: Some(bytes),
+            ..LogParams::default()
+        };
+        let request = self.builder.logs(pod, &params).map_err(|error| Error::Unsendable(error.to_string()))?;
+        let bytes = self.cluster.send_for_bytes("log", &self.kind.kind, request).await?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// Creates an object.
@@ -276,18 +295,4 @@ fn found(answer: Result<Value>) -> Result<Option<Value>> {
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-/// An error with its causes: hyper keeps what happened in the last of them.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = one_line(&error.to_string(), LONGEST_MESSAGE);
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        let words = one_line(&next.to_string(), LONGEST_MESSAGE);
-        if !text.contains(&words) {
-            text = format!("{text}: {words}");
-        }
-        cause = next.source();
-    }
-    text
 }

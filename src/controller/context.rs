@@ -8,6 +8,7 @@ use super::cache::Caches;
 use super::events::Events;
 use super::queue::Queue;
 use super::references::ReferenceIndex;
+use super::report::Reporter;
 use crate::cluster::Cluster;
 use crate::measure::Measurer;
 use crate::runtime::clock::Clock;
@@ -27,6 +28,8 @@ pub struct Context {
     pub measurer: Measurer,
     /// What we say about ourselves.
     pub metrics: Arc<Metrics>,
+    /// Who writes reports.
+    pub reporter: Arc<Reporter>,
     /// Events for people.
     pub events: Events,
     /// The operator's own namespace.

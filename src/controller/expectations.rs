@@ -40,7 +40,7 @@ struct Entry<T> {
     since: Instant,
 }
 
-type Entries<T> = BTreeMap<Box<str>, Entry<T>>;
+type Entries<T> = BTreeMap<Arc<str>, Entry<T>>;
 
 /// Objects of one kind that concern one Rollout, by name. Reads that run side by side note what they found.
 pub struct Expectations<T> {
@@ -122,7 +122,7 @@ impl<T: Slim> Expectations<T> {
     }
 
     /// The names of all objects about which something is known here.
-    pub fn names(&self) -> Vec<Box<str>> {
+    pub fn names(&self) -> Vec<Arc<str>> {
         self.entries().keys().cloned().collect()
     }
 

@@ -227,7 +227,7 @@ fn routes(targets: &Targets, declared: &Declared) -> Vec<RouteRef> {
 
 /// Everything that a Rollout refers to by name.
 fn references(key: &Key, declared: &Declared, state: Option<&State>) -> BTreeSet<Reference> {
-    let here = |name: &str| Key::new(&key.namespace, name);
+    let here = |name: &str| key.beside(name);
     let targets = in_force(state, declared);
     let all = services(targets).chain(&declared.service).chain(declared_and_retired(state, declared));
     let services = all.map(|name| Reference { kind: "Service", key: here(name) });
@@ -247,7 +247,7 @@ fn templates<'a>(caches: &'a Caches, rollout: &Key, reference: &TemplateReferenc
     if reference.cluster_scope {
         (&caches.cluster_templates, Key::new("", &reference.template_name))
     } else {
-        (&caches.templates, Key::new(&rollout.namespace, &reference.template_name))
+        (&caches.templates, rollout.beside(&reference.template_name))
     }
 }
 

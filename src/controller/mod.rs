@@ -18,6 +18,7 @@ pub mod persist;
 pub mod queue;
 pub mod reconcile;
 pub mod references;
+pub(crate) mod report;
 pub mod status;
 mod unreadable;
 pub mod watch;

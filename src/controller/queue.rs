@@ -119,7 +119,7 @@ mod tests {
 
     async fn within(queue: &Queue, millis: u64) -> Option<String> {
         let next = tokio::time::timeout(Duration::from_millis(millis), queue.next()).await;
-        next.ok().map(|key| key.name.into())
+        next.ok().map(|key| (*key.name).to_owned())
     }
 
     #[tokio::test(start_paused = true)]

@@ -65,7 +65,10 @@ pub async fn reconcile(context: &Context, key: &Key, memory: &mut Memory) -> Out
                 act(context, &mut loaded, memory, &snapshot, &plan, Part::Safety).await;
                 return Outcome { word: "doubtful", wake: Some(memory.unread()), gone: false };
             }
-            Reading::Gone => return Outcome::GONE,
+            Reading::Gone => {
+                context.reporter.forget(key);
+                return Outcome::GONE;
+            }
             Reading::Unknown => return Outcome { word: "unread", wake: Some(memory.unread()), gone: false },
             Reading::Unreadable(copy, error) => return unreadable::tell(context, key, memory, &copy, &error).await,
         };
@@ -159,7 +162,7 @@ fn latest(answers: &[Answer]) -> Timestamp {
 
 /// Tells people, metric sources and the next pass.
 fn tell(context: &Context, loaded: &Loaded, memory: &mut Memory, snapshot: &Snapshot, plan: &Plan) {
-    for event in plan.facts.iter().map(Fact::event) {
+    for event in plan.facts.iter().filter_map(Fact::event) {
         log::decided(loaded, &event);
         context.events.publish(&loaded.key, &loaded.uid, &event, snapshot.observed.now);
     }
@@ -167,6 +170,10 @@ fn tell(context: &Context, loaded: &Loaded, memory: &mut Memory, snapshot: &Snap
     context.measurer.set(&loaded.key, plan.questions.clone());
     memory.wants_words_of.clone_from(&plan.wants_words_of);
     memory.restart.clone_from(&plan.wants_old_pods);
+    // What is still persisted is read again by the next pass.
+    let persisted = loaded.state.as_ref().filter(|_| plan.persist != Persist::Nothing);
+    let records = || plan.state.iter().chain(persisted).flat_map(|state| &state.records);
+    context.reporter.keep_only(&loaded.key, |number| records().any(|record| record.canary.number == number));
     memory.has_passed = true;
 }
 

@@ -25,8 +25,9 @@ pub struct ReferenceIndex {
 
 #[derive(Default)]
 struct Inner {
-    by_reference: HashMap<Reference, BTreeSet<Key>>,
-    by_rollout: HashMap<Key, BTreeSet<Reference>>,
+    // A set of a tree would have room for eleven where one or five are needed.
+    by_reference: HashMap<Reference, Box<[Key]>>,
+    by_rollout: HashMap<Key, Box<[Reference]>>,
 }
 
 impl ReferenceIndex {
@@ -38,14 +39,15 @@ impl ReferenceIndex {
     /// a change that came before this call has woken nobody.
     pub fn set(&self, rollout: &Key, references: BTreeSet<Reference>) -> bool {
         let mut inner = self.lock();
-        if inner.by_rollout.get(rollout) == Some(&references) {
+        if inner.by_rollout.get(rollout).is_some_and(|known| known.iter().eq(&references)) {
             return false;
         }
         inner.remove(rollout);
         for reference in &references {
-            inner.by_reference.entry(reference.clone()).or_default().insert(rollout.clone());
+            let rollouts = inner.by_reference.entry(reference.clone()).or_default();
+            *rollouts = rollouts.iter().chain([rollout]).cloned().collect();
         }
-        inner.by_rollout.insert(rollout.clone(), references);
+        inner.by_rollout.insert(rollout.clone(), references.into_iter().collect());
         true
     }
 
@@ -65,7 +67,7 @@ impl Inner {
     fn remove(&mut self, rollout: &Key) {
         for reference in self.by_rollout.remove(rollout).into_iter().flatten() {
             if let Some(rollouts) = self.by_reference.get_mut(&reference) {
-                rollouts.remove(rollout);
+                *rollouts = rollouts.iter().filter(|known| *known != rollout).cloned().collect();
                 if rollouts.is_empty() {
                     self.by_reference.remove(&reference);
                 }

@@ -115,7 +115,7 @@ fn told(context: &Context, kind: &str, ended: Result<(), String>) {
 fn labelled<T: Slim>(context: &Context, change: &Change<'_, T>) {
     let rollouts = [change.before, change.after].into_iter().flatten().filter_map(Slim::rollout);
     for rollout in rollouts {
-        context.queue.now(&Key::new(&change.key.namespace, rollout));
+        context.queue.now(&change.key.beside(rollout));
     }
 }
 

@@ -91,6 +91,7 @@ pub fn declare(
             targets: traffic.targets.clone(),
             replicas: replicas(rollout),
             replicas_given: rollout.spec.replicas.is_some(),
+            reports_kept: usize::try_from(rollout.spec.report_history_limit).unwrap_or(1).max(1),
             restart_at: rollout.spec.restart_at.max(rollout.spec.template.restarted_at()),
             paused: rollout.spec.paused,
             command: command.map(|text| Command::parse(text.trim())),

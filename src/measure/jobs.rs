@@ -104,7 +104,7 @@ async fn delete(jobs: &crate::cluster::Api<'_>, job: &Value) {
 /// The same for the same question, and for no other: which measurement of what, at which weight of which attempt.
 fn name(key: &Key, question: &Question) -> String {
     let token = &question.token;
-    let hash = leadsman_api::pod_template_hash(&json!([key.name, token, question.answered]));
+    let hash = leadsman_api::pod_template_hash(&json!([&*key.name, token, question.answered]));
     let metric = token.metric.name.to_lowercase();
     let letters =
         |text: &str| -> String { text.chars().map(|it| if it.is_ascii_alphanumeric() { it } else { '-' }).collect() };
@@ -131,7 +131,7 @@ fn object(name: &str, key: &Key, uid: &str, question: &Question, job: &Job) -> R
     let owner = json!({
         "apiVersion": format!("{GROUP}/{}", leadsman_api::names::VERSION),
         "kind": "Rollout",
-        "name": key.name,
+        "name": &*key.name,
         "uid": uid,
     });
     Ok(json!({
@@ -139,9 +139,9 @@ fn object(name: &str, key: &Key, uid: &str, question: &Question, job: &Job) -> R
         "kind": "Job",
         "metadata": {
             "name": name,
-            "namespace": key.namespace,
+            "namespace": &*key.namespace,
             "labels": {
-                format!("{GROUP}/job-of"): key.name,
+                format!("{GROUP}/job-of"): &*key.name,
                 format!("{GROUP}/attempt"): question.token.attempt.to_string(),
             },
             "annotations": job.annotations,

@@ -22,12 +22,14 @@ pub enum Feature {
     Secrets,
     /// `features.jobs`.
     Jobs,
+    /// `features.logs`.
+    Logs,
     /// Left out with `watchNamespaces`: it belongs to no namespace.
     ClusterTemplates,
 }
 
 use Feature::{
-    Always, ClusterTemplates, Eviction, GatewayApi, Istio, Jobs, OwnGatewayRoutes, OwnVirtualServices, Secrets,
+    Always, ClusterTemplates, Eviction, GatewayApi, Istio, Jobs, Logs, OwnGatewayRoutes, OwnVirtualServices, Secrets,
 };
 
 /// A rule: group, resource, verbs, what for.
@@ -44,12 +46,16 @@ pub const RULES: &[Rule] = &[
     ("leadsman.dev", "rollouts/status", &["update"], Always),
     // Owner references that block deletion may only be set by who may set finalizers of the owner.
     ("leadsman.dev", "rollouts/finalizers", &["update"], Always),
+    // One for each attempt; those beyond the history limit are listed and deleted.
+    ("leadsman.dev", "rolloutreports", &["get", "list", "create", "update", "delete"], Always),
     ("leadsman.dev", "analysistemplates", SEEN, Always),
     ("leadsman.dev", "clusteranalysistemplates", SEEN, ClusterTemplates),
     ("apps", "replicasets", &["get", "list", "watch", "create", "patch", "delete"], Always),
     // A Service of ours that the Rollout names no longer is deleted.
     ("", "services", &["get", "list", "watch", "create", "patch", "delete"], Always),
     ("", "pods", &["list"], Always),
+    // The last lines of a container that crashed, for the report.
+    ("", "pods/log", &["get"], Logs),
     // A restart replaces pods one by one, as whoever guards their number allows.
     ("", "pods/eviction", &["create"], Eviction),
     // What keeps pods from starting stands nowhere else.
@@ -103,6 +109,7 @@ fn condition(feature: Feature) -> (Option<&'static str>, &'static str) {
         OwnVirtualServices => (Some("if and .Values.features.istio .Values.features.ownRoutes"), ""),
         Eviction => (Some("if .Values.features.eviction"), ""),
         Jobs => (Some("if .Values.features.jobs"), ""),
+        Logs => (Some("if .Values.features.logs"), ""),
         Secrets => (
             Some("if include \"leadsman.readsSecrets\" ."),
             "{{- if eq .Values.features.secrets.mode \"Named\" }}\n  resourceNames: {{ .Values.features.secrets.names | toJson \

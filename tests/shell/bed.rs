@@ -131,6 +131,12 @@ impl Bed {
         self.server.get(kind, &namespace, &name).expect("the Rollout")
     }
 
+    /// The report of an attempt.
+    pub fn report(&self, application: &Application, number: u64) -> Arc<Value> {
+        let name = format!("{}-{number}", application.name().name);
+        self.server.get(&kind::REPORT, NAMESPACE, &name).unwrap_or_else(|| panic!("no report {name}"))
+    }
+
     fn told(&self, application: &Application) -> String {
         let status = self.rollout(application).get("status").cloned().unwrap_or_default();
         serde_json::to_string_pretty(&status).unwrap()

@@ -219,6 +219,11 @@ fn states(history: &[Change]) -> BTreeMap<String, Vec<String>> {
                 format!("{} pods, attempt {}{rejected}", number(set, "/spec/replicas"), annotation("revision-number"))
             }
             (Some(service), "Service") => selected(service),
+            (Some(report), "RolloutReport") => {
+                // How much of it a write adds depends on when steps end; what it has in the end does not.
+                states.insert(change.name.to_string(), vec![told(report)]);
+                continue;
+            }
             (Some(route), _) => format!("{}%", canary_weight(route)),
         };
         let seen = states.entry(change.name.to_string()).or_default();
@@ -233,6 +238,16 @@ fn states(history: &[Change]) -> BTreeMap<String, Vec<String>> {
 fn selected(service: &Value) -> String {
     let revision = text(service, "/spec/selector/leadsman.dev~1revision");
     if revision.is_empty() { label(service, REVISION_LABEL).unwrap_or_default() } else { revision }.to_owned()
+}
+
+/// The outcome of an attempt, and everything that happened in it.
+fn told(report: &Value) -> String {
+    let facts = list(report, "/spec/facts");
+    let kinds: Vec<_> = facts.iter().map(|fact| text(fact, "/kind")).collect();
+    let indices: Vec<_> = facts.iter().map(|fact| number(fact, "/index")).collect();
+    let in_order = indices.iter().copied().eq(0..indices.len() as u64);
+    assert!(in_order, "something is told twice, or is missing: {indices:?}");
+    format!("{}: {}", text(report, "/spec/outcome"), kinds.join(", "))
 }
 
 fn stage(rollout: &Value) -> String {

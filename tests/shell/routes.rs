@@ -358,11 +358,12 @@ async fn where_there_are_no_service_profiles_or_they_cannot_be_listed_a_release_
 async fn a_grpc_route_on_the_same_service_holds_a_release_where_linkerd_reports() {
     let bed = Bed::with(linkerd());
     let _operator = bed.operator("a");
-    with_linkerd(&bed, &podinfo()).await;
     let mut other = podinfo().route(Route::GrpcRoute).surroundings().remove(1);
     set(&mut other, "/metadata/name", json!("podinfo-grpc"));
     set(&mut other, "/spec/parentRefs", json!([{"group": "", "kind": "Service", "name": "podinfo"}]));
+    // Before the application: the operator has certainly heard of it once that is at rest.
     bed.server.hand("git").apply(&other).unwrap();
+    with_linkerd(&bed, &podinfo()).await;
     let new = podinfo().version("v2");
     bed.release(&new);
     let rollout =

@@ -10,6 +10,9 @@
   resources: ["rollouts/finalizers"]
   verbs: ["update"]
 - apiGroups: ["leadsman.dev"]
+  resources: ["rolloutreports"]
+  verbs: ["get", "list", "create", "update", "delete"]
+- apiGroups: ["leadsman.dev"]
   resources: ["analysistemplates"]
   verbs: ["get", "list", "watch"]
 {{- if not .Values.watchNamespaces }}
@@ -26,6 +29,11 @@
 - apiGroups: [""]
   resources: ["pods"]
   verbs: ["list"]
+{{- if .Values.features.logs }}
+- apiGroups: [""]
+  resources: ["pods/log"]
+  verbs: ["get"]
+{{- end }}
 {{- if .Values.features.eviction }}
 - apiGroups: [""]
   resources: ["pods/eviction"]

@@ -8,12 +8,12 @@
 use kube::CustomResourceExt;
 use serde_json::{Map, Value};
 
-use crate::{AnalysisTemplate, ClusterAnalysisTemplate, Rollout};
+use crate::{AnalysisTemplate, ClusterAnalysisTemplate, Rollout, RolloutReport};
 
 /// Annotation on each definition: counts the changes of its schema, so that nobody takes it back by mistake.
 pub const SCHEMA_VERSION_ANNOTATION: &str = "leadsman.dev/schema-version";
 /// Counted up with every change of a schema.
-const SCHEMA_VERSION: u32 = 4;
+pub const SCHEMA_VERSION: u32 = 5;
 
 /// Why no file could be made. Only a change of the types can cause it.
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +30,7 @@ pub fn crds() -> Result<Vec<(String, String)>, Unwritable> {
 
 /// Each definition's name, like `rollouts.leadsman.dev`, with the definition as it is applied.
 pub fn values() -> Vec<(&'static str, Value)> {
-    vec![value::<Rollout>(), value::<AnalysisTemplate>(), value::<ClusterAnalysisTemplate>()]
+    vec![value::<Rollout>(), value::<RolloutReport>(), value::<AnalysisTemplate>(), value::<ClusterAnalysisTemplate>()]
 }
 
 fn value<K: CustomResourceExt>() -> (&'static str, Value) {

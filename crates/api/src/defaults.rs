@@ -13,6 +13,8 @@ pub const CRASH_LIMIT: i32 = 3;
 pub const PROGRESS_DEADLINE_SECONDS: i32 = 600;
 /// `spec.revisionHistoryLimit`.
 pub const REVISION_HISTORY_LIMIT: i32 = 3;
+/// `spec.reportHistoryLimit`.
+pub const REPORT_HISTORY_LIMIT: i32 = 10;
 /// `traffic.settle`.
 pub const SETTLE: &str = "3s";
 /// `traffic.drain`.

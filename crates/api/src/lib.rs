@@ -24,6 +24,7 @@ pub mod names;
 mod percent;
 mod proportion;
 mod provider;
+mod report;
 mod rollout;
 mod route;
 mod schema;
@@ -54,11 +55,15 @@ pub use provider::{
     DatadogSecretReference, Header, Job, Method, OAuth2, OAuth2SecretReference, Parameter, Prometheus, Provider,
     SecretKeyReference, Tls, Web, WebHeader,
 };
+pub use report::{
+    Change, PodWords, ReportFact, ReportGate, ReportRevision, RequestCounts, RolloutReport, RolloutReportSpec, Shown,
+    WayBack,
+};
 pub use rollout::{RollbackWindow, Rollout, RolloutSpec, Selector, Strategy};
 pub use route::{Route, RouteReference, VirtualServiceReference};
 pub use status::{
-    CommandOutcome, LastCommand, MetricStatus, RecentMeasurement, RejectedRevision, RevisionStatus, RolloutStatus,
-    StepStatus, WaitingStatus, WeightStatus,
+    CommandOutcome, CommandStatus, LastCommand, MetricStatus, NextStatus, RecentMeasurement, RejectedRevision,
+    RevisionStatus, RolloutStatus, StepStatus, WaitingStatus, WeightStatus,
 };
 pub use template::PodTemplate;
 pub use traffic::{AcceptancePolicy, BindCanary, ServicePort, Traffic};

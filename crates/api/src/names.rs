@@ -13,6 +13,8 @@ pub const VERSION: &str = "v1alpha1";
 pub const REVISION_LABEL: &str = "leadsman.dev/revision";
 /// Label on everything that belongs to a Rollout: its name.
 pub const ROLLOUT_LABEL: &str = "leadsman.dev/rollout";
+/// Label on RolloutReports: how the attempt ended.
+pub const OUTCOME_LABEL: &str = "leadsman.dev/outcome";
 /// Label on Services that the operator made, with [`FIELD_MANAGER`] as its value: known again when their Rollout is gone.
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 /// Annotation on a Rollout: the Git commit that declared it.

@@ -29,6 +29,9 @@ use crate::template::PodTemplate;
         or puts everything back and says why.",
     status = "RolloutStatus",
     derive = "PartialEq",
+    shortname = "lro",
+    category = "leadsman",
+    category = "all",
     scale(
         spec_replicas_path = ".spec.replicas",
         status_replicas_path = ".status.replicas",
@@ -131,6 +134,11 @@ pub struct RolloutSpec {
     #[schemars(range(min = 0, max = 100))]
     pub revision_history_limit: i32,
 
+    /// RolloutReports that are kept, the newest. One is written for each attempt.
+    #[serde(default = "default_report_history_limit")]
+    #[schemars(range(min = 1, max = 100))]
+    pub report_history_limit: i32,
+
     /// Which revisions come back without pauses and analyses. Left out: none, but for one that is kept warm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback_window: Option<RollbackWindow>,
@@ -160,6 +168,10 @@ fn default_crash_limit() -> i32 {
 
 fn default_progress_deadline_seconds() -> i32 {
     defaults::PROGRESS_DEADLINE_SECONDS
+}
+
+fn default_report_history_limit() -> i32 {
+    defaults::REPORT_HISTORY_LIMIT
 }
 
 fn default_revision_history_limit() -> i32 {

@@ -35,6 +35,14 @@ pub struct RolloutStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<WaitingStatus>,
 
+    /// What follows by itself, and when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<NextStatus>,
+
+    /// The commands of a person, and which of them would be carried out now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<CommandStatus>,
+
     /// The revision that serves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stable: Option<RevisionStatus>,
@@ -106,6 +114,33 @@ pub struct WaitingStatus {
     /// What the pods say of themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub words: Option<String>,
+}
+
+/// What follows by itself.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NextStatus {
+    /// When, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+
+    /// What, in a sentence.
+    pub what: String,
+}
+
+/// A command that a person can give.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CommandStatus {
+    /// promote, promote-full, abort, retry, pause, resume or rollback.
+    pub verb: String,
+
+    /// Hash of the revision that it has to name.
+    pub hash: String,
+
+    /// Why it would be refused now; absent where it would be carried out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
 }
 
 /// A revision and its pods.
@@ -240,6 +275,10 @@ pub struct MetricStatus {
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RecentMeasurement {
+    /// When it was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+
     /// The value as people read it; empty without one.
     #[serde(default)]
     pub value: String,
@@ -323,7 +362,7 @@ pub enum CommandOutcome {
 }
 
 /// A word that is known; none where another version of the operator wrote one that is not.
-fn known<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+pub(crate) fn known<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: DeserializeOwned,

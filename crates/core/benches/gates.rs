@@ -74,6 +74,7 @@ fn rollout(state: &State) -> Rollout {
         replicas: 4,
         replicas_given: true,
         restart_at: None,
+        reports_kept: 10,
         paused: false,
         command: None,
         commander: None,
@@ -130,6 +131,7 @@ fn observed(state: &State, rollout: &Rollout, now: Timestamp) -> Observed {
         words: None,
         old_pods: None,
         trial: None,
+        reports: std::collections::BTreeMap::new(),
         finalizer: true,
         refused: Vec::new(),
     }

@@ -6,6 +6,7 @@
 
 pub mod analysis;
 pub mod dice;
+pub mod difference;
 pub mod names;
 pub mod observed;
 pub mod plan;

@@ -67,6 +67,8 @@ pub struct Observed {
     pub old_pods: Option<OldPods>,
     /// What the API server says of the declared template; only when asked for.
     pub trial: Option<Trial>,
+    /// What the reports of attempts are known to have: by number, the index before which nothing is missing.
+    pub reports: BTreeMap<u64, u64>,
     /// Whether our finalizer is on the Rollout.
     pub finalizer: bool,
     /// Writes of earlier passes that failed and are still wanted, a sentence each, with the API server's own words. They are

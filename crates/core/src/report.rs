@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::analysis::tally::Recent;
 use crate::analysis::verdict::Verdict;
-use crate::names::{Revision, Selection};
+use crate::names::{Hash, Revision, Selection};
+use crate::spec::Verb;
 
 /// The part of the status that is derived.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +17,10 @@ pub struct Report {
     pub message: String,
     /// What it waits for; `None` where it waits for nothing.
     pub waiting: Option<Waiting>,
+    /// What follows by itself; `None` where nothing does.
+    pub next: Option<Next>,
+    /// The commands that mean something at present.
+    pub commands: Vec<Offer>,
     /// Conditions that have something to say; a type that is not listed is absent from the status.
     pub conditions: Vec<Condition>,
     /// The present step.
@@ -46,6 +51,26 @@ pub struct Waiting {
     pub deadline: Option<Timestamp>,
     /// What the pods say of themselves.
     pub words: Option<String>,
+}
+
+/// What follows by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Next {
+    /// When, where that is known.
+    pub at: Option<Timestamp>,
+    /// What, in a sentence.
+    pub what: String,
+}
+
+/// A command that a person can give.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// What is asked for.
+    pub verb: Verb,
+    /// The revision that it has to name.
+    pub hash: Hash,
+    /// Why it would be refused now; `None` where it would be carried out.
+    pub refused: Option<String>,
 }
 
 /// Where a Rollout stands, in a word: `status.phase`.
@@ -150,7 +175,8 @@ pub struct RevisionReport {
 }
 
 /// The last measurement of a metric.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Measured {
     /// `metrics[].name`.
     pub metric: String,

@@ -36,6 +36,8 @@ pub struct Rollout {
     pub replicas_given: bool,
     /// Pods that are older than this are to be replaced.
     pub restart_at: Option<Timestamp>,
+    /// Reports of attempts that are kept.
+    pub reports_kept: usize,
     /// `spec.paused`: nothing goes forward.
     pub paused: bool,
     /// The command annotation as it stands, parsed or not.

@@ -28,11 +28,65 @@ fn is_obeyed(character: char) -> bool {
     character.is_control() || turns_direction
 }
 
+/// Digits with their thousands apart: 1,149.
+pub fn grouped(digits: &str) -> String {
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Characters of an image's digest that are shown.
+const SHORT_DIGEST: usize = 12;
+
+/// What people call an image by: its tag, the beginning of its digest, or its name. Without a container before it.
+pub fn image_version(image: &str) -> String {
+    let (named, digest) = image.split_once('@').map_or((image, None), |(named, digest)| (named, Some(digest)));
+    let name = named.rsplit('/').next().unwrap_or(named);
+    match (name.split_once(':'), digest) {
+        (Some((_, tag)), _) => tag.to_owned(),
+        (None, Some(digest)) => digest.rsplit(':').next().unwrap_or(digest).chars().take(SHORT_DIGEST).collect(),
+        (None, None) => name.to_owned(),
+    }
+}
+
+/// The image of `container=image`.
+pub fn without_container(image: &str) -> &str {
+    image.split_once('=').map_or(image, |(_, image)| image)
+}
+
+/// An error with its causes, each on one line and cut after `most` characters: what happened stands in the last of them.
+pub fn with_causes(error: &dyn std::error::Error, most: usize) -> String {
+    let mut text = one_line(&error.to_string(), most);
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let words = one_line(&next.to_string(), most);
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        cause = next.source();
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn an_image_is_called_by_its_tag_else_by_its_digest_else_by_its_name() {
+        let version = |image| image_version(without_container(image));
+        assert_eq!(version("cart=registry.example:5000/shop/cart:1.4.2"), "1.4.2");
+        assert_eq!(version("cart=cart:1.4.2@sha256:0123456789abcdef0123"), "1.4.2");
+        assert_eq!(version("cart=cart@sha256:0123456789abcdef0123"), "0123456789ab");
+        assert_eq!(version("cart=registry.example:5000/shop/cart"), "cart");
+    }
 
     #[test]
     fn line_breaks_of_all_kinds_become_one_space() {

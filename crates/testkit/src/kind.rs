@@ -43,6 +43,8 @@ macro_rules! kinds {
 
 kinds! {
     ROLLOUT = "leadsman.dev"/"v1alpha1" "Rollout" "rollouts", namespaced true, status true, generation true;
+    REPORT = "leadsman.dev"/"v1alpha1" "RolloutReport" "rolloutreports",
+        namespaced true, status false, generation true;
     TEMPLATE = "leadsman.dev"/"v1alpha1" "AnalysisTemplate" "analysistemplates",
         namespaced true, status false, generation true;
     CLUSTER_TEMPLATE = "leadsman.dev"/"v1alpha1" "ClusterAnalysisTemplate" "clusteranalysistemplates",

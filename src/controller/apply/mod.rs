@@ -21,6 +21,7 @@ use super::expectations::Expectations;
 use super::loaded::Loaded;
 use super::memory::Memory;
 use super::observe::Objects;
+use super::report::Job;
 use crate::cluster::{Error, Result, kinds};
 use crate::routers::RouteKind;
 
@@ -72,6 +73,10 @@ async fn act(applying: &mut Applying<'_>, action: &Action) -> Result<()> {
         Action::ReleaseRoute { route } => routes::release(applying, route).await,
         Action::KeepReplicas { replicas } => rollout::keep_replicas(applying, *replicas).await,
         Action::Evict { pod, .. } => evict(applying, pod).await,
+        Action::Report { record, keep } => {
+            applying.context.reporter.write(Job::new(applying.loaded, record, *keep));
+            Ok(())
+        }
         Action::AddFinalizer => rollout::add_finalizer(applying).await,
         Action::RemoveFinalizer => rollout::remove_finalizer(applying).await,
     }
@@ -92,7 +97,7 @@ pub fn seen_version(applying: &Applying<'_>, action: &Action) -> Option<u64> {
             text(objects.route(route)?.object.seen()?, "/metadata/resourceVersion")?.parse().ok()
         }
         Action::KeepReplicas { .. } | Action::AddFinalizer | Action::RemoveFinalizer => Some(loaded.version),
-        Action::Evict { .. } => None,
+        Action::Evict { .. } | Action::Report { .. } => None,
     }
 }
 
@@ -111,7 +116,7 @@ fn answered_version(applying: &Applying<'_>, action: &Action) -> Option<u64> {
             memory.routes.get(&RouteKind::of(route.kind)?)?.confirmed_version(&route.name)
         }
         Action::KeepReplicas { .. } | Action::AddFinalizer | Action::RemoveFinalizer => Some(loaded.version),
-        Action::Evict { .. } => None,
+        Action::Evict { .. } | Action::Report { .. } => None,
     }
 }
 
@@ -130,6 +135,7 @@ pub fn target(action: &Action) -> String {
         Action::ReleaseRoute { route: RouteId { kind, name, .. } } => format!("release {kind} {name}"),
         Action::KeepReplicas { .. } => "keep replicas".to_owned(),
         Action::Evict { pod, .. } => format!("evict {pod}"),
+        Action::Report { record, .. } => format!("report {}", record.canary.number),
         Action::AddFinalizer => "add finalizer".to_owned(),
         Action::RemoveFinalizer => "remove finalizer".to_owned(),
     }

@@ -10,7 +10,6 @@ use tokio::time::Instant;
 use super::{Applying, remember, unseen};
 use crate::cluster::{Error, Result};
 use crate::controller::cache::{RawEntry, Slim, label};
-use crate::controller::key::Key;
 use crate::controller::loaded::Loaded;
 use crate::controller::observe::{Objects, RouteObject, is_ours, note_gone};
 use crate::routers::{self, DECLARED_ANNOTATION, RouteRef, ownership};
@@ -71,7 +70,7 @@ pub async fn delete(applying: &mut Applying<'_>, id: &RouteId) -> Result<()> {
     let expectations = applying.memory.routes.entry(kind).or_default();
     let Some(object) = found else {
         let store = &applying.context.caches.routes(kind).store;
-        note_gone(expectations, store, &Key::new(&applying.loaded.key.namespace, &id.name), now);
+        note_gone(expectations, store, &applying.loaded.key.beside(&id.name), now);
         return Ok(());
     };
     let entry = RawEntry::of(&object);

@@ -147,8 +147,8 @@ fn new(loaded: &Loaded, binding: &Binding<'_>) -> Result<Value> {
 /// labels are put on, and everything else stays as others wrote it.
 fn change(loaded: &Loaded, binding: &Binding<'_>, service: &ServiceEntry) -> Result<Value> {
     let wanted = selector(loaded, Some(binding.selection));
-    let foreign = service.selector.keys().filter(|label| !wanted.contains_key(*label)).cloned();
-    let mut selector: Map<String, Value> = foreign.map(|label| (label, Value::Null)).collect();
+    let foreign = service.selector.labels().map(|(label, _)| label).filter(|label| !wanted.contains_key(*label));
+    let mut selector: Map<String, Value> = foreign.map(|label| (label.to_owned(), Value::Null)).collect();
     selector.extend(wanted.into_iter().map(|(label, value)| (label, json!(value))));
     let mut metadata = json!({
         "uid": &*service.identity().uid,

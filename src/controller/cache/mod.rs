@@ -1,6 +1,7 @@
 //! What is kept of each object: the few fields that a pass looks at, and those that the next write to it needs.
 
 mod caches;
+mod packed;
 mod raw;
 mod replica_set;
 mod service;
@@ -13,7 +14,7 @@ use serde_json::Value;
 pub use caches::{Caches, RouteCache, Served};
 pub use raw::{RawEntry, TemplateEntry};
 pub use replica_set::{REVISION_NUMBER_ANNOTATION, ReplicaSetEntry};
-pub use service::{ServiceEntry, port};
+pub use service::{Selector, ServiceEntry, port};
 pub use slice::{SliceEntry, endpoints};
 pub use store::{Cached, EVERYTHING, Store};
 

@@ -1,13 +1,17 @@
-//! Objects that are kept as a whole: Rollouts and routes as compact text, which takes a third of the memory of parsed
-//! JSON and is parsed only in a pass that needs it; analysis templates parsed, since they are few.
+//! Objects that are kept as a whole: Rollouts and routes packed, which takes a tenth of the memory of parsed JSON, and are parsed
+//! only in a pass that needs them; analysis templates parsed, since they are few.
 
 use leadsman_api::{AnalysisTemplateSpec, ClusterAnalysisTemplateSpec};
 use serde_json::Value;
 
+use super::packed::Packed;
 use super::{Controller, Identity, Slim};
 use crate::routers::ownership;
 
-/// An object as text, without `managedFields`.
+/// What kubectl writes of an object into the object itself: as large as the rest, and nothing that anybody here reads.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// An object, without `managedFields` and what was last applied.
 #[derive(Clone, Debug)]
 pub struct RawEntry {
     identity: Identity,
@@ -15,18 +19,18 @@ pub struct RawEntry {
     pub controller: Option<Controller>,
     /// Of a route: whether its rules are ours by `managedFields`, and can be given up.
     pub is_held: bool,
-    text: Box<[u8]>,
+    whole: Packed,
 }
 
 impl RawEntry {
     /// The object.
     pub fn object(&self) -> Value {
-        serde_json::from_slice(&self.text).unwrap_or_default()
+        serde_json::from_slice(&self.whole.text()).unwrap_or_default()
     }
 
     /// The object as a type.
     pub fn parse<T: serde::de::DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
-        serde_json::from_slice(&self.text)
+        serde_json::from_slice(&self.whole.text())
     }
 }
 
@@ -34,16 +38,20 @@ impl Slim for RawEntry {
     fn of(object: &Value) -> Self {
         let identity = Identity::of(object);
         let controller = Controller::of(object);
-        let text = if object.pointer("/metadata/managedFields").is_some() {
+        let has = |pointer: &str, member: &str| object.pointer(pointer).is_some_and(|it| it.get(member).is_some());
+        let is_held = ownership::is_held(object);
+        let whole = if has("/metadata", "managedFields") || has("/metadata/annotations", LAST_APPLIED) {
             let mut object = object.clone();
-            if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
-                metadata.remove("managedFields");
+            for (pointer, member) in [("/metadata", "managedFields"), ("/metadata/annotations", LAST_APPLIED)] {
+                if let Some(members) = object.pointer_mut(pointer).and_then(Value::as_object_mut) {
+                    members.remove(member);
+                }
             }
-            serde_json::to_vec(&object)
+            Packed::of(&object)
         } else {
-            serde_json::to_vec(object)
+            Packed::of(object)
         };
-        Self { identity, controller, is_held: ownership::is_held(object), text: text.unwrap_or_default().into() }
+        Self { identity, controller, is_held, whole }
     }
 
     fn identity(&self) -> &Identity {
@@ -93,9 +101,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_but_managed_fields_is_kept() {
+    fn everything_but_managed_fields_and_what_was_last_applied_is_kept() {
         let object = json!({
-            "metadata": {"name": "a", "resourceVersion": "5", "managedFields": [
+            "metadata": {"name": "a", "resourceVersion": "5", "annotations": {LAST_APPLIED: "{}", "mine": "kept"}, "managedFields": [
                 {"manager": "kubectl"}, {"manager": "leadsman", "fieldsV1": {"f:spec": {"f:rules": {}}}},
             ]},
             "spec": {"unknown": {"field": null}},
@@ -104,6 +112,7 @@ mod tests {
         let kept = entry.object();
         assert_eq!(kept.pointer("/spec"), object.pointer("/spec"));
         assert_eq!(kept.pointer("/metadata/managedFields"), None);
+        assert_eq!(kept.pointer("/metadata/annotations"), Some(&json!({"mine": "kept"})));
         assert!(entry.is_held && !RawEntry::of(&kept).is_held);
     }
 }

@@ -33,7 +33,7 @@ pub struct ReplicaSetEntry {
     /// Whose it is; `None` for one that was orphaned.
     pub controller: Option<Controller>,
     /// The owners of one that has no controller.
-    pub owners: Vec<Value>,
+    pub owners: Box<[Value]>,
     /// Its sizes and marks.
     pub view: SetView,
     rollout: Box<str>,
@@ -56,7 +56,7 @@ impl Slim for ReplicaSetEntry {
             min_ready_seconds: count(object, "/spec/minReadySeconds"),
             hash: Hash::new(label(object, REVISION_LABEL).unwrap_or_default()),
             controller: Controller::of(object),
-            owners: super::owners_without_controller(object),
+            owners: super::owners_without_controller(object).into(),
             view: SetView {
                 wanted: count(object, "/spec/replicas"),
                 existing: count(object, "/status/replicas"),

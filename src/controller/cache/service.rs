@@ -20,7 +20,7 @@ pub struct ServiceEntry {
     /// The operator made it, by its label.
     pub is_made_by_us: bool,
     /// `spec.selector`.
-    pub selector: BTreeMap<String, String>,
+    pub selector: Selector,
     /// `spec.type` is `ExternalName`.
     pub is_external: bool,
     /// `spec.clusterIP` is `None`: clients ask DNS for pods.
@@ -32,9 +32,44 @@ pub struct ServiceEntry {
     /// Whose it is.
     pub controller: Option<Controller>,
     /// The owners of one that has no controller.
-    pub owners: Vec<Value>,
+    pub owners: Box<[Value]>,
     /// Its ports.
-    pub ports: Vec<Port>,
+    pub ports: Box<[Port]>,
+}
+
+/// Labels that pods have to bear, few and in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selector(Box<[(Box<str>, Box<str>)]>);
+
+impl Selector {
+    /// Of what stands in a Service.
+    fn of(selector: Option<&Value>) -> Self {
+        let labels = selector.and_then(Value::as_object).into_iter().flatten();
+        let mut labels: Vec<(Box<str>, Box<str>)> =
+            labels.filter_map(|(label, value)| Some((label.as_str().into(), value.as_str()?.into()))).collect();
+        labels.sort_unstable();
+        Self(labels.into())
+    }
+
+    /// The value that a label has to have.
+    pub fn get(&self, label: &str) -> Option<&str> {
+        self.labels().find(|(known, _)| *known == label).map(|(_, value)| value)
+    }
+
+    /// All labels with their values.
+    pub fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(label, value)| (&**label, &**value))
+    }
+
+    /// Whether it selects nothing.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether it says the same.
+    pub fn is(&self, labels: &BTreeMap<String, String>) -> bool {
+        self.labels().eq(labels.iter().map(|(label, value)| (label.as_str(), value.as_str())))
+    }
 }
 
 /// Reads a port as it stands in a Service. What is left out is what the API server makes of it.
@@ -53,21 +88,19 @@ pub fn port(port: &Value) -> Port {
 
 impl Slim for ServiceEntry {
     fn of(object: &Value) -> Self {
-        let selector = object.pointer("/spec/selector").and_then(Value::as_object);
-        let selector = selector.into_iter().flatten();
         let ports = object.pointer("/spec/ports").and_then(Value::as_array);
         Self {
             identity: Identity::of(object),
             rollout: label(object, ROLLOUT_LABEL).map(Into::into),
             revision: label(object, REVISION_LABEL).map(Into::into),
             is_made_by_us: label(object, MANAGED_BY_LABEL) == Some(FIELD_MANAGER),
-            selector: selector.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect(),
+            selector: Selector::of(object.pointer("/spec/selector")),
             is_external: text(object, "/spec/type") == Some("ExternalName"),
             is_headless: text(object, "/spec/clusterIP") == Some("None"),
             sticks_to_clients: text(object, "/spec/sessionAffinity") == Some("ClientIP"),
             publishes_not_ready: object.pointer("/spec/publishNotReadyAddresses") == Some(&Value::Bool(true)),
             controller: Controller::of(object),
-            owners: super::owners_without_controller(object),
+            owners: super::owners_without_controller(object).into(),
             ports: ports.into_iter().flatten().map(port).collect(),
         }
     }
@@ -108,6 +141,15 @@ mod tests {
         let long = port(&json!({"port": 80, "targetPort": 80, "protocol": "TCP", "nodePort": 30000, "name": ""}));
         assert_eq!(short, long);
         assert_eq!(json!(short), json!({"port": 80, "targetPort": 80, "protocol": "TCP"}));
+    }
+
+    #[test]
+    fn a_selector_equals_the_same_labels_in_any_order() {
+        let selector = Selector::of(Some(&json!({"tier": "web", "app": "shop", "odd": 7})));
+        let labels = |pairs: &[(&str, &str)]| pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
+        assert!(selector.is(&labels(&[("app", "shop"), ("tier", "web")])));
+        assert!(!selector.is(&labels(&[("app", "shop")])) && !selector.is_empty());
+        assert_eq!((selector.get("tier"), selector.get("odd")), (Some("web"), None));
     }
 
     #[test]

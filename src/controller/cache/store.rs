@@ -5,7 +5,7 @@
 //!
 //! One watch feeds it, or one for each namespace that is watched. Each namespace is listed and in doubt by itself.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tokio::time::Instant;
@@ -36,7 +36,8 @@ struct Inner<T> {
     /// How far each watch has come, by its scope.
     listings: BTreeMap<Box<str>, Listing>,
     objects: HashMap<Key, Arc<T>>,
-    by_rollout: HashMap<Key, BTreeSet<Box<str>>>,
+    /// Names, few and in order, by the Rollout that their label names.
+    by_rollout: HashMap<Key, Box<[Arc<str>]>>,
 }
 
 /// How far a watch has come.
@@ -121,12 +122,12 @@ impl<T: Slim> Store<T> {
     }
 
     /// All that bear the label of a Rollout, by name.
-    pub fn of_rollout(&self, rollout: &Key) -> Vec<(Box<str>, Arc<T>)> {
+    pub fn of_rollout(&self, rollout: &Key) -> Vec<(Arc<str>, Arc<T>)> {
         let inner = self.read();
         let names = inner.by_rollout.get(rollout).into_iter().flatten();
         let objects = names.filter_map(|name| {
-            let object = inner.objects.get(&Key::new(&rollout.namespace, name))?;
-            Some((name.clone(), Arc::clone(object)))
+            let key = Key { namespace: Arc::clone(&rollout.namespace), name: Arc::clone(name) };
+            Some((key.name.clone(), Arc::clone(inner.objects.get(&key)?)))
         });
         objects.collect()
     }
@@ -165,8 +166,12 @@ impl<T: Slim> Store<T> {
         }
         let before = inner.take(&key);
         if let Some(rollout) = object.rollout() {
-            let group = inner.by_rollout.entry(Key::new(&key.namespace, rollout)).or_default();
-            group.insert(key.name.clone());
+            let group = inner.by_rollout.entry(key.beside(rollout)).or_default();
+            let mut names = group.to_vec();
+            if let Err(place) = names.binary_search(&key.name) {
+                names.insert(place, Arc::clone(&key.name));
+                *group = names.into();
+            }
         }
         inner.objects.insert(key, object);
         before
@@ -221,9 +226,9 @@ impl<T: Slim> Inner<T> {
     fn take(&mut self, key: &Key) -> Option<Arc<T>> {
         let object = self.objects.remove(key)?;
         if let Some(rollout) = object.rollout() {
-            let group = Key::new(&key.namespace, rollout);
+            let group = key.beside(rollout);
             if let Some(names) = self.by_rollout.get_mut(&group) {
-                names.remove(&key.name);
+                *names = names.iter().filter(|name| **name != key.name).cloned().collect();
                 if names.is_empty() {
                     self.by_rollout.remove(&group);
                 }
@@ -247,7 +252,7 @@ mod tests {
     }
 
     fn names(store: &Store<ReplicaSetEntry>, rollout: &str) -> Vec<String> {
-        store.of_rollout(&Key::new("n", rollout)).into_iter().map(|(name, _)| name.into()).collect()
+        store.of_rollout(&Key::new("n", rollout)).into_iter().map(|(name, _)| (*name).to_owned()).collect()
     }
 
     #[test]

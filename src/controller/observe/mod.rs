@@ -35,7 +35,7 @@ pub use reading::{PATIENCE, Reach, Reader, note_gone, read_through};
 pub use routes::is_ours;
 pub use services::is_created_by;
 pub use trial::trial;
-pub use words::{PodWords, Words, condition, is_true, words_of};
+pub use words::{PodWords, Words, condition, has_crashed, is_true, words_of, words_of_pods};
 
 /// What a pass decides on, and what its writes rest on.
 pub struct Snapshot {
@@ -150,9 +150,13 @@ async fn look(context: &Context, loaded: &Loaded, memory: &mut Memory, reach: Re
         words,
         old_pods,
         trial: None,
+        reports: context.reporter.known(&loaded.key),
         finalizer: loaded.rollout.metadata.finalizers.iter().flatten().any(|name| name == ROUTES_FINALIZER),
-        refused: memory.failures.refusals(),
+        refused: memory.failures.refusals().into_iter().chain(context.reporter.refused(&loaded.key)).collect(),
     };
+    if let Some(words) = &observed.words {
+        context.reporter.hear(loaded, words);
+    }
     let sets = match sets {
         Look::Seen(sets) => sets,
         Look::Missing | Look::Stale => BTreeMap::new(),
@@ -201,7 +205,7 @@ fn of_service(
     service: Option<&Look<Arc<ServiceEntry>>>,
     named_ports: Option<&BTreeSet<u16>>,
 ) -> Endpoints {
-    let ports = service.and_then(Look::seen).map(|service| service.ports.as_slice()).unwrap_or_default();
+    let ports = service.and_then(Look::seen).map(|service| &*service.ports).unwrap_or_default();
     let needed = ports::needed(ports, named_ports);
     endpoints(&slices.iter().map(|slice| &**slice).filter(|slice| &*slice.service == name), &needed)
 }

@@ -14,7 +14,7 @@ use crate::controller::loaded::Loaded;
 /// The ports that the declaration gives to both Services: its own, or those of the Service that clients call. That one is
 /// given no others.
 pub fn declared(loaded: &Loaded, called: Option<&Look<Arc<ServiceEntry>>>) -> Option<Vec<Port>> {
-    loaded.declared.ports.clone().or_else(|| Some(called?.seen()?.ports.clone()))
+    loaded.declared.ports.clone().or_else(|| Some(called?.seen()?.ports.to_vec()))
 }
 
 /// The ports of these Services that routes name; `None` where any may be: a route cannot be read, or names a Service and no

@@ -15,7 +15,6 @@ use crate::controller::cache::Served;
 use crate::controller::cache::{RawEntry, label};
 use crate::controller::context::Context;
 use crate::controller::expectations::Expectations;
-use crate::controller::key::Key;
 use crate::controller::loaded::Loaded;
 use crate::routers::{RouteKind, RouteRef, view};
 
@@ -41,7 +40,7 @@ async fn one(
     let (kind, copy) = match (cache.served(), expectations.get(&route.kind)) {
         (Served::Absent, _) => (None, Look::Missing),
         (Served::As(kind), Some(expectations)) => {
-            let key = Key::new(&loaded.key.namespace, &route.name);
+            let key = loaded.key.beside(&route.name);
             let copy = read_through(reader, &kind, (expectations, &*cache.store), &key).await;
             (Some(kind), copy)
         }

@@ -16,7 +16,6 @@ use crate::cluster::kinds;
 use crate::controller::cache::ServiceEntry;
 use crate::controller::context::Context;
 use crate::controller::expectations::Expectations;
-use crate::controller::key::Key;
 use crate::controller::loaded::Loaded;
 
 /// Looks at one Service of the Rollout's namespace.
@@ -27,7 +26,7 @@ pub async fn look(
     expectations: &Expectations<ServiceEntry>,
     name: &str,
 ) -> Look<Arc<ServiceEntry>> {
-    let key = Key::new(&loaded.key.namespace, name);
+    let key = loaded.key.beside(name);
     read_through(reader, &kinds::SERVICES, (expectations, &*context.caches.services), &key).await
 }
 
@@ -80,7 +79,7 @@ pub fn judge(loaded: &Loaded, name: &str, service: &Look<Arc<ServiceEntry>>) -> 
         created_by_us,
         conflict: conflict(loaded, name, service).map(|what| format!("Service {name} cannot be used: {what}")),
         orphaned: created_by_us && service.controller.is_none(),
-        ports: service.ports.clone(),
+        ports: service.ports.to_vec(),
     })
 }
 
@@ -107,8 +106,8 @@ fn selection(rollout: &str, ours: &BTreeMap<String, String>, service: &ServiceEn
     let label = service.revision.as_deref().filter(|_| is_marked(rollout, service))?;
     let selection = Selection::from(label.to_owned());
     let selects = match &selection {
-        Selection::Only(hash) => service.selector.get(REVISION_LABEL).is_some_and(|it| it == hash.as_str()),
-        Selection::Any => service.selector == *ours,
+        Selection::Only(hash) => service.selector.get(REVISION_LABEL) == Some(hash.as_str()),
+        Selection::Any => service.selector.is(ours),
     };
     selects.then_some(selection)
 }
@@ -176,7 +175,7 @@ fn holds(loaded: &Loaded, name: &str, service: &ServiceEntry) -> bool {
     }
     let is_labelled = is_marked(&loaded.key.name, service) && service.revision.is_some();
     let decided = loaded.state.as_ref().map(|state| &state.bindings.of(Side::Stable).decided);
-    is_labelled || decided == Some(&Selection::Any) && service.selector == loaded.declared.match_labels
+    is_labelled || decided == Some(&Selection::Any) && service.selector.is(&loaded.declared.match_labels)
 }
 
 /// What a Service that nobody controls selects, by its selector and labels.
@@ -198,7 +197,7 @@ fn selects<'a>(
     service: &'a ServiceEntry,
     is_held: bool,
 ) -> Selects<'a> {
-    let binds = service.selector.contains_key(REVISION_LABEL);
+    let binds = service.selector.get(REVISION_LABEL).is_some();
     match service.rollout.as_deref() {
         Some(other) if other != rollout && (binds || service.revision.is_some()) => Selects::RevisionOf(other),
         _ if service.selector.is_empty() => Selects::Nothing,
@@ -206,7 +205,7 @@ fn selects<'a>(
         _ if is_held => Selects::OurRevision,
         Some(_) if service.revision.is_none() => Selects::WhatItWasLeftWith,
         // It lost the label: nobody else writes such a selector.
-        None if binds && match_labels.iter().all(|label| service.selector.get_key_value(label.0) == Some(label)) => {
+        None if binds && match_labels.iter().all(|(label, value)| service.selector.get(label) == Some(value)) => {
             Selects::OurRevision
         }
         _ => Selects::SomethingElse,
@@ -261,7 +260,7 @@ fn foreign_label<'a>(loaded: &Loaded, service: &'a ServiceEntry) -> Option<(&'a 
         let theirs = labels.and_then(|labels| labels.get(label)).and_then(Value::as_str);
         theirs == Some(value) || label == REVISION_LABEL || label == ROLLOUT_LABEL
     };
-    let selected = service.selector.iter().map(|(label, value)| (label.as_str(), value.as_str()));
+    let selected = service.selector.labels();
     selected.into_iter().find(|(label, value)| !has(label, value))
 }
 

@@ -76,10 +76,10 @@ async fn cached(
     if !store.is_synced(&loaded.key.namespace) {
         return None;
     }
-    let mut names: BTreeSet<Box<str>> = store.of_rollout(&loaded.key).into_iter().map(|(name, _)| name).collect();
+    let mut names: BTreeSet<Arc<str>> = store.of_rollout(&loaded.key).into_iter().map(|(name, _)| name).collect();
     names.extend(expectations.names());
     let looks = names.iter().map(async |name| {
-        let key = Key::new(&loaded.key.namespace, name);
+        let key = loaded.key.beside(name);
         read_through(reader, &kinds::REPLICA_SETS, (expectations, &**store), &key).await
     });
     let mut sets = Vec::with_capacity(names.len());
@@ -105,12 +105,12 @@ async fn list(
     let listed: Vec<Arc<ReplicaSetEntry>> = listed.iter().map(|object| Arc::new(ReplicaSetEntry::of(object))).collect();
     let now = Instant::now();
     let store = &context.caches.sets;
-    let mut known: BTreeSet<Box<str>> = store.of_rollout(&loaded.key).into_iter().map(|(name, _)| name).collect();
+    let mut known: BTreeSet<Arc<str>> = store.of_rollout(&loaded.key).into_iter().map(|(name, _)| name).collect();
     known.extend(expectations.names());
     for set in &listed {
-        known.remove(&set.name);
+        known.remove(&*set.name);
         expectations.confirmed(&set.name, Arc::clone(set), now);
-        let _ = expectations.known(&set.name, store.get(&Key::new(namespace, &set.name)), now);
+        let _ = expectations.known(&set.name, store.get(&loaded.key.beside(&set.name)), now);
     }
     for name in known {
         note_gone(expectations, store, &Key::new(namespace, &name), now);

@@ -6,12 +6,12 @@ mod conditions;
 
 use jiff::Timestamp;
 use leadsman_api::{
-    CommandOutcome, LastCommand, MetricStatus, RecentMeasurement, RejectedRevision, RevisionStatus, RolloutStatus,
-    StepStatus, WaitingStatus, WeightStatus,
+    CommandOutcome, CommandStatus, LastCommand, MetricStatus, NextStatus, RecentMeasurement, RejectedRevision,
+    RevisionStatus, RolloutStatus, StepStatus, WaitingStatus, WeightStatus,
 };
 use leadsman_core::analysis::tally::Recent;
 use leadsman_core::plan::Plan;
-use leadsman_core::report::{Measured, RevisionReport, Waiting};
+use leadsman_core::report::{Measured, Offer, RevisionReport, Waiting};
 use leadsman_core::state::{Acknowledged, Rejection};
 use leadsman_core::text::one_line;
 
@@ -44,6 +44,8 @@ pub fn render(loaded: &Loaded, plan: &Plan, now: Timestamp) -> RolloutStatus {
         phase: Some(report.phase),
         message: one_line(&report.message, LONGEST_MESSAGE),
         waiting: report.waiting.as_ref().map(waiting),
+        next: report.next.as_ref().map(|next| NextStatus { at: next.at, what: one_line(&next.what, LONGEST_MESSAGE) }),
+        commands: report.commands.iter().map(offer).collect(),
         stable: report.stable.as_ref().map(revision),
         canary: report.canary.as_ref().map(revision),
         step: report.step.map(|step| StepStatus::new(signed(step.index), signed(step.of), Some(step.started_at))),
@@ -81,7 +83,7 @@ fn revision(report: &RevisionReport) -> RevisionStatus {
     let RevisionReport { revision, replicas, ready } = report;
     RevisionStatus {
         hash: revision.hash.to_string(),
-        revision: i64::try_from(revision.number).unwrap_or(i64::MAX),
+        revision: long(revision.number),
         commit: revision.commit.clone(),
         images: revision.images.clone(),
         replicas: signed(*replicas),
@@ -99,6 +101,11 @@ fn waiting(waiting: &Waiting) -> WaitingStatus {
     }
 }
 
+fn offer(offer: &Offer) -> CommandStatus {
+    let refused = offer.refused.as_ref().map(|refused| one_line(refused, LONGEST_MESSAGE));
+    CommandStatus { verb: offer.verb.as_str().to_owned(), hash: offer.hash.to_string(), refused }
+}
+
 fn metric(measured: &Measured) -> MetricStatus {
     MetricStatus {
         metric: measured.metric.clone(),
@@ -108,7 +115,7 @@ fn metric(measured: &Measured) -> MetricStatus {
         failed: signed(measured.failed),
         message: one_line(&measured.because, LONGEST_MESSAGE),
         limit: one_line(&measured.limit, LONGEST_MESSAGE),
-        samples: measured.samples.map(|samples| i64::try_from(samples).unwrap_or(i64::MAX)),
+        samples: measured.samples.map(long),
         stable: measured.stable.clone(),
         confidence: measured.confidence.clone(),
         since: Some(measured.since),
@@ -117,14 +124,15 @@ fn metric(measured: &Measured) -> MetricStatus {
     }
 }
 
-fn recent(Recent { value, verdict }: &Recent) -> RecentMeasurement {
-    RecentMeasurement { value: value.clone(), verdict: Some(*verdict) }
+/// One of the last measurements, as it is written.
+pub fn recent(Recent { at, value, verdict }: &Recent) -> RecentMeasurement {
+    RecentMeasurement { at: *at, value: value.clone(), verdict: Some(*verdict) }
 }
 
 fn rejected(rejection: &Rejection) -> RejectedRevision {
     RejectedRevision {
         hash: rejection.revision.hash.to_string(),
-        revision: i64::try_from(rejection.revision.number).unwrap_or(i64::MAX),
+        revision: long(rejection.revision.number),
         commit: rejection.revision.commit.clone(),
         reason: rejection.reason.clone(),
         message: one_line(&rejection.message, LONGEST_MESSAGE),
@@ -145,8 +153,14 @@ fn command(command: &Acknowledged) -> LastCommand {
     }
 }
 
-fn signed<T: TryInto<i32>>(number: T) -> i32 {
+/// A count as it is written.
+pub fn signed<T: TryInto<i32>>(number: T) -> i32 {
     number.try_into().unwrap_or(i32::MAX)
+}
+
+/// A number that may be large, as it is written.
+pub fn long(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ fn nothing_yet() -> Observed {
         answers: Vec::new(),
         words: None,
         trial: None,
+        reports: std::collections::BTreeMap::new(),
         finalizer: false,
         refused: Vec::new(),
     }

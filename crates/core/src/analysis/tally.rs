@@ -61,6 +61,9 @@ pub struct Last {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Recent {
+    /// When it was answered; not known of those that an earlier version kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
     /// What was measured, as people read it.
     pub value: String,
     /// What that says.
@@ -151,7 +154,7 @@ impl Tally {
             None => self.successes.saturating_add(self.failures).saturating_add(self.inconclusive),
         };
         let judgement = Judgement { verdict, ..judgement };
-        self.recent.push(Recent { value: one_line(&judgement.value, MOST_VALUE), verdict });
+        self.recent.push(Recent { at: Some(answer.at), value: one_line(&judgement.value, MOST_VALUE), verdict });
         self.recent.drain(..self.recent.len().saturating_sub(MOST_RECENT));
         self.last = Some(Last { at: answer.at, since: answer.token.since, judgement, query: part.query.clone() });
     }

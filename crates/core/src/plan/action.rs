@@ -8,7 +8,7 @@ use crate::analysis::Question;
 use crate::names::{Hash, Selection, Side};
 use crate::observed::RouteId;
 use crate::report::Report;
-use crate::state::State;
+use crate::state::{Record, State};
 use crate::traffic::{Port, Weight};
 
 /// What to do next.
@@ -144,6 +144,13 @@ pub enum Action {
         /// Its name.
         pod: String,
     },
+    /// Have the report of an attempt say what is recorded of it and not in there yet. Creates the report where it is missing.
+    Report {
+        /// What is recorded.
+        record: Box<Record>,
+        /// Reports of the Rollout that are kept once the attempt is over.
+        keep: usize,
+    },
     /// Put our finalizer on the Rollout.
     AddFinalizer,
     /// Let the Rollout go.
@@ -177,6 +184,7 @@ impl std::fmt::Display for Action {
             Self::DeleteService { service } => write!(f, "delete Service {service}"),
             Self::KeepReplicas { replicas } => write!(f, "write spec.replicas: {replicas}"),
             Self::Evict { pod, .. } => write!(f, "evict pod {pod}"),
+            Self::Report { record, .. } => write!(f, "write the report of revision {}", record.canary.number),
             Self::AddFinalizer => f.write_str("add the finalizer"),
             Self::RemoveFinalizer => f.write_str("remove the finalizer"),
         }

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::hold::Hold;
-use super::{Fact, Next, Pass, doubts, pods, steps, targets, trial};
+use super::{Fact, Next, Pass, doubts, pods, record, steps, targets, trial};
 use crate::analysis::tally::Patience;
 use crate::names::{Hash, Revision, Side};
 use crate::observed::Look;
 use crate::spec::{Spec, Step};
-use crate::state::{Clock, Preflight, Release, Return, Stage};
+use crate::state::{Clock, Outcome, Preflight, Release, Return, Stage};
 use crate::traffic::Weight;
 
 /// First deployment: full size, both Services, no steps.
@@ -21,7 +21,11 @@ pub(super) fn deploy(pass: &mut Pass<'_>) -> Next {
         return Next::Wait(Hold::Unseen("the ReplicaSets"));
     }
     if view.rollout.hash != pass.state.stable.hash {
+        let (number, declared) = (pass.state.stable.number, Some(view.rollout.hash.clone()));
+        pass.tell(Fact::Outdated { number, declared });
+        record::end(pass, Outcome::Superseded);
         let revision = pass.next_revision();
+        record::open(pass, &revision, None);
         pass.state.stable = revision;
     }
     if let Some(hold) = trial::hold(pass) {
@@ -99,6 +103,8 @@ fn adopt_commit(pass: &mut Pass<'_>) {
 /// Without pods there is nothing to test.
 fn take_over_at_once(pass: &mut Pass<'_>) {
     let next = pass.next_revision();
+    let stable = pass.state.stable.clone();
+    record::open(pass, &next, Some(&stable));
     let old = std::mem::replace(&mut pass.state.stable, next);
     steps::remember(pass, &old, None);
     let hash = pass.state.stable.hash.clone();
@@ -108,8 +114,9 @@ fn take_over_at_once(pass: &mut Pass<'_>) {
 }
 
 fn begin_release(pass: &mut Pass<'_>, recipe: Spec) {
-    let canary = pass.next_revision();
-    pass.tell(Fact::ReleaseStarted { canary: canary.clone(), stable: pass.state.stable.clone() });
+    let (canary, stable) = (pass.next_revision(), pass.state.stable.clone());
+    record::open(pass, &canary, Some(&stable));
+    pass.tell(Fact::ReleaseStarted { canary: canary.clone(), stable });
     if was_stable_lately(pass, &recipe, &canary.hash) {
         return start(pass, canary, only_readiness(&recipe), Some(Return::Declared));
     }
@@ -134,6 +141,8 @@ fn only_readiness(recipe: &Spec) -> Spec {
 pub(super) fn come_back(pass: &mut Pass<'_>, former: Revision, recipe: &Spec, why: Return) {
     pass.state.attempts = pass.state.attempts.saturating_add(1);
     let canary = Revision { number: pass.state.attempts, ..former };
+    let stable = pass.state.stable.clone();
+    record::open(pass, &canary, Some(&stable));
     start(pass, canary, only_readiness(recipe), Some(why));
 }
 

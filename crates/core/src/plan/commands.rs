@@ -3,8 +3,10 @@
 
 use super::{Fact, Pass, begin, leave, steps};
 use crate::analysis::tally::Patience;
+use crate::names::Hash;
+use crate::report::Offer;
 use crate::spec::{Command, Step, Verb};
-use crate::state::{Acknowledged, Return, Stage, Why};
+use crate::state::{Acknowledged, Release, Return, Stage, Why};
 use crate::traffic::Weight;
 
 /// Ids of answered commands that are kept beside the last one.
@@ -45,20 +47,13 @@ pub(super) fn obey(pass: &mut Pass<'_>) {
     pass.state.commands.truncate(IDS_KEPT);
 }
 
+/// Does what a command asks for, unless something speaks against it.
 fn execute(pass: &mut Pass<'_>, command: &Command) -> Result<String, String> {
-    match command.verb {
-        Verb::Retry => return retry(pass, command),
-        Verb::Rollback => return rollback(pass, command),
-        _ => {}
-    }
-    let Some(release) = pass.release() else {
-        return Err(format!("no release of {} is under way", command.hash));
-    };
-    if release.canary.hash != command.hash {
-        return Err(format!("the release under way is of {}, not of {}", release.canary.hash, command.hash));
+    if let Some(refusal) = refusal(pass, command.verb, &command.hash) {
+        return Err(refusal);
     }
     match command.verb {
-        Verb::Promote => promote(pass),
+        Verb::Promote => Ok(promote(pass)),
         Verb::PromoteFull => {
             clear_question(pass);
             if let Some(release) = pass.release_mut() {
@@ -71,17 +66,122 @@ fn execute(pass: &mut Pass<'_>, command: &Command) -> Result<String, String> {
             Ok("all remaining pauses and all analysis are passed over; pods, endpoints and routes still count"
                 .to_owned())
         }
-        Verb::Abort if pass.release().is_some_and(|release| release.returns == Some(Return::Commanded)) => {
-            give_up(pass)
+        Verb::Abort if is_commanded(pass) => {
+            leave::begin(pass, Why::GivenUp);
+            Ok("the rollback is given up; what serves is still rejected, until retry".to_owned())
         }
         Verb::Abort => {
-            leave::reject(pass, "Aborted", format!("aborted by {}", words(pass, command)), None);
+            leave::reject(pass, "Aborted", format!("aborted by {}", words(pass, command)));
             Ok("rolled back".to_owned())
         }
-        Verb::Pause => set_paused(pass, true),
-        Verb::Resume => set_paused(pass, false),
-        Verb::Retry | Verb::Rollback => Err("not here".to_owned()),
+        Verb::Pause | Verb::Resume => {
+            let paused = command.verb == Verb::Pause;
+            if let Some(release) = pass.release_mut() {
+                release.paused = paused;
+            }
+            Ok(if paused { "nothing goes forward until resume" } else { "going on" }.to_owned())
+        }
+        Verb::Retry => {
+            pass.state.rejected.retain(|rejection| rejection.revision.hash != command.hash);
+            Ok("the same template runs again, as a new attempt".to_owned())
+        }
+        Verb::Rollback => rollback(pass, command),
     }
+}
+
+/// The commands that mean something at present: each with the revision that it has to name, and why it would be refused.
+pub(super) fn offered(pass: &Pass<'_>) -> Vec<Offer> {
+    let offer = |verb: Verb, hash: &Hash| Offer { verb, hash: hash.clone(), refused: refusal(pass, verb, hash) };
+    let declared = &pass.view.rollout.hash;
+    if pass.view.rollout.deleted_at.is_some() {
+        return Vec::new();
+    }
+    match &pass.state.stage {
+        Stage::Releasing(release) => {
+            let turn = if release.paused { Verb::Resume } else { Verb::Pause };
+            [Verb::Promote, Verb::PromoteFull, Verb::Abort, turn].map(|verb| offer(verb, &release.canary.hash)).into()
+        }
+        Stage::Leaving(_) | Stage::Resting if pass.is_rejected(declared) => vec![offer(Verb::Retry, declared)],
+        Stage::Resting if pass.state.stable.hash == *declared => vec![offer(Verb::Rollback, declared)],
+        Stage::Resting | Stage::Deploying | Stage::Promoting(_) | Stage::Leaving(_) => Vec::new(),
+    }
+}
+
+/// Why a command is not carried out now; `None` where it is.
+fn refusal(pass: &Pass<'_>, verb: Verb, hash: &Hash) -> Option<String> {
+    match verb {
+        Verb::Retry => return refusal_of_retry(pass, hash),
+        Verb::Rollback => return refusal_of_rollback(pass, hash),
+        Verb::Promote | Verb::PromoteFull | Verb::Abort | Verb::Pause | Verb::Resume => {}
+    }
+    let Some(release) = pass.release() else {
+        return Some(format!("no release of {hash} is under way"));
+    };
+    if release.canary.hash != *hash {
+        return Some(format!("the release under way is of {}, not of {hash}", release.canary.hash));
+    }
+    match verb {
+        Verb::Promote => refusal_of_promote(pass, release),
+        Verb::Abort if is_commanded(pass) && !pass.state.split.is_in_force(Weight::ZERO) => {
+            Some("this is a rollback already, and traffic is moving".to_owned())
+        }
+        Verb::Pause if release.paused => Some("already paused".to_owned()),
+        Verb::Resume if !release.paused => Some("no pause command is in effect".to_owned()),
+        _ => None,
+    }
+}
+
+fn refusal_of_promote(pass: &Pass<'_>, release: &Release) -> Option<String> {
+    if release.preflight.is_some() || release.asked.is_some() {
+        return None;
+    }
+    match release.recipe.steps.get(release.step) {
+        Some(Step::Pause(_) | Step::Analysis(_)) => None,
+        Some(Step::SetWeight(weight)) => {
+            let trial = pass.strategy().trial();
+            Some(format!("the present step brings the {trial} to {weight}; there is no pause or analysis to end"))
+        }
+        Some(Step::Scale(_)) => {
+            Some("the present step waits for pods; there is no pause or analysis to end".to_owned())
+        }
+        None => Some("all steps are done".to_owned()),
+    }
+}
+
+fn refusal_of_retry(pass: &Pass<'_>, hash: &Hash) -> Option<String> {
+    if !pass.is_rejected(hash) {
+        Some(format!("{hash} is not rejected"))
+    } else if pass.view.rollout.hash != *hash {
+        Some(format!("{hash} is not what is declared"))
+    } else if !matches!(pass.state.stage, Stage::Resting) {
+        Some("the rollback is still under way: send it again when the phase is RolledBack".to_owned())
+    } else {
+        None
+    }
+}
+
+fn refusal_of_rollback(pass: &Pass<'_>, hash: &Hash) -> Option<String> {
+    let (view, stable) = (pass.view, &pass.state.stable);
+    if !matches!(pass.state.stage, Stage::Resting) {
+        return Some("something is under way: abort a release, or wait for its end".to_owned());
+    }
+    if stable.hash != *hash || view.rollout.hash != *hash {
+        return Some(format!("{hash} is not what is declared and serves; that is {}", stable.hash));
+    }
+    let Some(former) = pass.state.predecessor() else {
+        return Some("no revision is known that was stable before and was not rejected: revert in Git".to_owned());
+    };
+    // Sets that have not been seen are waited for.
+    if view.sets().is_some() && view.set(&former.hash).is_none() {
+        return Some(format!("the ReplicaSet of revision {} ({}) is gone: revert in Git", former.number, former.hash));
+    }
+    let problem = view.rollout.spec.as_ref().err();
+    problem.map(|problem| format!("{}; or revert in Git", problem.message))
+}
+
+/// True for a rollback that a person asked for.
+fn is_commanded(pass: &Pass<'_>) -> bool {
+    pass.release().is_some_and(|release| release.returns == Some(Return::Commanded))
 }
 
 /// A command, and who gave it where that is told.
@@ -95,83 +195,33 @@ fn release_has_begun(pass: &Pass<'_>) -> bool {
     pass.release().is_some_and(|release| release.preflight.is_none())
 }
 
-fn promote(pass: &mut Pass<'_>) -> Result<String, String> {
+fn promote(pass: &mut Pass<'_>) -> String {
     if let Some(preflight) = pass.release_mut().and_then(|release| release.preflight.as_mut()) {
         preflight.waived = true;
-        return Ok("what is measured of stable is passed over; the new revision's own analysis counts".to_owned());
+        return "what is measured of stable is passed over; the new revision's own analysis counts".to_owned();
     }
-    let Some(release) = pass.release() else { return Err("no release is under way".to_owned()) };
-    match release.recipe.steps.get(release.step) {
-        Some(Step::Pause(_) | Step::Analysis(_)) => {
-            clear_question(pass);
-            steps::end(pass);
-            Ok("the present step is ended".to_owned())
-        }
-        _ if release.asked.is_some() => {
-            clear_question(pass);
-            Ok("the inconclusive result is accepted".to_owned())
-        }
-        Some(Step::SetWeight(weight)) => {
-            let trial = pass.strategy().trial();
-            Err(format!("the present step brings the {trial} to {weight}; there is no pause or analysis to end"))
-        }
-        Some(Step::Scale(_)) => Err("the present step waits for pods; there is no pause or analysis to end".to_owned()),
-        None => Err("all steps are done".to_owned()),
+    let ends = matches!(pass.release().and_then(Release::declared_step), Some(Step::Pause(_) | Step::Analysis(_)));
+    clear_question(pass);
+    if ends {
+        steps::end(pass);
+        "the present step is ended".to_owned()
+    } else {
+        "the inconclusive result is accepted".to_owned()
     }
-}
-
-fn retry(pass: &mut Pass<'_>, command: &Command) -> Result<String, String> {
-    if !pass.is_rejected(&command.hash) {
-        return Err(format!("{} is not rejected", command.hash));
-    }
-    if pass.view.rollout.hash != command.hash {
-        return Err(format!("{} is not what is declared", command.hash));
-    }
-    if !matches!(pass.state.stage, Stage::Resting) {
-        return Err("the rollback is still under way: send it again when the phase is RolledBack".to_owned());
-    }
-    pass.state.rejected.retain(|rejection| rejection.revision.hash != command.hash);
-    Ok("the same template runs again, as a new attempt".to_owned())
-}
-
-/// A rollback that a person asked for is given up as long as nothing has moved.
-fn give_up(pass: &mut Pass<'_>) -> Result<String, String> {
-    if !pass.state.split.is_in_force(Weight::ZERO) {
-        return Err("this is a rollback already, and traffic is moving".to_owned());
-    }
-    leave::begin(pass, Why::GivenUp);
-    Ok("the rollback is given up; what serves is still rejected, until retry".to_owned())
 }
 
 /// Back to what was stable before: what is declared is rejected, and its predecessor takes over as soon as it is ready.
 fn rollback(pass: &mut Pass<'_>, command: &Command) -> Result<String, String> {
-    if !matches!(pass.state.stage, Stage::Resting) {
-        return Err("something is under way: abort a release, or wait for its end".to_owned());
-    }
     let (view, stable) = (pass.view, pass.state.stable.clone());
-    if stable.hash != command.hash || view.rollout.hash != command.hash {
-        return Err(format!("{} is not what is declared and serves; that is {}", command.hash, stable.hash));
-    }
-    let Some(former) = pass.state.predecessor().cloned() else {
-        return Err("no revision is known that was stable before and was not rejected: revert in Git".to_owned());
+    let (Some(former), Ok(recipe)) = (pass.state.predecessor().cloned(), &view.rollout.spec) else {
+        return Err("revert in Git".to_owned());
     };
-    if view.set(&former.hash).is_none() {
-        return Err(format!("the ReplicaSet of revision {} ({}) is gone: revert in Git", former.number, former.hash));
-    }
-    let recipe = view.rollout.spec.as_ref().map_err(|problem| format!("{}; or revert in Git", problem.message))?;
     let message = format!("rolled back by {}", words(pass, command));
-    pass.tell(Fact::RollbackCommanded { from: stable.hash.clone(), to: former.clone() });
+    let from = stable.hash.clone();
     leave::note_rejection(pass, stable, "RolledBackByCommand", message, None);
     begin::come_back(pass, former.clone(), recipe, Return::Commanded);
+    pass.tell(Fact::RollbackCommanded { from, to: former.clone() });
     Ok(format!("going back to revision {} ({})", former.number, former.hash))
-}
-
-fn set_paused(pass: &mut Pass<'_>, paused: bool) -> Result<String, String> {
-    let Some(release) = pass.release_mut().filter(|release| release.paused != paused) else {
-        return Err(if paused { "already paused" } else { "no pause command is in effect" }.to_owned());
-    };
-    release.paused = paused;
-    Ok(if paused { "nothing goes forward until resume" } else { "going on" }.to_owned())
 }
 
 /// The person has looked: what was inconclusive, or could not be asked, starts counting anew.
@@ -192,7 +242,6 @@ fn clear_question(pass: &mut Pass<'_>) {
 mod tests {
     use super::super::scene::Scene;
     use super::*;
-    use crate::names::Hash;
     use crate::spec::Commander;
 
     fn say(scene: &mut Scene, verb: Verb, id: &str) -> super::super::Plan {
@@ -224,6 +273,29 @@ mod tests {
         assert_eq!(scene.state().last_command.as_ref().unwrap().by, by("alice", true));
         say(&mut scene, Verb::Pause, "8");
         assert_eq!(scene.state().last_command.as_ref().unwrap().by, by("mallory", false));
+    }
+
+    #[test]
+    fn what_is_offered_is_what_would_be_done() {
+        let offered = |plan: &super::super::Plan| -> Vec<(Verb, bool)> {
+            plan.report.commands.iter().map(|it| (it.verb, it.refused.is_none())).collect()
+        };
+        let all = [Verb::Promote, Verb::PromoteFull, Verb::Abort, Verb::Pause];
+        assert_eq!(offered(&Scene::releasing().pass()), all.map(|verb| (verb, true)));
+        assert_eq!(offered(&Scene::resting().pass()), [(Verb::Rollback, false)]);
+        let mut scene = Scene::releasing();
+        scene.release().step = 0;
+        for verb in Verb::ALL {
+            for mut scene in [Scene::resting(), Scene::preflight(), Scene::releasing(), scene.clone()] {
+                let offer = scene.pass().report.commands.into_iter().find(|offer| offer.verb == verb);
+                let Some(offer) = offer else { continue };
+                scene.rollout.command = Some(Ok(Command { verb, hash: offer.hash, id: "a".to_owned() }));
+                scene.pass();
+                let answer = scene.state().last_command.clone().unwrap();
+                assert_eq!((answer.executed, offer.refused.is_none()), (offer.refused.is_none(), answer.executed));
+                assert!(offer.refused.is_none_or(|refused| refused == answer.message), "{verb:?}");
+            }
+        }
     }
 
     #[test]

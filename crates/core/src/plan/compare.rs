@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::{Fact, Pass};
+use super::{Fact, Pass, record};
 use crate::analysis::metric::Metric;
 use crate::analysis::run::Run;
 use crate::analysis::tally::{Patience, Tally};
@@ -64,6 +64,7 @@ pub(super) fn fold(pass: &mut Pass<'_>) {
     if let Stage::Leaving(leaving) = &mut pass.state.stage {
         leaving.comparison = None;
     }
+    record::note_of_stable(pass, &name, &judgement.value);
     if judgement.verdict != Verdict::Failure {
         return;
     }

@@ -5,7 +5,7 @@
 use super::hold::Hold;
 use super::{Pass, leave};
 use crate::state::{Clock, Release, Return};
-use crate::time::{after, between};
+use crate::time::between;
 
 /// Starts or stops the clock by what the pass waits for; true when the deadline is over, and something follows from it.
 pub(super) fn is_over(pass: &mut Pass<'_>, hold: Option<&Hold>) -> bool {
@@ -22,9 +22,8 @@ pub(super) fn is_over(pass: &mut Pass<'_>, hold: Option<&Hold>) -> bool {
         }
         return false;
     };
-    let since = *clock.running_since.get_or_insert(now);
-    let over_at = after(since, deadline.saturating_sub(clock.accumulated));
-    if now < over_at {
+    clock.running_since.get_or_insert(now);
+    if let Some(over_at) = release.overdue_at().filter(|over_at| now < *over_at) {
         pass.wake_at(over_at);
         return false;
     }
@@ -36,14 +35,18 @@ pub(super) fn is_over(pass: &mut Pass<'_>, hold: Option<&Hold>) -> bool {
     }
     let refused = pass.view.seen.refused.iter().map(|refused| format!("; {refused}"));
     let waited: String = [hold.message(pass.view.rollout)].into_iter().chain(refused).collect();
-    let reason = match hold {
+    leave::reject(pass, reason(hold), format!("no progress within {} s: {waited}", deadline.as_secs()));
+    true
+}
+
+/// Why a release is rejected that has waited for this too long, in a word.
+pub(super) fn reason(hold: &Hold) -> &'static str {
+    match hold {
         Hold::Data(_) => "NoEvidence",
         Hold::Shared(_) => "SharedFailure",
         Hold::Traffic(_) => "TrafficShare",
         _ => "ProgressDeadlineExceeded",
-    };
-    leave::reject(pass, reason, format!("no progress within {} s: {waited}", deadline.as_secs()), None);
-    true
+    }
 }
 
 /// Progress was made: the clock starts anew.

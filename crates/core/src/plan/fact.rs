@@ -57,6 +57,16 @@ pub enum Fact {
         /// The canary's share now.
         to: Weight,
     },
+    /// The share is in every route, or in the selector of the Service that carries the traffic.
+    WeightWritten {
+        /// The canary's share.
+        weight: Weight,
+    },
+    /// The share has reached whoever sends.
+    WeightInForce {
+        /// The canary's share.
+        weight: Weight,
+    },
     /// Whole pods make the share larger than asked.
     CoarseShare {
         /// What was asked.
@@ -136,6 +146,15 @@ pub enum Fact {
         /// What was measured, against what, and since when.
         message: String,
     },
+    /// What a pod of a canary that failed says of itself.
+    Said {
+        /// The pod, or the set where there is no pod.
+        pod: String,
+        /// The container; empty where it is about the pod as a whole.
+        container: String,
+        /// What it says.
+        words: String,
+    },
     /// Stable fails the same limit.
     SharedFailure {
         /// What stable has.
@@ -209,6 +228,8 @@ impl Fact {
             Self::Doubtful { kind, .. } => kind.reason(),
             Self::StepsChanged { .. } => "StepsChanged",
             Self::WeightDecided { .. } => "WeightDecided",
+            Self::WeightWritten { .. } => "WeightWritten",
+            Self::WeightInForce { .. } => "WeightInForce",
             Self::CoarseShare { .. } => "CoarseShare",
             Self::RollbackCommanded { .. } => "RollbackCommanded",
             Self::StepCompleted { .. } => "StepCompleted",
@@ -220,6 +241,7 @@ impl Fact {
             Self::Promoting { .. } => "Promoting",
             Self::Promoted { .. } => "Promoted",
             Self::RollingBack { .. } => "RollingBack",
+            Self::Said { .. } => "PodSaid",
             Self::SharedFailure { .. } => "SharedFailure",
             Self::SecondWay { .. } => "SecondWay",
             Self::Outdated { declared: None, .. } | Self::Left { why: Why::Reverted, .. } => "Reverted",
@@ -251,6 +273,9 @@ impl Fact {
             | Self::ReleaseStarted { .. }
             | Self::StepsChanged { .. }
             | Self::WeightDecided { .. }
+            | Self::WeightWritten { .. }
+            | Self::WeightInForce { .. }
+            | Self::Said { .. }
             | Self::CoarseShare { .. }
             | Self::RollbackCommanded { .. }
             | Self::StepCompleted { .. }
@@ -263,9 +288,24 @@ impl Fact {
         }
     }
 
-    /// The event that tells it.
-    pub fn event(&self) -> Event {
-        Event { warning: self.is_warning(), reason: self.reason(), message: self.to_string() }
+    /// The event that tells it; `None` for what only a report keeps.
+    pub fn event(&self) -> Option<Event> {
+        let is_kept_only = matches!(self, Self::WeightWritten { .. } | Self::WeightInForce { .. } | Self::Said { .. });
+        let event = || Event { warning: self.is_warning(), reason: self.reason(), message: self.to_string() };
+        (!is_kept_only).then(event)
+    }
+
+    /// The share that it is about.
+    pub fn weight(&self) -> Option<Weight> {
+        match self {
+            Self::WeightDecided { to: weight, .. }
+            | Self::WeightWritten { weight }
+            | Self::WeightInForce { weight }
+            | Self::StepCompleted { weight, .. }
+            | Self::ShareReduced { share: weight, .. }
+            | Self::ShareRestored { goal: weight } => Some(*weight),
+            _ => None,
+        }
     }
 }
 
@@ -296,6 +336,8 @@ impl std::fmt::Display for Fact {
                 write!(f, "{from} is rejected by command: going back to revision {} ({})", to.number, to.hash)
             }
             Self::WeightDecided { from, to } => write!(f, "the new revision goes from {from} to {to}"),
+            Self::WeightWritten { weight } => write!(f, "{weight} is written, and accepted"),
+            Self::WeightInForce { weight } => write!(f, "{weight} is in force"),
             Self::StepCompleted { step, of, weight } => write!(f, "step {}/{of} done, the new revision at {weight}", step + 1),
             Self::Doubtful { what, .. } | Self::Inconclusive { what } => f.write_str(what),
             Self::ShareReduced { ready, share } => {
@@ -313,6 +355,8 @@ impl std::fmt::Display for Fact {
             Self::Promoted { hash, number: Some(number) } => write!(f, "revision {number} ({hash}) is stable"),
             Self::Promoted { hash, number: None } => write!(f, "{hash} is stable at once, as there are no pods"),
             Self::RollingBack { reason, message } => write!(f, "{reason}: {message}"),
+            Self::Said { pod, container, words } if container.is_empty() => write!(f, "{pod}: {words}"),
+            Self::Said { pod, container, words } => write!(f, "{pod}, container {container}: {words}"),
             Self::SharedFailure { what } => write!(f, "{what}: look beyond this release as well"),
             Self::SecondWay { route } => {
                 write!(f, "{route} is not on the way back; the Service of the new revision is bound to stable instead")

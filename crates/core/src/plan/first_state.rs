@@ -8,7 +8,7 @@ use crate::names::{Hash, Revision, Selection, Side};
 use crate::observed::{Look, SetView};
 use crate::report::{Condition, Phase, Report};
 use crate::spec::Commander;
-use crate::state::{Acknowledged, Leaving, Promotion, Rejection, Stage, State, Timing, Why};
+use crate::state::{Acknowledged, Leaving, Promotion, Record, Rejection, Stage, State, Timing, Why};
 use crate::time::after;
 use crate::traffic::{Binding, Bindings, Carrier, Split, Weight};
 
@@ -41,6 +41,7 @@ fn from_nothing(view: View<'_>) -> State {
     let rollout = view.rollout;
     let stable = view.declared_revision(1);
     let bound = || Binding::decided(&stable.hash);
+    let record = Record::new(stable.clone(), None, rollout.targets.strategy, view.now);
     State {
         bindings: Bindings { stable: bound(), canary: bound() },
         stable,
@@ -60,6 +61,7 @@ fn from_nothing(view: View<'_>) -> State {
         // Pods that are made now are younger.
         restarted_at: rollout.restart_at.filter(|at| *at <= view.now),
         commands: Vec::new(),
+        records: vec![record],
     }
 }
 
@@ -92,6 +94,8 @@ fn from_remains(view: View<'_>, sets: &BTreeMap<Hash, SetView>) -> Option<State>
         None if had > Weight::ZERO => Stage::Promoting(Promotion { old: revision(&stable), since: now }),
         None => Stage::Resting,
     };
+    let strategy = rollout.targets.strategy;
+    let left = canary.as_ref().map(|hash| Record::after_loss(revision(hash), revision(&stable), strategy, now));
     let rejected = sets.iter().filter_map(|(hash, set)| {
         let message = set.rejected.clone()?;
         Some(Rejection { revision: revision(hash), reason: "Recovered".to_owned(), message, query: None, at: now })
@@ -121,6 +125,7 @@ fn from_remains(view: View<'_>, sets: &BTreeMap<Hash, SetView>) -> Option<State>
         missing_since: None,
         restarted_at: None,
         commands: Vec::new(),
+        records: left.into_iter().collect(),
     })
 }
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::hold::{Hold, Timed};
-use super::{Fact, Next, Pass, pods};
+use super::{Fact, Next, Pass, pods, record};
+use crate::analysis::Scope;
 use crate::names::{Revision, Side};
 use crate::state::{Leaving, Rejection, Stage, Why};
 use crate::time::after;
@@ -20,7 +21,18 @@ const SECOND_WAY_AFTER: Duration = Duration::from_secs(5);
 const REJECTIONS_KEPT: usize = 10;
 
 /// The canary failed: it is rejected and leaves.
-pub(super) fn reject(pass: &mut Pass<'_>, reason: &str, message: String, query: Option<String>) {
+pub(super) fn reject(pass: &mut Pass<'_>, reason: &str, message: String) {
+    record::note_release(pass, None);
+    turn_back(pass, reason, message, None);
+}
+
+/// The canary failed by one metric.
+pub(super) fn reject_by(pass: &mut Pass<'_>, decided: (Scope, &str), message: String, query: String) {
+    record::note_release(pass, Some(decided));
+    turn_back(pass, "AnalysisFailed", message, Some(query));
+}
+
+fn turn_back(pass: &mut Pass<'_>, reason: &str, message: String, query: Option<String>) {
     let Some(revision) = pass.release().map(|release| release.canary.clone()) else { return };
     pass.tell(Fact::RollingBack { reason: reason.to_owned(), message: message.clone() });
     note_rejection(pass, revision, reason, message, query);
@@ -51,7 +63,11 @@ pub(super) fn begin(pass: &mut Pass<'_>, why: Why) {
     let had = pass.reach().most_canary();
     let Some(release) = pass.release() else { return };
     let canary = release.canary.clone();
+    if why != Why::Failed {
+        record::note_release(pass, None);
+    }
     pass.state.stage = Stage::Leaving(Leaving { canary, why, since: pass.view.now, had, comparison: None });
+    record::note_way_back(pass, why, had);
 }
 
 pub(super) fn leave(pass: &mut Pass<'_>) -> Next {
@@ -217,6 +233,6 @@ mod tests {
         assert_eq!(scene.pass().state.unwrap().split.decided, Weight::HALF, "both are selected for a minute");
         scene.service(Side::Stable).selection = Some(Hash::from("old").into());
         let plan = scene.pass();
-        assert_eq!((plan.state.unwrap().split.decided, plan.facts), (Weight::ZERO, Vec::new()));
+        assert_eq!((plan.state.as_ref().unwrap().split.decided, plan.told()), (Weight::ZERO, vec!["WeightWritten"]));
     }
 }

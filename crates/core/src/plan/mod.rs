@@ -20,12 +20,14 @@ mod hold;
 mod leave;
 mod let_go;
 mod missing;
+mod next;
 mod pods;
 mod ports;
 mod preflight;
 mod present;
 mod promote;
 mod questions;
+mod record;
 mod redeclared;
 mod restart;
 mod safety;
@@ -81,6 +83,7 @@ fn decide(view: View<'_>, state: Option<&State>) -> Plan {
     }
     targets::join(&mut pass);
     ports::note(&mut pass);
+    record::note_written(&mut pass);
     settle::note(&mut pass);
     safety::keep(&mut pass);
     contention::note(&mut pass);
@@ -192,6 +195,7 @@ impl<'a> Pass<'a> {
     }
 
     fn tell(&mut self, fact: Fact) {
+        record::note(self, &fact);
         self.facts.push(fact);
     }
 

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::hold::{Finding, Hold};
-use super::{Next, Pass, deadline, doubts, trial};
+use super::{Next, Pass, deadline, doubts, record, trial};
 use crate::analysis::run::Run;
 use crate::analysis::verdict::Verdict;
 use crate::spec::{Problem, Reason};
@@ -34,6 +34,7 @@ pub(super) fn check(pass: &mut Pass<'_>) -> Next {
     }
     let (now, replicas) = (pass.view.now, pass.view.replicas());
     deadline::reset(pass);
+    record::note_stable(pass);
     if let Some(release) = pass.release_mut() {
         let measured = release.preflight.take().map(|preflight| preflight.measured).unwrap_or_default();
         release.baselines =

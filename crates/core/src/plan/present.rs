@@ -2,7 +2,7 @@
 
 use super::effects::Effects;
 use super::hold::{self, Hold, Timed, how_to};
-use super::{Pass, Persist, Plan, contention, missing};
+use super::{Pass, Persist, Plan, commands, contention, missing, next};
 use crate::analysis::metric::Metric;
 use crate::analysis::proportion::words::percent;
 use crate::analysis::proportion::{Counts, Gate};
@@ -13,7 +13,6 @@ use crate::observed::Acceptance;
 use crate::report::{Condition, Measured, Phase, Report, RevisionReport, Step, Waiting, Weights};
 use crate::spec::{ReadyWhen, Reason, Verb};
 use crate::state::{Rejection, Return, Stage, Why};
-use crate::time::after;
 use crate::traffic::{Carrier, Strategy, Weight, sizes};
 
 impl Pass<'_> {
@@ -46,6 +45,8 @@ impl Pass<'_> {
             phase,
             conditions: self.conditions(phase, hold, &message),
             waiting: hold.map(|hold| self.waiting(hold)),
+            next: hold.and_then(|hold| next::of(self, hold)),
+            commands: commands::offered(self),
             message,
             step: self.release().map(|release| Step {
                 index: release.step,
@@ -73,21 +74,18 @@ impl Pass<'_> {
     }
 
     fn waiting(&self, hold: &Hold) -> Waiting {
-        let clock = self.release().filter(|_| hold.runs_clock()).map(|release| {
-            let left = release.recipe.progress_deadline.saturating_sub(release.clock.accumulated);
-            (release.clock.running_since, left)
-        });
+        let running = self.release().filter(|_| hold.runs_clock());
         let since = match hold {
             Hold::Until { what: Timed::Pause, .. } | Hold::Person { .. } | Hold::Measuring(_) => {
                 self.release().map(|release| release.step_since)
             }
-            _ => clock.and_then(|(since, _)| since),
+            _ => running.and_then(|release| release.clock.running_since),
         };
         Waiting {
             reason: hold.reason(),
             what: hold.message(self.view.rollout),
             since,
-            deadline: hold.until().or_else(|| clock.and_then(|(since, left)| Some(after(since?, left)))),
+            deadline: hold.until().or_else(|| running?.overdue_at()),
             words: hold.words().map(str::to_owned),
         }
     }
@@ -348,7 +346,7 @@ fn paused(hold: Option<&Hold>, message: &str) -> Option<Condition> {
     Some(Condition::new("Paused", true, reason, message))
 }
 
-fn measured(name: &str, tally: &Tally, metric: Option<&Metric>) -> Option<Measured> {
+pub(super) fn measured(name: &str, tally: &Tally, metric: Option<&Metric>) -> Option<Measured> {
     let Last { judgement, since, .. } = tally.last.as_ref()?;
     let gate = tally.gate.as_deref();
     let proportion = metric.and_then(|metric| metric.proportion.as_ref());
@@ -375,6 +373,7 @@ mod tests {
     use super::*;
     use crate::observed::Look;
     use crate::spec::Problem;
+    use crate::time::after;
 
     /// What kstatus makes of a status: it looks at Reconciling and Stalled before Ready.
     fn kstatus(plan: &Plan) -> &'static str {

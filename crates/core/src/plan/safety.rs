@@ -30,8 +30,8 @@ fn heed_verdicts(pass: &mut Pass<'_>) {
     let message = what_was_measured(release, run, metric, tally);
     match call {
         Call::RollBack => {
-            let (query, metric, since) = (last.query.clone(), metric.clone(), run.since);
-            leave::reject(pass, "AnalysisFailed", message, Some(query));
+            let (scope, query, metric, since) = (run.scope, last.query.clone(), metric.clone(), run.since);
+            leave::reject_by(pass, (scope, &metric.name), message, query);
             compare::with_stable(pass, metric, since);
         }
         Call::Ask if release.asked.is_none() => {
@@ -82,7 +82,7 @@ fn heed_crashes(pass: &mut Pass<'_>) {
         in_step(container),
         container.words
     );
-    leave::reject(pass, "CrashLooping", message, None);
+    leave::reject(pass, "CrashLooping", message);
 }
 
 /// Notes how often the containers of pods from before the step had restarted by then, as nearly as can be told now.

@@ -62,15 +62,8 @@ impl Scene {
             held: false,
         };
         let ports = vec![port(80, 8080)];
-        let service = || {
-            let ports = vec![port(80, 8080)];
-            Look::Seen(ServiceView {
-                selection: Some(Hash::from("old").into()),
-                created_by_us: true,
-                ports,
-                ..ServiceView::default()
-            })
-        };
+        let selection = Some(Hash::from("old").into());
+        let service = ServiceView { selection, created_by_us: true, ports: ports.clone(), ..ServiceView::default() };
         let target =
             RouteTarget { kind: "HTTPRoute".to_owned(), name: "shop".to_owned(), owned: false, rules: Vec::new() };
         let targets = Targets {
@@ -96,6 +89,7 @@ impl Scene {
                 replicas: 4,
                 replicas_given: true,
                 restart_at: None,
+                reports_kept: 10,
                 paused: false,
                 command: None,
                 commander: None,
@@ -119,6 +113,7 @@ impl Scene {
                 missing_since: None,
                 restarted_at: None,
                 foreign_edits: Vec::new(),
+                records: Vec::new(),
             }),
             seen: Observed {
                 now,
@@ -129,8 +124,8 @@ impl Scene {
                 ports: Some(ports),
                 named_ports: Some([80].into()),
                 other_services: Vec::new(),
-                stable_service: service(),
-                canary_service: service(),
+                stable_service: Look::Seen(service.clone()),
+                canary_service: Look::Seen(service),
                 stable_endpoints: Endpoints::default(),
                 canary_endpoints: Endpoints::default(),
                 routes: vec![(id, Look::Seen(route))],
@@ -138,6 +133,7 @@ impl Scene {
                 words: None,
                 old_pods: None,
                 trial: None,
+                reports: BTreeMap::new(),
                 finalizer: false,
                 refused: Vec::new(),
             },

@@ -1,7 +1,7 @@
 //! What has been seen of our own writes. A split or a binding is in force once it has been seen everywhere and has
 //! settled; both instants are persisted, so that a restart neither shortens nor repeats the wait.
 
-use super::{Pass, contention};
+use super::{Pass, contention, record};
 use crate::names::{Selection, Side};
 use crate::observed::Look;
 use crate::state::Stage;
@@ -25,12 +25,17 @@ pub(super) fn note_split(pass: &mut Pass<'_>) {
     let decided = pass.state.split.decided;
     let resting = matches!(pass.state.stage, Stage::Resting | Stage::Deploying);
     if pass.traffic_is_at(decided) {
+        let (moves, is_new) = (decided != pass.state.split.in_force, pass.state.split.seen_since.is_none());
         let since = *pass.state.split.seen_since.get_or_insert(pass.view.now);
         let settled = after(since, pass.settle_time());
-        if decided == pass.state.split.in_force {
+        if moves && is_new {
+            record::note_share(pass, decided, false);
+        }
+        if !moves {
             // Nothing to wait for.
         } else if settled <= pass.view.now {
             pass.state.split.in_force = decided;
+            record::note_share(pass, decided, true);
         } else {
             pass.wake_at(settled);
         }

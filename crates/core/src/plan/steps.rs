@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::hold::{Hold, Timed};
-use super::{Fact, Next, Pass, contention, deadline, pods};
+use super::{Fact, Next, Pass, contention, deadline, pods, record};
 use crate::analysis::Scope;
 use crate::analysis::run::{Run, Wanting};
 use crate::analysis::tally::Patience;
@@ -41,6 +41,7 @@ pub(super) fn step(pass: &mut Pass<'_>) -> Next {
 
 /// Ends the present step, whether it is done or was cut short by a command.
 pub(super) fn end(pass: &mut Pass<'_>) {
+    record::note_step(pass);
     let now = pass.view.now;
     let Some(release) = pass.release_mut() else { return };
     let (step, of, weight) = (release.step, release.recipe.steps.len(), release.goal);
@@ -333,6 +334,7 @@ fn commit(pass: &mut Pass<'_>) -> Result<(), Hold> {
     }
     let Some(release) = pass.release() else { return Ok(()) };
     let (canary, returns) = (release.canary.clone(), release.returns);
+    record::note_release(pass, None);
     let old = std::mem::replace(&mut pass.state.stable, canary);
     remember(pass, &old, returns);
     if returns.is_some() {

@@ -1,5 +1,7 @@
 //! How urgently a state has to be persisted.
 
+use jiff::Timestamp;
+
 use super::Persist;
 use crate::analysis::tally::Tally;
 use crate::state::{Clock, Stage, State};
@@ -19,6 +21,12 @@ pub(super) fn of(before: Option<&State>, after: Option<&State>) -> Persist {
 
 fn without_soft_counts(mut state: State) -> State {
     state.missing_since = None;
+    // What has been seen in a report is dropped: a crash reads the report again. What is added counts by its index.
+    state.records.retain(|record| record.end.is_none());
+    for record in &mut state.records {
+        (record.entries, record.gates, record.written_at) = (Vec::new(), Vec::new(), Timestamp::UNIX_EPOCH);
+        record.of_stable.clear();
+    }
     if let Stage::Leaving(leaving) = &mut state.stage {
         leaving.comparison = None;
     }

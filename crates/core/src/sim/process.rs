@@ -28,6 +28,8 @@ pub(super) struct Caches {
     pub(super) slices: BTreeMap<String, Parts>,
     pub(super) routes: Vec<Route>,
     pub(super) ports: Vec<Port>,
+    /// What the reports are known to have, where that was read or written.
+    pub(super) reports: BTreeMap<u64, u64>,
 }
 
 /// The running operator; everything in here is lost in a crash.
@@ -131,6 +133,10 @@ impl Process {
                 self.caches.routes.clone_from(&world.routes);
                 old.routes != self.caches.routes
             }
+            Kind::Reports => {
+                self.caches.reports = world.reports.iter().map(|(number, told)| (*number, told.through())).collect();
+                old.reports != self.caches.reports
+            }
         };
         changed || was_stale
     }
@@ -181,6 +187,7 @@ impl Process {
             words: self.wants_words_of.as_ref().map(|hash| world.words_of(hash)),
             old_pods: self.restart.as_ref().map(|restart| world.old_pods(restart)),
             trial: None,
+            reports: self.caches.reports.clone(),
             finalizer: self.caches.finalizer,
             refused: self.refused.clone(),
         }
@@ -243,6 +250,11 @@ impl Process {
             let due = after(self.last_written, 10);
             self.next_wake = Some(self.next_wake.map_or(due, |wake| wake.min(due)));
         }
+        let has_reported = passed.wrote.iter().any(|action| matches!(action, Action::Report { .. }));
+        if has_reported && !passed.crashed {
+            // What a report has can be dropped.
+            self.next_wake = Some(world.now);
+        }
         // The shell's backoff: a pass in which a write failed is followed by another.
         if (!may_act || self.failed) && !passed.crashed {
             let soon = world.later(Duration::from_millis(500));
@@ -294,6 +306,10 @@ impl Process {
             if !(may_act || ahead) {
                 continue;
             }
+            if matches!(&action, Action::Report { record, .. } if !self.caches.reports.contains_key(&record.canary.number))
+            {
+                self.sync(world, Kind::Reports);
+            }
             let write = Write::of(&action, &self.caches, &names);
             let refusal = world.refusal(write.kind());
             self.refused.extend(refusal.map(|words| format!("cannot {action}: {words}")));
@@ -321,6 +337,9 @@ impl Process {
         match fate {
             Fate::Done | Fate::AnswerLost | Fate::CrashAfter => {
                 let version = write.land(world);
+                if kind == Kind::Reports && fate == Fate::Done {
+                    self.sync(world, kind);
+                }
                 self.expected.insert(kind, version);
             }
             Fate::Delayed(by) => world.under_way.push((by, write)),

@@ -25,6 +25,7 @@ pub(super) fn rollout(dice: &mut Dice, carrier: Carrier) -> Rollout {
         targets: Targets::default(),
         replicas_given: true,
         restart_at: None,
+        reports_kept: 10,
         replicas: dice.of(&[1, 2, 3, 4, 5, 10]),
         paused: false,
         command: None,

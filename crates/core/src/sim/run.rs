@@ -1,5 +1,7 @@
 //! One run: a Rollout, a cluster, an operator and what happens to them, drawn from a seed.
 
+mod desk;
+
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::rc::Rc;
 use std::time::Duration;
@@ -15,7 +17,7 @@ use super::source::Source;
 use super::timeline::Timeline;
 use super::world::{Kind, Known, Service, World};
 use super::writes::Write;
-use crate::analysis::{Answer, Part, Question, Scope, Token};
+use crate::analysis::{Question, Token};
 use crate::plan::Action;
 use crate::spec::{Rollout, Spec};
 use crate::traffic::{Carrier, Weight};
@@ -386,46 +388,6 @@ impl Run {
         Ok(())
     }
 
-    fn send(&mut self, question: Question) {
-        // As the shell's desk: not while it is under way, nor while an answer to it is waiting to be counted. An answer
-        // that was dropped without being counted is asked for again.
-        let waiting = self.process.answers.iter().any(|it| it.token == question.token && it.at >= question.due);
-        if waiting || !self.asked.insert(question.token.clone()) {
-            return;
-        }
-        let latency = self.disturbances.lag(3_000);
-        let at = self
-            .world
-            .true_time(question.due)
-            .max(self.world.now)
-            .checked_add(jiff::SignedDuration::try_from(latency).unwrap())
-            .unwrap();
-        self.counter += 1;
-        let epoch = self.epoch;
-        self.queue.insert((at, self.counter), Happening::Answer(Box::new(question), epoch));
-    }
-
-    fn answer(&mut self, question: &Question) {
-        let Token { metric, .. } = &question.token;
-        let of_stable = matches!(metric.scope, Scope::Preflight | Scope::Comparison);
-        let odd = self.odd.as_ref().filter(|(name, _)| *name == metric.name).map(|(_, source)| *source);
-        let source = if of_stable && !self.stable_fails { Source::Good } else { odd.unwrap_or(self.source) };
-        let of_both = if self.stable_fails { source } else { Source::Good };
-        let outcome = source.says(question.reads, of_both);
-        // Strictly later than the last one, whatever the clock does, as the shell's desk has it.
-        let last = self.process.answers.last().map_or(Timestamp::MIN, |last| last.at);
-        let at = self.world.clock_now().max(last.checked_add(jiff::SignedDuration::from_nanos(1)).unwrap());
-        let part = |query: &String| Part { query: query.clone(), outcome: outcome.clone() };
-        let answer = Answer {
-            token: question.token.clone(),
-            at,
-            reads: question.reads,
-            parts: question.queries.iter().map(part).collect(),
-        };
-        self.note(|| format!("answer to {}: {source:?}", question.token.metric.name));
-        self.process.answers.push(answer);
-    }
-
     /// The former leader's last pass, on what it knew: every write carries a version, so that it can do no more than a
     /// pass of the present one could.
     fn ghost(&mut self) {
@@ -483,7 +445,7 @@ impl Run {
                         self.schedule(delay, Happening::ProxyWeight(index));
                     }
                 }
-                Kind::Status => {}
+                Kind::Status | Kind::Reports => {}
             }
         }
     }

@@ -2,7 +2,7 @@
 //! write arrives.
 
 use super::process::Caches;
-use super::world::{Kind, Route, Selects, Service, World};
+use super::world::{Kind, Route, Selects, Service, Told, World};
 use crate::plan::Action;
 use crate::state::State;
 use crate::traffic::Targets;
@@ -33,6 +33,8 @@ pub(super) enum Precondition {
     Route(u64),
     /// The Rollout has this version.
     Rollout(u64),
+    /// The report has so much.
+    Report(u64),
 }
 
 impl Write {
@@ -49,6 +51,9 @@ impl Write {
             Action::Split { route, .. } | Action::DeleteRoute { route } | Action::ReleaseRoute { route } => {
                 let known = caches.routes.iter().find(|known| known.id == *route);
                 Precondition::Route(known.map_or(0, |route| route.generation))
+            }
+            Action::Report { record, .. } => {
+                Precondition::Report(caches.reports.get(&record.canary.number).copied().unwrap_or(0))
             }
             Action::AddFinalizer | Action::RemoveFinalizer | Action::KeepReplicas { .. } => {
                 Precondition::Rollout(caches.versions.get(&Kind::Status).copied().unwrap_or(0))
@@ -69,6 +74,7 @@ impl Write {
                 | Action::Evict { .. } => Kind::Sets,
                 Action::Bind { .. } | Action::Loosen { .. } | Action::DeleteService { .. } => Kind::Services,
                 Action::Split { .. } | Action::DeleteRoute { .. } | Action::ReleaseRoute { .. } => Kind::Routes,
+                Action::Report { .. } => Kind::Reports,
                 Action::AddFinalizer | Action::RemoveFinalizer | Action::KeepReplicas { .. } => Kind::Status,
             },
         }
@@ -107,6 +113,9 @@ impl Write {
                 world.routes.iter().any(|known| known.id == *route && fits(known))
             }
             (Precondition::Rollout(version), _) => rollout_is_at(version),
+            (Precondition::Report(through), Action::Report { record, .. }) => {
+                world.reports.get(&record.canary.number).map_or(0, Told::through) == through
+            }
             _ => false,
         }
     }
@@ -174,6 +183,15 @@ fn apply(world: &mut World, action: &Action, names: &Targets) {
         }
         Action::Evict { hash, pod } => world.evict(hash, pod),
         Action::KeepReplicas { .. } => {}
+        Action::Report { record, .. } => {
+            let new = Told { began_at: record.began_at, entries: Vec::new(), outcome: None };
+            let told = world.reports.entry(record.canary.number).or_insert_with(|| new.clone());
+            if told.began_at != record.began_at && record.next < 1_000 {
+                // The number was given anew after the status was lost.
+                *told = new;
+            }
+            told.add(record);
+        }
         Action::AddFinalizer => world.finalizer = true,
         Action::RemoveFinalizer => world.finalizer = false,
     }

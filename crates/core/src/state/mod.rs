@@ -4,6 +4,7 @@
 
 #[cfg(test)]
 mod forms;
+mod record;
 mod release;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use record::{End, Entry, GateRecord, Outcome, Record, Requests, WayBack};
 pub use release::{Clock, Grown, Preflight, Release, Return, Shrunk};
 pub(crate) use release::{in_step, is_default};
 
@@ -70,6 +72,9 @@ pub struct State {
     /// When somebody else changed the weights, within the last minute.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub foreign_edits: Vec<Timestamp>,
+    /// Attempts whose reports lack something, the present one last; bounded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub records: Vec<Record>,
 }
 
 impl State {
@@ -96,6 +101,7 @@ impl State {
         late_if(&mut self.missing_since);
         self.retired.iter_mut().for_each(|retired| late(&mut retired.since));
         self.foreign_edits.iter_mut().for_each(late);
+        self.records.iter_mut().for_each(|record| record.clamp(now));
         match &mut self.stage {
             Stage::Deploying | Stage::Resting => {}
             Stage::Promoting(promotion) => late(&mut promotion.since),

@@ -14,6 +14,7 @@ use crate::analysis::run::Run;
 use crate::analysis::tally::{Patience, Tally};
 use crate::names::{Hash, Revision};
 use crate::spec::{CanaryScale, Spec, Step};
+use crate::time::after;
 use crate::traffic::Weight;
 
 /// A canary on its way.
@@ -203,15 +204,26 @@ impl Release {
         }
     }
 
+    /// When the progress deadline is over, while its clock runs.
+    pub fn overdue_at(&self) -> Option<Timestamp> {
+        let left = self.recipe.progress_deadline.saturating_sub(self.clock.accumulated);
+        self.clock.running_since.map(|since| after(since, left))
+    }
+
     /// Another step or another weight: what is not decided is borne anew.
     pub fn bear_anew(&mut self) {
         self.patience = Patience::Lasts;
         self.undecided_since = None;
     }
 
+    /// The step at which it stands, skipped or not; `None` once all are done.
+    pub fn declared_step(&self) -> Option<&Step> {
+        self.recipe.steps.get(self.step)
+    }
+
     /// The step that has its turn; `None` once all are done, or skipped.
     pub fn present_step(&self) -> Option<&Step> {
-        self.recipe.steps.get(self.step).filter(|_| !self.skip)
+        self.declared_step().filter(|_| !self.skip)
     }
 
     /// The share that the present step brings the canary to.

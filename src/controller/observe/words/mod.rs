@@ -79,6 +79,18 @@ pub fn words_of(pod: &Value) -> Option<PodWords> {
     Some(PodWords { text: told.words, cannot_start: matches!(rank, Rank::Waiting | Rank::Homeless) })
 }
 
+/// What the pods of a revision say, the most telling first.
+pub fn words_of_pods(pods: &[Value], revision: &Hash) -> Vec<ContainerWords> {
+    let mut words: Vec<_> = pods.iter().filter_map(|pod| Pod::of(pod, revision)).flat_map(|pod| pod.words).collect();
+    words.sort_by_key(|(rank, _)| *rank);
+    words.into_iter().map(|(_, words)| words).collect()
+}
+
+/// Whether a container has ended before: then its log has its last words.
+pub fn has_crashed(words: &ContainerWords) -> bool {
+    !words.container.is_empty() && words.ended_at.is_some()
+}
+
 /// The words of the set that the last plan asked about. `None` when it asked about none, or when they cannot be read.
 pub async fn listen(
     reader: &Reader,
@@ -123,7 +135,7 @@ pub async fn listen(
 fn set(context: &Context, loaded: &Loaded, hash: &Hash) -> Option<Set> {
     let sets = context.caches.sets.of_rollout(&loaded.key);
     let (name, set) = sets.into_iter().find(|(_, set)| set.hash == *hash)?;
-    Some(Set { name: name.into(), uid: set.identity().uid.to_string() })
+    Some(Set { name: (*name).to_owned(), uid: set.identity().uid.to_string() })
 }
 
 fn params(loaded: &Loaded, hash: &Hash) -> ListParams {

@@ -82,7 +82,7 @@ impl Pod {
         }
         let restarts = container.pointer("/restartCount").and_then(Value::as_u64).unwrap_or_default();
         let waits_for = text(container, "/state/waiting/reason").filter(|reason| !is_beginning(reason));
-        let waiting = waits_for.map(|reason| with_message(reason, text(container, "/state/waiting/message")));
+        let waiting = waits_for.map(|reason| with_message(reason, message(container)));
         let ended = ["/state/terminated", "/lastState/terminated"]
             .into_iter()
             .filter_map(|pointer| container.pointer(pointer))
@@ -127,7 +127,7 @@ impl Pod {
         let containers = pod.pointer("/status/containerStatuses").and_then(Value::as_array);
         let beginning = containers.into_iter().flatten().find_map(|container| {
             let reason = text(container, "/state/waiting/reason").filter(|reason| is_beginning(reason))?;
-            let words = with_message(reason, text(container, "/state/waiting/message"));
+            let words = with_message(reason, message(container));
             Some(self.say(text(container, "/name").unwrap_or_default(), words))
         });
         let unready = || {
@@ -145,6 +145,13 @@ fn has_come_through(container: &Value, is_init: bool) -> bool {
     let runs = container.pointer("/state/running").is_some();
     let is_done = is_init && container.pointer("/state/terminated").and_then(exit_code) == Some(0);
     is_done || says("/ready") || (is_init && runs && says("/started"))
+}
+
+/// Why a container waits, without the names of container and pod that the kubelet ends it with: they stand beside it.
+fn message(container: &Value) -> Option<&str> {
+    let message = text(container, "/state/waiting/message")?;
+    let names = format!("={} pod=", text(container, "/name").unwrap_or_default());
+    Some(message.split_once(&names).map_or(message, |(message, _)| message))
 }
 
 /// Every pod begins like this.
@@ -217,7 +224,7 @@ mod tests {
     fn crashed(code: i64) -> Value {
         json!({
             "name": "app", "restartCount": 3,
-            "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 40s"}},
+            "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 40s restarting failed container=app pod=shop-abc-1_shop(u)"}},
             "lastState": {"terminated": {
                 "exitCode": code, "reason": "Error", "message": "no config\nof mine\u{7}\n", "finishedAt": "2026-11-23T12:01:00Z",
             }},
@@ -229,7 +236,10 @@ mod tests {
         let words = words_of(&pod(&json!({"containerStatuses": [crashed(1)]})));
         assert_eq!(words.len(), 1);
         assert_eq!((words[0].restarts, words[0].looping, words[0].revision.as_str()), (3, true, "abc"));
-        assert_eq!(words[0].words, "CrashLoopBackOff: back-off 40s; Error, exit code 1: no config of mine\u{fffd}");
+        assert_eq!(
+            words[0].words,
+            "CrashLoopBackOff: back-off 40s restarting failed container; Error, exit code 1: no config of mine\u{fffd}"
+        );
         assert_eq!(words[0].ended_at.unwrap().to_string(), "2026-11-23T12:01:00Z");
     }
 

@@ -191,7 +191,12 @@ impl Counts {
 
     /// All of them, as a whole number.
     pub fn requests(self) -> u64 {
-        format!("{:.0}", self.total).parse().unwrap_or(u64::MAX)
+        whole_number(self.total)
+    }
+
+    /// Those that went wrong, as a whole number.
+    pub fn failed(self) -> u64 {
+        whole_number(self.bad)
     }
 
     /// More bad ones than noise explains at this rate, at two standard deviations.
@@ -247,6 +252,10 @@ impl std::iter::Sum for Counts {
 }
 
 /// A number that may be counted with: what is none, infinite or negative counts for nothing.
+fn whole_number(count: f64) -> u64 {
+    format!("{count:.0}").parse().unwrap_or(u64::MAX)
+}
+
 fn finite(number: f64) -> f64 {
     if number.is_finite() && number > 0.0 { number } else { 0.0 }
 }

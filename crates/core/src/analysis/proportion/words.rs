@@ -2,6 +2,7 @@
 
 use super::sequence::{lower, upper};
 use super::{Counts, Failed, Finding, Gate, Latency, Proportion};
+use crate::text::grouped;
 
 /// Share of the canary as it is shown; empty without requests.
 pub fn value(gate: &Gate) -> String {
@@ -129,15 +130,7 @@ pub fn digits(number: f64) -> String {
 
 /// A count as people write it: 1,204.
 pub fn whole(count: f64) -> String {
-    let digits = format!("{:.0}", count.max(0.0));
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    grouped(&format!("{:.0}", count.max(0.0)))
 }
 
 #[cfg(test)]

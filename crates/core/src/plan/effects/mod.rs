@@ -8,7 +8,7 @@ mod sets;
 
 use jiff::Timestamp;
 
-use super::{Action, Pass, contention, restart};
+use super::{Action, Pass, contention, record, restart};
 use crate::names::Side;
 use crate::observed::Look;
 use crate::state::Stage;
@@ -43,7 +43,15 @@ pub(super) fn of(pass: &mut Pass<'_>) -> Effects {
     }
     routes::split(pass, &mut effects);
     services::bind(pass, &mut effects);
+    let has_safety = effects.actions.iter().any(Action::is_safety) || pass.carrier() == Carrier::Pods;
+    if !has_safety {
+        // Pods that are about to go have the last word first.
+        record::write(pass, &mut effects.actions);
+    }
     sets::size(pass, &mut effects);
+    if has_safety {
+        record::write(pass, &mut effects.actions);
+    }
     restart::evict(pass, &mut effects.actions);
     if !wanted && pass.view.seen.finalizer {
         effects.act(Action::RemoveFinalizer);

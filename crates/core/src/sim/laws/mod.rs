@@ -4,6 +4,7 @@
 //! what is written later than the operator sees it, but before `settle` is over.
 
 mod release;
+mod reports;
 mod rest;
 mod service;
 mod traffic;
@@ -20,7 +21,7 @@ use crate::names::Hash;
 use crate::observed::RouteId;
 use crate::plan::Fact;
 use crate::spec::Rollout;
-use crate::state::{Stage, State};
+use crate::state::{Entry, Stage, State};
 use crate::traffic::Weight;
 
 /// What the laws remember of a run.
@@ -57,6 +58,9 @@ pub(super) struct Laws {
     rested_since: Option<Timestamp>,
     /// When the Service that carries the traffic was first seen to have endpoints.
     first_seen: Option<Timestamp>,
+    /// Entries of attempts that were persisted, by the attempt's number and the entry's index; `None` once the status was
+    /// lost, and with it what had to be told.
+    recorded: Option<BTreeMap<(u64, u64), Entry>>,
 }
 
 type Law = Result<(), String>;
@@ -119,6 +123,7 @@ impl Laws {
             let_go: None,
             rested_since: None,
             first_seen: None,
+            recorded: Some(BTreeMap::new()),
         }
     }
 
@@ -135,6 +140,7 @@ impl Laws {
     /// Numbers of attempts may be given anew, and of what was rejected the sets alone know.
     pub(super) fn status_lost(&mut self, world: &World) {
         self.steps.clear();
+        self.recorded = None;
         self.rejected.retain(|hash, _| world.sets.get(hash).is_some_and(|set| set.rejected.is_some()));
     }
 
@@ -152,6 +158,7 @@ impl Laws {
     }
 
     pub(super) fn check_pass(&mut self, passed: &Passed, world: &World, rollout: &Rollout) -> Law {
+        self.note_recorded(passed);
         for action in &passed.plan.actions {
             self.giving_is_carried(passed, action, world, rollout)?;
             if rollout.replicas > 0 {

@@ -35,6 +35,7 @@ impl Laws {
         let Some(state) = last.plan.state.as_ref() else {
             return law(rollout.spec.is_err(), || "there is no state at the end".to_owned());
         };
+        self.every_attempt_is_told(state, world)?;
         let waits = matches!(report.phase, Phase::Paused | Phase::Invalid | Phase::RolledBack | Phase::Healthy);
         let hopeless = report.phase == Phase::Degraded && world.never_ready.contains(&state.stable.hash);
         let never_back = match &state.stage {

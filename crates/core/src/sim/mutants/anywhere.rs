@@ -2,19 +2,19 @@
 
 use super::mistakes::{
     any_slice_counts, background_ends_with_its_count, contention_is_fought, deletion_is_not_seen,
-    deletion_leaves_routes, edits_stay, failure_is_ignored, first_pass_raises, fixed_rules_are_not_seen,
-    missing_settle, names_follow_at_once, no_data_is_success, old_answers_count, owned_route_first,
-    pods_before_their_service, ports_follow_at_once, promotion_without_a_gate, rejections_are_forgotten,
-    rest_is_restless, restart_restarts_the_step, restart_without_surge, rollback_a_pass_late, rollback_onto_nothing,
-    rollback_waits_for_all, routes_are_forgotten, scale_before_weight, second_way_is_not_taken,
+    deletion_leaves_routes, edits_stay, end_is_not_told, failure_is_ignored, first_pass_raises,
+    fixed_rules_are_not_seen, missing_settle, names_follow_at_once, no_data_is_success, old_answers_count,
+    owned_route_first, pods_before_their_service, ports_follow_at_once, promotion_without_a_gate,
+    rejections_are_forgotten, rest_is_restless, restart_restarts_the_step, restart_without_surge, rollback_a_pass_late,
+    rollback_onto_nothing, rollback_waits_for_all, routes_are_forgotten, scale_before_weight, second_way_is_not_taken,
     second_way_onto_anything, selectors_stay, services_are_left_behind, share_without_pods, slot_rebound_under_traffic,
-    stable_rebound_early, stale_is_absent, status_is_not_written_first, unknown_is_no_service, unready_endpoints_count,
-    wakes_are_lost, way_back_is_no_safety, weight_before_scale,
+    stable_rebound_early, stale_is_absent, status_is_not_written_first, told_is_forgotten_early, unknown_is_no_service,
+    unready_endpoints_count, wakes_are_lost, way_back_is_no_safety, weight_before_scale,
 };
 use super::{Mutant, all_are_caught};
 use crate::sim::faults::Faults;
 
-const MUTANTS: [Mutant; 40] = [
+const MUTANTS: [Mutant; 42] = [
     ("nothing is given time to settle", "I2", missing_settle, |_| Faults::default()),
     ("a stale cache counts as absence", "a lost status", stale_is_absent, everything),
     ("endpoints of any binding count", "I1", any_slice_counts, |_| Faults { lag: true, ..Faults::default() }),
@@ -24,7 +24,7 @@ const MUTANTS: [Mutant; 40] = [
     }),
     ("weight before scale", "I1", weight_before_scale, |_| Faults::default()),
     ("scale before weight, going back", "I2", scale_before_weight, |_| Faults::default()),
-    ("the slot is re-bound under traffic", "I5", slot_rebound_under_traffic, |_| Faults::default()),
+    ("the slot is re-bound under traffic", "I2", slot_rebound_under_traffic, |_| Faults::default()),
     ("stable is re-bound before it is out of traffic", "I5", stable_rebound_early, |_| Faults::default()),
     ("the first pass heals in both directions", "I6", first_pass_raises, everything),
     ("actions precede the status", "I5", status_is_not_written_first, |_| Faults {
@@ -57,6 +57,12 @@ const MUTANTS: [Mutant; 40] = [
     }),
     ("a restart restarts the step", "I5", restart_restarts_the_step, |_| Faults { crashes: true, ..Faults::default() }),
     ("answers about another weight count", "I8", old_answers_count, |_| Faults { lag: true, ..Faults::default() }),
+    ("what is told is forgotten before it was seen", "T", told_is_forgotten_early, |_| Faults {
+        crashes: true,
+        refusals: true,
+        ..Faults::default()
+    }),
+    ("the end is not told", "T1", end_is_not_told, |_| Faults::default()),
     ("a count ends the gate beside the steps", "I3", background_ends_with_its_count, |_| Faults::default()),
     ("names follow what is declared at once", "", names_follow_at_once, moves),
     ("ports follow what is declared at once", "P1", ports_follow_at_once, |_| Faults::default()),

@@ -441,3 +441,27 @@ pub(super) fn fixed_rules_are_not_seen(rollout: &Rollout, state: Option<&State>,
     }
     plan(rollout, state, &told)
 }
+
+pub(super) fn told_is_forgotten_early(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
+    let mut plan = plan(rollout, state, observed);
+    let written = |number: u64| {
+        plan.actions.iter().any(|it| matches!(it, Action::Report { record, .. } if record.canary.number == number))
+    };
+    let numbers: Vec<_> = observed.reports.keys().copied().chain(1..20).filter(|number| written(*number)).collect();
+    if let Some(state) = &mut plan.state {
+        state.records.retain(|record| record.end.is_none() || !numbers.contains(&record.canary.number));
+        for record in state.records.iter_mut().filter(|record| numbers.contains(&record.canary.number)) {
+            record.entries.clear();
+        }
+    }
+    plan
+}
+
+pub(super) fn end_is_not_told(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
+    let mut plan = plan(rollout, state, observed);
+    plan.actions.retain(|action| !matches!(action, Action::Report { record, .. } if record.end.is_some()));
+    if let Some(state) = &mut plan.state {
+        state.records.retain(|record| record.end.is_none());
+    }
+    plan
+}

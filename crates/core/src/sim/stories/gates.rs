@@ -206,6 +206,7 @@ fn routes_that_nobody_accepts_are_said_to_be_stuck_and_reject_nothing() {
     run.world.routes[0].ignored = true;
     run.world.routes[0].generation += 1;
     run.world.changed(Kind::Routes);
+    run.until(Duration::from_secs(2), |_| false);
     declare(&mut run, "v1");
     run.until(Duration::from_mins(9), |_| false);
     assert_eq!(condition(&run.report(), "Stalled"), None);

@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::names::Hash;
 use crate::observed::{RouteId, Trial};
-use crate::state::State;
+use crate::state::{Entry, Outcome, Record, State};
 use crate::traffic::{Carrier, Port, Strategy, Target, Targets, Weight};
 
 pub(super) use dice::Dice;
@@ -35,10 +35,39 @@ pub(super) enum Kind {
     Services,
     Slices,
     Routes,
+    /// Read where they are written, and never watched.
+    Reports,
 }
 
 impl Kind {
+    /// Those that are watched.
     pub(super) const ALL: [Self; 5] = [Self::Status, Self::Sets, Self::Services, Self::Slices, Self::Routes];
+}
+
+/// The report of an attempt.
+#[derive(Clone, Debug)]
+pub(super) struct Told {
+    pub(super) began_at: Timestamp,
+    pub(super) entries: Vec<Entry>,
+    pub(super) outcome: Option<Outcome>,
+}
+
+impl Told {
+    /// The index before which nothing is missing.
+    pub(super) fn through(&self) -> u64 {
+        self.entries.last().map_or(0, |entry| entry.index + 1)
+    }
+
+    /// What a record adds to it.
+    pub(super) fn add(&mut self, record: &Record) {
+        let through = self.through();
+        if record.next <= through {
+            // A former leader's, who knows less.
+            return;
+        }
+        self.entries.extend(record.entries.iter().filter(|entry| entry.index >= through).cloned());
+        self.outcome = record.end.as_ref().map(|end| end.outcome);
+    }
 }
 
 /// The cluster.
@@ -49,6 +78,8 @@ pub(super) struct World {
     pub(super) clock: u64,
     pub(super) status: Option<State>,
     pub(super) finalizer: bool,
+    /// Reports by the number of the attempt.
+    pub(super) reports: BTreeMap<u64, Told>,
     pub(super) sets: BTreeMap<Hash, Set>,
     pub(super) services: BTreeMap<String, Service>,
     pub(super) slices: BTreeMap<String, Parts>,
@@ -104,6 +135,7 @@ impl World {
             clock: 0,
             status: None,
             finalizer: false,
+            reports: BTreeMap::new(),
             sets: BTreeMap::new(),
             services: BTreeMap::new(),
             slices: BTreeMap::new(),
