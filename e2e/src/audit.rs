@@ -130,9 +130,13 @@ impl Request {
 }
 
 impl AuditLog {
-    /// From now on.
+    /// The cluster's, from now on.
     pub fn from_now(bed: &Bed) -> Result<Self> {
-        let path = bed.audit_log();
+        Self::at(bed.audit_log())
+    }
+
+    /// A file, from its present end on.
+    pub fn at(path: PathBuf) -> Result<Self> {
         let from = std::fs::metadata(&path)?.len();
         Ok(Self { path, from })
     }

@@ -65,12 +65,7 @@ impl Cluster {
         .await?;
         let client = Client::try_from(config(&bed).await?).context("no client for the cluster")?;
         for (name, _) in leadsman_api::crds::values() {
-            let api: Api<CustomResourceDefinition> = Api::all(client.clone());
-            wait_for(api, name, "to be established", Duration::from_secs(30), |crd| {
-                let conditions = crd.and_then(|crd| crd.status.as_ref()?.conditions.as_ref());
-                conditions.is_some_and(|all| all.iter().any(|it| it.type_ == "Established" && it.status == "True"))
-            })
-            .await?;
+            until_established(&client, name).await?;
         }
         let recorder = Recorder::start(&client).await?;
         let cluster = Self { bed, client, image, output: target().join("e2e"), recorder };
@@ -96,6 +91,16 @@ impl Cluster {
         }
         Ok(())
     }
+}
+
+/// Waits until objects of a custom resource definition can be brought in.
+pub async fn until_established(client: &Client, name: &str) -> Result<()> {
+    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let established = |crd: Option<&CustomResourceDefinition>| {
+        let conditions = crd.and_then(|crd| crd.status.as_ref()?.conditions.as_ref());
+        conditions.is_some_and(|all| all.iter().any(|it| it.type_ == "Established" && it.status == "True"))
+    };
+    wait_for(api, name, "to be established", Duration::from_secs(30), established).await.map(drop)
 }
 
 /// The administrator's way to the API server.

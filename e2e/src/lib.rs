@@ -17,7 +17,9 @@
 //! | [`account`], [`timeline`], [`binomial`] | no request lost, shares as the weights say |
 //! | [`audit`] | who wrote what, and when |
 //! | [`history`] | weight only where somebody answers, replayed from what watches heard |
+//! | [`plugin`] | what `kubectl leadsman` says, and how it ends |
 //! | [`proxy`] | when Prometheus said what |
+//! | [`recorded`] | what documentation shows as it was said |
 //! | [`fixture`] | sources that say what a scenario has them say |
 //! | [`wire`] | what lies between an operator and its API server, and can fail |
 //! | [`git`], [`flux`] | commits pushed to the cluster, and what Flux makes of them |
@@ -44,8 +46,10 @@ pub mod metrics;
 pub mod namespace;
 pub mod objects;
 pub mod operator;
+pub mod plugin;
 pub mod process;
 pub mod proxy;
+pub mod recorded;
 pub mod rights;
 pub mod rollout;
 pub mod routes;

@@ -60,6 +60,7 @@ pub(crate) fn is_cluster_wide(object: &Value) -> bool {
     let kind = object.get("kind").and_then(Value::as_str).unwrap_or_default();
     [
         "Namespace",
+        "Node",
         "ClusterRole",
         "ClusterRoleBinding",
         "ClusterAnalysisTemplate",

@@ -16,13 +16,15 @@ type Right = (String, String, String);
 static USED: Mutex<BTreeSet<Right>> = Mutex::new(BTreeSet::new());
 
 /// What no scenario of the default run needs, and what shows that it is needed.
-const NOT_SEEN: [(&str, &str, &str); 12] = [
+const NOT_SEEN: [(&str, &str, &str); 14] = [
     (
         "rollouts/finalizers",
         "update",
         "admission asks for it (OwnerReferencesPermissionEnforcement), and nobody by a request",
     ),
     ("secrets", "get", "tests of src/measure: credentials"),
+    ("rolloutreports", "list", "shell tests of release: more attempts than reportHistoryLimit"),
+    ("rolloutreports", "delete", "shell tests of release: more attempts than reportHistoryLimit"),
     ("services", "delete", "shell tests of moves"),
     ("httproutes", "delete", "shell tests of routes"),
     ("grpcroutes", "create", "scenario good-routes-of-the-operator, for another kind"),

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use leadsman_bed::{Architecture, Bed, Release, build_operator};
+use leadsman_bed::{Architecture, Bed, Release, build_operator, build_plugin};
 
 /// Options of `test`.
 #[derive(Args)]
@@ -62,6 +62,8 @@ impl Test {
             stages.stage("operator image", || bed.load_operator_image(&operator))?
         };
         stages.image = Some(image);
+        // Else it would be built beside scenarios, which need the processors.
+        stages.stage("plugin build", build_plugin)?;
         stages.cargo("scenarios", &[&["test"], &scenarios[..]].concat())
     }
 }

@@ -110,6 +110,15 @@ const PROMTOOL: GoProgram = GoProgram {
     stamps: &[],
     cold: "3 min",
 };
+/// Plays nodes and pods, for load: see `e2e/bench`.
+const KWOK: GoProgram = GoProgram {
+    name: "kwok",
+    module: "kwok",
+    package: "sigs.k8s.io/kwok/cmd/kwok",
+    tags: "",
+    stamps: &[],
+    cold: "2 min",
+};
 const ACTIONLINT: GoProgram = GoProgram {
     name: "actionlint",
     module: "actionlint",
@@ -138,6 +147,37 @@ pub fn helm() -> Result<PathBuf> {
 /// When it cannot be built.
 pub fn helm3() -> Result<PathBuf> {
     made(&HELM_3)
+}
+
+/// What plays nodes and pods, likewise.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn kwok() -> Result<PathBuf> {
+    made(&KWOK)
+}
+
+/// Every component of Kubernetes in one program, likewise.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn hyperkube() -> Result<PathBuf> {
+    made(&HYPERKUBE)
+}
+
+/// The folder with the definitions of Istio, the Gateway API and Flux, likewise.
+///
+/// # Errors
+/// When their modules cannot be had.
+pub fn mesh_definitions() -> Result<PathBuf> {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let paths = Paths::from_environment()?;
+    fs::create_dir_all(paths.built())?;
+    let location = crds::location(&paths.built())?;
+    if !location.exists() {
+        crds::collect(&location)?;
+    }
+    Ok(location)
 }
 
 /// The cluster's Prometheus, likewise.

@@ -57,8 +57,12 @@ pub(crate) fn templates() -> String {
     FILES.map(|(_, template)| template).concat() + AUDIT_POLICY + KUBECONFIG + INIT + &format!("{NODES:?}")
 }
 
-/// One authority, the API server's certificate, the key for service accounts' tokens.
-fn certificates(pki: &Path) -> Result<()> {
+/// One authority, the API server's certificate, the key for service accounts' tokens; as files of a folder, which is made.
+/// The API server's is good for loopback as well.
+///
+/// # Errors
+/// When there is no openssl, or the folder cannot be written to.
+pub fn certificates(pki: &Path) -> Result<()> {
     fs::create_dir_all(pki)?;
     fs::set_permissions(pki, fs::Permissions::from_mode(0o700))?;
     let openssl = |words: &str| {
@@ -109,7 +113,11 @@ fn users(paths: &Paths) -> Result<()> {
     Ok(fs::write(paths.pki().join("tokens.csv"), tokens)?)
 }
 
-fn token() -> Result<String> {
+/// A token that nobody guesses.
+///
+/// # Errors
+/// When the machine gives no random bytes.
+pub fn token() -> Result<String> {
     let mut bytes = [0; 16];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(hex(&bytes))

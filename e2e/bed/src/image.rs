@@ -23,6 +23,8 @@ pub enum Content {
 pub struct Image {
     /// Reference with tag: `localhost/app:bed`.
     pub name: String,
+    /// Further references to the same.
+    pub aliases: Vec<String>,
     /// Absolute path in the image, and content.
     pub files: Vec<(String, Content)>,
     /// Program and its first arguments.

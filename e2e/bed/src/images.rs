@@ -23,10 +23,14 @@ pub(crate) const ENVOY_BOOTSTRAP: &str = include_str!("../../cluster/images/envo
 /// Both are linked with the same libraries.
 const GIT: [&str; 2] = ["/usr/bin/git", "/usr/lib/git-core/git-http-backend"];
 
+/// Tags by which the sample application can be had, so that versions of it are images of their own, as they are elsewhere.
+pub(crate) const VERSIONS: [&str; 9] = ["v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9"];
+
 /// An image as a file in the cache.
 #[derive(Clone, Debug)]
 pub(crate) struct Packed {
     pub(crate) name: String,
+    aliases: Vec<String>,
     pub(crate) digest: String,
     tarball: PathBuf,
 }
@@ -35,12 +39,14 @@ pub(crate) struct Packed {
 pub(crate) fn own(binaries: &Binaries, flux: bool) -> Result<Vec<Image>> {
     let mut envoy = Image::of_program("localhost/envoy:bed", &binaries.envoy, "1337:1337")?;
     envoy.files.push(("/etc/envoy/bootstrap.yaml".to_owned(), Content::Text(ENVOY_BOOTSTRAP.to_owned())));
+    let mut app = Image::of_program("localhost/app:bed", &binaries.app, "65534:65534")?;
+    app.aliases = VERSIONS.map(|version| format!("localhost/app:{version}")).to_vec();
     let mut images = vec![
         Image::of_program("localhost/pause:bed", &binaries.pause, "65535:65535")?,
         Image::of_program("localhost/istiod:bed", &binaries.istiod, "1337:1337")?,
         envoy,
         Image::of_program("localhost/prometheus:bed", &binaries.prometheus, "65534:65534")?,
-        Image::of_program("localhost/app:bed", &binaries.app, "65534:65534")?,
+        app,
         git(binaries)?,
     ];
     if flux {
@@ -75,7 +81,7 @@ pub(crate) fn pack(image: &Image, key: &str, paths: &Paths) -> Result<Packed> {
     if let Ok(digest) = fs::read_to_string(&digest_file)
         && tarball.exists()
     {
-        return Ok(Packed { name: image.name.clone(), digest, tarball });
+        return Ok(Packed { name: image.name.clone(), aliases: image.aliases.clone(), digest, tarball });
     }
     fs::create_dir_all(paths.images())?;
     remove_older(short, paths)?;
@@ -88,7 +94,7 @@ pub(crate) fn pack(image: &Image, key: &str, paths: &Paths) -> Result<Packed> {
     let digest = written().with_context(|| format!("image {}", image.name))?;
     fs::remove_dir_all(layout)?;
     fs::write(&digest_file, &digest)?;
-    Ok(Packed { name: image.name.clone(), digest, tarball })
+    Ok(Packed { name: image.name.clone(), aliases: image.aliases.clone(), digest, tarball })
 }
 
 /// One version of each image is enough: a hundred megabytes a piece.
@@ -110,10 +116,16 @@ pub(crate) fn is_for_spare(packed: &Packed) -> bool {
 
 /// Brings an image into a node, unless it is there.
 pub(crate) fn import(packed: &Packed, node: &Node, paths: &Paths) -> Result<()> {
-    if present(&packed.name, node, paths)?.as_deref() == Some(&packed.digest) {
-        return Ok(());
+    let is_there = |name: &str| -> Result<bool> { Ok(present(name, node, paths)?.as_deref() == Some(&packed.digest)) };
+    if !is_there(&packed.name)? {
+        import_file(&packed.tarball, node, paths)?;
     }
-    import_file(&packed.tarball, node, paths)
+    for alias in &packed.aliases {
+        if !is_there(alias)? {
+            output(ctr(node, paths).args(["images", "tag", "--force", &packed.name, alias]))?;
+        }
+    }
+    Ok(())
 }
 
 /// Brings the image of a tarball into a node.

@@ -307,6 +307,7 @@ mod tests {
             user: Some("1000:1000".to_owned()),
             architecture,
             labels: BTreeMap::from([(CREATED.to_owned(), "2026-01-01T00:00:00Z".to_owned())]),
+            ..Image::default()
         }
     }
 

@@ -38,9 +38,9 @@ impl Bed {
 
     fn up_with(flux: bool) -> Result<Self> {
         let progress = Progress::new();
-        packages::check_machine()?;
         let paths = Paths::from_environment()?;
         let _lock = locked(&paths, &progress)?;
+        packages::check_machine(paths.cache())?;
         let located = Self { binaries: Binaries::located(&paths)?, paths, flux };
         let current = fs::read_to_string(located.paths.fingerprint()).unwrap_or_default();
         let is_current = |wanted: &str| wanted.lines().all(|line| current.lines().any(|it| it == line));
@@ -201,7 +201,8 @@ impl Bed {
         for (namespace, name) in self.deployments() {
             progress.stage(name, || {
                 let deployment = format!("deployment/{name}");
-                self.kubectl(["-n", namespace, "rollout", "status", &deployment, "--timeout=120s"]).map(drop)
+                let status = self.kubectl(["-n", namespace, "rollout", "status", &deployment, "--timeout=120s"]);
+                status.map(drop).with_context(|| self.why_not_ready(namespace))
             })?;
         }
         progress.stage("gateway programmed", || {
@@ -210,13 +211,26 @@ impl Bed {
         })
     }
 
+    /// What nodes, pods and events say where pods of a namespace do not become ready.
+    fn why_not_ready(&self, namespace: &str) -> String {
+        let conditions = "custom-columns=NODE:.metadata.name,CONDITION:.status.conditions[*].type,\
+                          IS:.status.conditions[*].status,TAINTS:.spec.taints[*].key";
+        let asked = [
+            vec!["get", "nodes", "-o", conditions],
+            vec!["-n", namespace, "get", "pods", "-o", "wide"],
+            vec!["-n", namespace, "get", "events", "--sort-by=.lastTimestamp"],
+        ];
+        let said = asked.map(|words| self.kubectl(words).unwrap_or_else(|error| format!("{error:#}")));
+        format!("what the cluster says:\n{}", said.join("\n\n"))
+    }
+
     /// What the cluster is made from: a line for node and manifests, one for the images of what runs in it, and one for Flux.
     fn fingerprint(&self) -> Result<String> {
         let mut fixed = config::templates() + &always(&[])? + &self.binaries.crds.display().to_string();
         for name in COMPONENTS {
             fixed.push_str(&components::command(name, &self.binaries)?.join(" "));
         }
-        let images = self.binaries.names() + images::ENVOY_BOOTSTRAP;
+        let images = self.binaries.names() + images::ENVOY_BOOTSTRAP + &images::VERSIONS.concat();
         let hash = |text: String| short_hex(&Sha256::digest(text));
         let mut lines = vec![hash(fixed), hash(images)];
         if self.flux {

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::template::filled;
+use crate::{images::VERSIONS, template::filled};
 
 const PROMETHEUS: &str = include_str!("../../cluster/manifests/prometheus.yaml");
 
@@ -38,6 +38,12 @@ impl App {
         Self { version: version.to_owned(), ..Self::default() }
     }
 
+    /// An image of its own for each version that the cluster knows by name.
+    fn image(&self) -> String {
+        let tag = VERSIONS.into_iter().find(|version| *version == self.version).unwrap_or("bed");
+        format!("localhost/app:{tag}")
+    }
+
     /// A pod template (`metadata` and `spec`) with these labels, scraped by Prometheus.
     pub fn template(&self, labels: &[(&str, &str)]) -> Value {
         let mut env = vec![
@@ -54,7 +60,7 @@ impl App {
                 "securityContext": pod_security(65534),
                 "containers": [{
                     "name": "app",
-                    "image": "localhost/app:bed",
+                    "image": self.image(),
                     "imagePullPolicy": "Never",
                     "env": env,
                     "ports": [{"name": "http", "containerPort": 8080}, {"name": "grpc", "containerPort": 9090}],

@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::Command};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use crate::{
     process::{output, run},
@@ -65,8 +65,18 @@ fn exists(file: &str) -> bool {
         || Path::new(&file.replace("/sbin/", "/bin/")).exists()
 }
 
+/// Less free space than this, MiB, and pods are evicted or images do not fit.
+const NEEDED_ON_DISK: u64 = 1024;
+
+/// Free space on the disk that has this file, MiB.
+pub(crate) fn free_on_disk(path: &Path) -> Result<u64> {
+    let listed = output(Command::new("df").args(["--output=avail", "--block-size=1M"]).arg(path))?;
+    let free = listed.lines().nth(1).and_then(|line| line.trim().parse().ok());
+    free.with_context(|| format!("df said of {}: {listed}", path.display()))
+}
+
 /// What no package gives here.
-pub(crate) fn check_machine() -> Result<()> {
+pub(crate) fn check_machine(cache: &Path) -> Result<()> {
     let uid = run(&["id", "-u"])?;
     if uid.trim() != "0" {
         bail!("the cluster's node is made of namespaces, cgroups and network links: this needs root");
@@ -76,6 +86,10 @@ pub(crate) fn check_machine() -> Result<()> {
     }
     if Command::new("go").arg("version").output().is_err() {
         bail!("Go is needed to build the cluster's components: no `go` in PATH");
+    }
+    let free = free_on_disk(cache)?;
+    if free < NEEDED_ON_DISK {
+        bail!("{free} MiB are free on the disk of {}: the cluster needs {NEEDED_ON_DISK} MiB", cache.display());
     }
     Ok(())
 }

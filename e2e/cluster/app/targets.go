@@ -4,9 +4,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -17,6 +19,7 @@ import (
 
 type httpTarget struct {
 	url, host string
+	isHTTP2   bool
 	client    *http.Client
 }
 
@@ -25,7 +28,7 @@ func newHTTPTarget(url, host, connections string) (*httpTarget, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &httpTarget{url: url, host: host, client: &http.Client{
+	return &httpTarget{url: url, host: host, isHTTP2: connections == "http2", client: &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport:     transport,
 	}}, nil
@@ -33,28 +36,54 @@ func newHTTPTarget(url, host, connections string) (*httpTarget, error) {
 
 // onceOnly is a body that the transport cannot read anew. Together with POST it keeps Go from sending a request a second
 // time, unseen, when a kept connection turns out to be closed.
-type onceOnly struct{ io.Reader }
+type onceOnly struct {
+	io.Reader
+	begun atomic.Bool
+}
+
+func newBody() *onceOnly { return &onceOnly{Reader: strings.NewReader("?")} }
+
+func (o *onceOnly) Read(into []byte) (int, error) {
+	o.begun.Store(true)
+	return o.Reader.Read(into)
+}
+
+func (*onceOnly) Close() error { return nil }
+
+// again is the body anew, as long as nobody has begun to send it.
+func (o *onceOnly) again() (io.ReadCloser, error) {
+	if o.begun.Load() {
+		return nil, errors.New("it was sent once")
+	}
+	return newBody(), nil
+}
 
 func (t *httpTarget) ask(ctx context.Context) answer {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, t.url, onceOnly{strings.NewReader("?")})
+	body := newBody()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, t.url, body)
 	if err != nil {
 		return answer{err: err.Error()}
 	}
 	request.ContentLength = 1
+	if t.isHTTP2 {
+		// A connection that was told to leave between the choice of it and the request takes none: Go looks for another one,
+		// and needs the body for it. Nothing was sent.
+		request.GetBody = body.again
+	}
 	request.Host = t.host
 	response, err := t.client.Do(request)
 	if err != nil {
 		return answer{err: err.Error()}
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, 4096))
+	said, err := io.ReadAll(io.LimitReader(response.Body, 4096))
 	a := answer{status: response.StatusCode, version: response.Header.Get("X-Version"), pod: response.Header.Get("X-Pod")}
 	switch {
 	case err != nil:
 		a.status, a.err = 0, "body: "+err.Error()
 	case a.version == "":
 		// Not from the service: what the proxy says is worth keeping.
-		a.err = string(body[:min(len(body), 160)])
+		a.err = string(said[:min(len(said), 160)])
 	}
 	return a
 }

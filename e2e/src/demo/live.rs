@@ -9,14 +9,15 @@ use jiff::Timestamp;
 use k8s_openapi::api::events::v1::Event;
 use kube::ResourceExt as _;
 use kube::runtime::{WatchStreamExt as _, watcher};
-use leadsman_api::{Rollout, RolloutStatus};
+use leadsman_api::Rollout;
+use leadsman_view::svg::marks::Tone;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, timeout_at};
 
 use super::manifests::{Commit, limit};
 use super::screen::Screen;
-use super::story::{Decision, Story, Tone, Version};
+use super::story::{Decision, Story, Version};
 use super::strategy::Strategy;
 use super::view::{Now, wrapped};
 use crate::account::account;
@@ -189,22 +190,22 @@ impl<'a> Live<'a> {
     }
 
     fn draw(&mut self) {
-        let nothing = RolloutStatus::default();
-        let status = self.rollout.as_ref().and_then(|rollout| rollout.status.as_ref()).unwrap_or(&nothing);
         let records = self.load.records();
         let may_fail: Vec<_> = self.commits.iter().filter(|it| it.error_rate > 0.0).map(|it| it.version).collect();
         let account = account(records, &may_fail);
         let story = self.story();
-        let at = seconds(Timestamp::now()) - self.start;
+        let clock = Timestamp::now();
+        let at = seconds(clock) - self.start;
         let requests = (account.requests, account.own_failures, account.lost.len() as u64);
         let trial = self.strategy.trial();
-        let now = Now { title: &self.title, at, status, story: &story, revisions: &self.revisions, trial, requests };
+        let (title, rollout) = (&*self.title, self.rollout.as_ref());
+        let now = Now { title, at, clock, rollout, story: &story, revisions: &self.revisions, trial, requests };
         if self.screen.is_live {
             let panel = now.panel(self.screen.width);
             self.screen.panel(&panel);
         } else {
-            let step = status.step.as_ref().map(|step| step.index);
-            let key = format!("{:?} {step:?} {:?} {}", status.phase, status.weight, status.message);
+            let status = rollout.and_then(|rollout| rollout.status.as_ref());
+            let key = format!("{:?}", status.map(|it| (it.phase, &it.step, &it.weight, &it.message)));
             if key != self.told {
                 let line = format!("{at:>6.1} s    {}", now.line());
                 self.told = key;

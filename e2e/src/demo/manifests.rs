@@ -44,11 +44,13 @@ impl Commit {
     /// The Rollout, as it is declared from this commit on.
     pub(super) fn rollout(&self, strategy: Strategy, namespace: &str) -> Result<Value> {
         let (mut rollout, _) = declared(strategy)?;
-        let env = "/spec/template/spec/containers/0/env";
+        let container = "/spec/template/spec/containers/0";
+        let env = format!("{container}/env");
         let error_rate = self.error_rate.to_string();
         for (pointer, value) in [
             ("/metadata/namespace".to_owned(), json!(namespace)),
             ("/metadata/annotations".to_owned(), json!({COMMIT_ANNOTATION: self.hash})),
+            (format!("{container}/image"), json!(format!("localhost/app:{}", self.version))),
             (format!("{env}/0/value"), json!(self.version)),
             (format!("{env}/1/value"), json!(error_rate)),
         ] {
@@ -102,6 +104,8 @@ mod tests {
         for strategy in Strategy::ALL {
             let rollout = COMMIT.rollout(strategy, "shop").unwrap();
             let env = rollout.pointer("/spec/template/spec/containers/0/env").unwrap();
+            let image = rollout.pointer("/spec/template/spec/containers/0/image").unwrap();
+            assert_eq!(*image, json!("localhost/app:v7"));
             assert_eq!(*env, json!([{"name": "VERSION", "value": "v7"}, {"name": "ERROR_RATE", "value": "0.3"}]));
             let typed: Rollout = serde_json::from_value(rollout).unwrap();
             assert_eq!(leadsman_api::commit_of(&typed.metadata).as_deref(), Some("3f2c9e1"));

@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 
 use leadsman_api::{Phase, RejectedRevision, Rollout};
+use leadsman_view::svg::marks::Tone;
 
 use super::manifests::Commit;
-use super::story::{Story, Tone};
+use super::story::Story;
 use super::view::{grouped, percent, wrapped};
 use crate::account::Account;
 use crate::status::{message, phase, stable_hash};

@@ -1,6 +1,8 @@
 //! What happened, second by second, as far as it can be told from outside: what clients were answered, what the route
 //! said, what was decided. Times are seconds since the story began.
 
+use leadsman_view::svg::marks::Tone;
+
 use crate::load::Record;
 
 /// Both releases.
@@ -45,17 +47,6 @@ pub struct Answers {
     pub all: u32,
     /// Those that were errors.
     pub failed: u32,
-}
-
-/// What a decision was about; gives it its colour.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tone {
-    /// A release began, or went a step further.
-    Plain,
-    /// It ended as wished.
-    Good,
-    /// It was taken back.
-    Bad,
 }
 
 /// An instant at which something was decided.

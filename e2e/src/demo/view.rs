@@ -1,13 +1,17 @@
-//! What the panel shows, as lines of text; and the one line of it that a log gets.
+//! What the panel shows: what clients are answered, and the Rollout as `kubectl leadsman get` draws it; and the one line of it
+//! that a log gets.
 
-use leadsman_api::{Phase, RolloutStatus, Verdict};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use leadsman_api::{Rollout, RolloutStatus};
+use leadsman_view::text::fitted;
+use leadsman_view::{Objects, Style, release};
 
 use super::story::{Answers, Story, Version};
 
 const DIM: &str = "\x1b[2m";
 const BOLD: &str = "\x1b[1m";
 const GREEN: &str = "\x1b[32m";
-const YELLOW: &str = "\x1b[33m";
 const RED: &str = "\x1b[31m";
 const PLAIN: &str = "\x1b[0m";
 /// By version, as in the picture.
@@ -17,6 +21,8 @@ const BARS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '
 const RECENT: usize = 3;
 /// What stands before the timelines.
 const TABLE: usize = 44;
+/// Lines that the Rollout has, whatever there is to say of it: a panel that grows and shrinks makes the lines above it jump.
+const ROLLOUT: usize = 16;
 /// Characters of a message in a line of a log.
 const LONGEST: usize = 120;
 
@@ -27,8 +33,10 @@ pub(super) struct Now<'a> {
     pub title: &'a str,
     /// Seconds since the story began.
     pub at: f64,
-    /// Of the Rollout.
-    pub status: &'a RolloutStatus,
+    /// The same on a clock.
+    pub clock: Timestamp,
+    /// The Rollout, once it was seen.
+    pub rollout: Option<&'a Rollout>,
     /// What clients saw.
     pub story: &'a Story,
     /// By version, in the order of [`Story::versions`].
@@ -46,16 +54,25 @@ impl Now<'_> {
         let width = width.saturating_sub(1);
         let rule = "─".repeat(width.saturating_sub(self.title.chars().count() + 11));
         let mut lines = vec![format!("{BOLD}── {}{PLAIN} {DIM}{rule}{PLAIN} {:>4.0} s", self.title, self.at)];
-        lines.push(self.where_it_stands());
         lines.push(format!("{DIM}{:<15}{:>8}{:>10}{:>7}   share over time{PLAIN}", "", "share", "success", "pods"));
         lines.extend((0..self.story.versions.len()).map(|version| self.row(version, width)));
         lines.push(self.requests());
-        let mut message = wrapped(&self.status.message, width.saturating_sub(14)).into_iter();
-        let (first, second) = (message.next().unwrap_or_default(), message.next().unwrap_or_default());
-        let more = if message.next().is_some() { "…" } else { "" };
-        lines.push(format!("{DIM}  message    {PLAIN}{first}"));
-        lines.push(format!("             {second}{more}"));
+        lines.push(String::new());
+        let first = lines.len();
+        lines.extend(self.rollout.into_iter().flat_map(|rollout| self.drawn(rollout, width)));
+        lines.resize(first + ROLLOUT, String::new());
         lines
+    }
+
+    /// As the plugin draws it.
+    fn drawn(&self, rollout: &Rollout, width: usize) -> Vec<String> {
+        let style = Style { width, colour: true, zone: TimeZone::system(), ..Style::default() };
+        let release = release(&Objects::of(rollout.clone()), self.clock);
+        fitted(&release, &style, false, ROLLOUT).iter().map(|line| line.drawn(&style)).collect()
+    }
+
+    fn status(&self) -> Option<&RolloutStatus> {
+        self.rollout?.status.as_ref()
     }
 
     /// What has changed since the last line of a log is for the caller to know.
@@ -68,36 +85,17 @@ impl Now<'_> {
         };
         let rates: Vec<_> = versions.filter_map(rate).collect();
         let (requests, _, lost) = self.requests;
+        let (weight, in_force) = self.weights();
         format!(
             "{}, step {}, weight {}% ({}% in force), seen {}, success {}, {} requests, {lost} lost: {}",
             self.phase(),
             self.step(),
-            self.weights().0,
-            self.weights().1,
+            weight,
+            in_force,
             seen.map_or_else(|| "-".to_owned(), percent),
             rates.join(" "),
             grouped(requests),
-            shortened(&self.status.message),
-        )
-    }
-
-    fn where_it_stands(&self) -> String {
-        let colour = match self.status.phase {
-            Some(Phase::Healthy) => GREEN,
-            Some(Phase::Progressing | Phase::Paused) | None => YELLOW,
-            _ => RED,
-        };
-        let (desired, in_force) = self.weights();
-        let verdict = self.status.analysis.first().map(|metric| {
-            let colour = if metric.verdict == Some(Verdict::Success) { GREEN } else { RED };
-            let value = metric.value.as_deref().unwrap_or("no value");
-            format!("   {} {colour}{value}{PLAIN} {DIM}({})", metric.metric, of(metric.measurements, "measurement"))
-        });
-        format!(
-            "  {BOLD}{colour}{:<13}{PLAIN}step {BOLD}{}{PLAIN}   weight {BOLD}{desired}%{PLAIN}, in force {BOLD}{in_force}%{PLAIN}{}",
-            self.phase(),
-            self.step(),
-            verdict.unwrap_or_default(),
+            self.status().map(|status| shortened(&status.message)).unwrap_or_default(),
         )
     }
 
@@ -106,7 +104,9 @@ impl Now<'_> {
         let colour = VERSIONS.get(version).copied().unwrap_or_default();
         let name = self.story.versions.get(version).map_or("", |it| it.name.as_str());
         let is = |hash: &str| self.revisions.get(version).is_some_and(|it| it == hash);
-        let (role, pods) = match (&self.status.stable, &self.status.canary) {
+        let status = self.status();
+        let (stable, canary) = (status.and_then(|it| it.stable.as_ref()), status.and_then(|it| it.canary.as_ref()));
+        let (role, pods) = match (stable, canary) {
             (Some(stable), _) if is(&stable.hash) => ("stable", Some((stable.ready_replicas, stable.replicas))),
             (_, Some(canary)) if is(&canary.hash) => (self.trial, Some((canary.ready_replicas, canary.replicas))),
             _ => ("", None),
@@ -154,20 +154,22 @@ impl Now<'_> {
     }
 
     fn canary(&self) -> Option<usize> {
-        let canary = self.status.canary.as_ref()?;
+        let canary = self.status()?.canary.as_ref()?;
         self.revisions.iter().position(|hash| *hash == canary.hash)
     }
 
     fn phase(&self) -> String {
-        self.status.phase.map_or_else(|| "-".to_owned(), |phase| format!("{phase:?}"))
+        self.status().and_then(|status| status.phase).map_or_else(|| "-".to_owned(), |phase| format!("{phase:?}"))
     }
 
     fn step(&self) -> &str {
-        self.status.step.as_ref().map_or("-", |step| &step.display)
+        self.status().and_then(|status| status.step.as_ref()).map_or("-", |step| &step.display)
     }
 
     fn weights(&self) -> (i32, i32) {
-        self.status.weight.as_ref().map_or((0, 0), |weight| (weight.desired, weight.in_force))
+        self.status()
+            .and_then(|status| status.weight.as_ref())
+            .map_or((0, 0), |weight| (weight.desired, weight.in_force))
     }
 }
 
@@ -183,15 +185,7 @@ pub(super) fn percent(share: f64) -> String {
 
 /// 12,345.
 pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
+    leadsman_core::text::grouped(&number.to_string())
 }
 
 /// Enough of a message for a line of a log: what decides is told in full elsewhere.
@@ -201,10 +195,6 @@ fn shortened(message: &str) -> String {
         short.push('…');
     }
     short
-}
-
-fn of(number: i32, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Words in lines of at most this many characters; a longer word has a line of its own.
@@ -229,15 +219,22 @@ mod tests {
     use super::super::story::{Second, tests::versions};
     use super::*;
 
-    fn status() -> RolloutStatus {
-        serde_json::from_value(json!({
+    fn rollout() -> Rollout {
+        let status = json!({
             "phase": "Progressing",
             "message": "pausing, until 12:03:10Z",
             "stable": {"hash": "b", "revision": 2, "replicas": 4, "readyReplicas": 4},
             "canary": {"hash": "c", "revision": 3, "replicas": 1, "readyReplicas": 1},
             "step": {"index": 1, "of": 4, "display": "2/4"},
             "weight": {"desired": 50, "written": 50, "inForce": 10},
-            "analysis": [{"metric": "success-rate", "verdict": "Failure", "value": "0.7", "measurements": 1, "failed": 1}],
+            "analysis": [{"metric": "success-rate", "verdict": "Failure", "value": "0.7", "limit": "value >= 0.95", "measurements": 1, "failed": 1}],
+        });
+        serde_json::from_value(json!({
+            "apiVersion": "leadsman.dev/v1alpha1", "kind": "Rollout", "metadata": {"name": "podinfo", "namespace": "demo"},
+            "spec": {"selector": {"matchLabels": {"app": "podinfo"}}, "template": {}, "strategy": {"canary": {"steps": [
+                {"setWeight": 10}, {"pause": {"duration": "10s"}}, {"setWeight": 50}, {"pause": {"duration": "10s"}},
+            ]}}},
+            "status": status,
         }))
         .unwrap()
     }
@@ -259,7 +256,8 @@ mod tests {
         let now = Now {
             title: "release 2 of 2: v3",
             at: 84.4,
-            status: &status(),
+            clock: "2026-11-26T12:03:00Z".parse().unwrap(),
+            rollout: Some(&rollout()),
             story: &story,
             revisions: &revisions,
             trial: "canary",
@@ -268,15 +266,18 @@ mod tests {
         let panel: Vec<_> = now.panel(100).iter().map(|line| plain(line)).collect();
         let text = panel.join("\n");
         for words in [
-            "Progressing  step 2/4   weight 50%, in force 10%   success-rate 0.7 (1 measurement)",
             "v2  stable      90.0%    100.0%    4/4   ▇▇▇▇▇",
             "v3  canary      10.0%     70.0%    1/1   ▁▁▁▁▁",
             "12,345, 30 failed in the release itself, 0 lost",
-            "message    pausing, until 12:03:10Z",
+            "demo/podinfo",
+            "Progressing  step 2/4",
+            "success-rate",
+            "≥ 0.95",
         ] {
             assert!(text.contains(words), "{words}\n{text}");
         }
         assert_eq!(panel[0].chars().count(), 99);
+        assert_eq!(panel.len(), Now { rollout: None, ..now }.panel(100).len());
         assert!(now.line().contains("seen 10.0%"), "{}", now.line());
     }
 

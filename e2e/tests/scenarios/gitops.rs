@@ -13,6 +13,7 @@ use leadsman_e2e::flux::{
 };
 use leadsman_e2e::git::Repository;
 use leadsman_e2e::metrics::{success_rate, template, with};
+use leadsman_e2e::plugin::{Running, plugin};
 use leadsman_e2e::routes::{APP, CANARY, STABLE};
 use leadsman_e2e::status::{condition, is_current, message, phase, stable_hash, weight_in_force};
 use leadsman_e2e::timeline::{Change, bindings, weights};
@@ -207,8 +208,16 @@ async fn release(namespace: &Namespace) -> Result<()> {
     let mut load = Load::through(namespace, kind, 60.0).await?;
 
     let next = rollout.version("v2");
+    let refused = plugin(&["set", "image", &format!("{}/{APP}", namespace.name), "app=localhost/app:v2"]).await?;
+    ensure!(refused.code == 4 && refused.stderr.contains("Flux"), "{refused:?}");
+    // A pipeline waits for what it has pushed: before Flux has seen it, and until somebody has to go on.
+    let words = ["status", APP, "-n", &namespace.name, "--image", "app:v2", "--exit-on-pause"];
+    let mut pipeline = Running::start(&words).await?;
+    pipeline.until_says("waiting until app:v2 is declared", SOON).await?;
     git.commit(&next).await?;
     namespace.until_weight(&next, 50).await?;
+    let told = pipeline.end(SOON).await?;
+    ensure!(told.code == 7 && told.stdout.contains("declared: commit"), "{told:?}");
     git.note_health("in a release", HEALTH, Kstatus::InProgress).await?;
     let touched = with(App::service(&namespace.name, STABLE, &[]), "/metadata/annotations", json!({"team": "shop"}));
     let timeouts = with(kind.manifest(&namespace.name), "/spec/rules/0/timeouts", json!({"request": "10s"}));

@@ -9,7 +9,9 @@ use anyhow::{Context as _, Result, ensure};
 use leadsman_e2e::audit::seconds;
 use leadsman_e2e::routes::RouteName;
 use leadsman_e2e::timeline::weights;
-use leadsman_e2e::{Cluster, Namespace, Operator, Setup, Wire, account, figures, rights, runtime, with_namespace};
+use leadsman_e2e::{
+    Cluster, Namespace, Operator, Setup, Wire, account, figures, recorded, rights, runtime, with_namespace,
+};
 use libtest_mimic::{Conclusion, Trial};
 
 /// A scenario with an operator of its own.
@@ -56,6 +58,9 @@ async fn conclude_scenario(namespace: &Namespace, outcome: Result<()>) -> Result
     let operator = Operator::of(namespace);
     operator.expect_to_be_alone()?;
     outcome?;
+    if recorded::records() {
+        recorded::add_situations(&namespace.requests()?, &namespace.name)?;
+    }
     operator.expect_nothing_forbidden()?;
     namespace.expect_sound_history(&operator.user()).await
 }
@@ -72,11 +77,25 @@ where
             Cluster::get().await?;
             let began = Instant::now();
             let outcome = with_namespace(&name, body).await;
+            // At once: a run that is ended has no list of failures.
+            if let Err(error) = &outcome {
+                eprintln!("\n{name} failed:\n{}\n", beginning(&format!("{error:#}")));
+            }
             figures::record(&name, "seconds", figures::rounded(began.elapsed().as_secs_f64()));
             outcome
         })
         .map_err(|error| format!("{error:#}").into())
     })
+}
+
+/// Brings the cluster up before the first scenario, which would wait for it, as would all after it.
+pub fn prepare() -> Result<()> {
+    runtime::block_on(Cluster::get()).map(drop)
+}
+
+/// As much of an error as tells which it is.
+fn beginning(error: &str) -> String {
+    error.lines().take(20).map(|line| line.chars().take(300).collect::<String>() + "\n").collect()
 }
 
 /// How long after `instant` the canary's weight was 0 in a route for good, by the end of the write; seconds.

@@ -14,6 +14,7 @@ mod contended;
 mod deleted;
 mod drain;
 mod effects;
+mod explained;
 mod gates;
 mod gitops;
 mod good;
@@ -26,6 +27,7 @@ mod killed;
 mod lost;
 mod many;
 mod people;
+mod pipeline;
 mod plain;
 mod policed;
 mod policies;
@@ -48,7 +50,7 @@ const SIDE_BY_SIDE: usize = 6;
 
 /// What takes minutes and shows for another kind of route, or on the cluster, what others show by default: run by
 /// `cargo xtask test --full`, or by name with `--include-ignored`.
-const FULL_ONLY: [&str; 26] = [
+const FULL_ONLY: [&str; 28] = [
     "bad-httproute-service",
     "bad-virtualservice",
     "killed-in-every-phase-virtualservice",
@@ -72,6 +74,8 @@ const FULL_ONLY: [&str; 26] = [
     "plain-keep-stable",
     "plain-gitops",
     "hpa-plain",
+    "explained-held",
+    "explained-blue-green",
     "proportion-twenty-good",
     "proportion-twenty-with-5-percent",
     "proportion-twenty-with-10-percent",
@@ -83,6 +87,8 @@ fn main() -> ExitCode {
     // The longest first.
     let trials = [
         idle::trials(),
+        pipeline::trials(),
+        explained::trials(),
         many::trials(),
         killed::trials(),
         contended::trials(),
@@ -124,6 +130,12 @@ fn main() -> ExitCode {
     let is_whole = arguments.filter.is_none();
     if let Some(filters) = arguments.filter.take() {
         trials.retain(|trial| filters.split(',').any(|filter| trial.name().contains(filter)));
+    }
+    if !arguments.list
+        && let Err(error) = harness::prepare()
+    {
+        eprintln!("no scenario can run: {error:#}");
+        return ExitCode::FAILURE;
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     if arguments.list {

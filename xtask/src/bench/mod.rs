@@ -1,7 +1,10 @@
 //! `cargo xtask bench`: what is measured, and printed as it stands in the docs.
 
 mod gates;
+mod load;
 mod picture;
+
+use std::ffi::OsString;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -15,6 +18,21 @@ pub enum Bench {
         #[arg(long)]
         write: bool,
     },
+    /// What settled Rollouts cost: memory, requests, CPU; options: --help
+    #[command(trailing_var_arg = true, allow_hyphen_values = true, disable_help_flag = true)]
+    Idle { arguments: Vec<OsString> },
+    /// One release: requests, writes, events, CPU; options: --help
+    #[command(trailing_var_arg = true, allow_hyphen_values = true, disable_help_flag = true)]
+    Release { arguments: Vec<OsString> },
+    /// Many releases at once: times, CPU, requests, memory; options: --help
+    #[command(trailing_var_arg = true, allow_hyphen_values = true, disable_help_flag = true)]
+    Wave { arguments: Vec<OsString> },
+    /// From a failing sample in Prometheus to weight 0; options: --help
+    #[command(trailing_var_arg = true, allow_hyphen_values = true, disable_help_flag = true)]
+    Rollback { arguments: Vec<OsString> },
+    /// Another process begins with what there is; options: --help
+    #[command(trailing_var_arg = true, allow_hyphen_values = true, disable_help_flag = true)]
+    Takeover { arguments: Vec<OsString> },
 }
 
 impl Bench {
@@ -22,6 +40,11 @@ impl Bench {
     pub fn run(self) -> Result<()> {
         match self {
             Self::Gates { write } => gates::run(write),
+            Self::Idle { arguments } => load::run("idle", arguments),
+            Self::Release { arguments } => load::run("release", arguments),
+            Self::Wave { arguments } => load::run("wave", arguments),
+            Self::Rollback { arguments } => load::run("rollback", arguments),
+            Self::Takeover { arguments } => load::run("takeover", arguments),
         }
     }
 }

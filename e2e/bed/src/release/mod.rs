@@ -60,7 +60,7 @@ impl Release {
             tools::add_target(architecture, &progress)?;
             let mut cargo = tools.cargo()?;
             cargo.arg("auditable");
-            let program = build(cargo, architecture, "release")?;
+            let program = build(cargo, architecture, "release", OPERATOR)?;
             let mut image = image(&self.name, &program, Some(&tools.certificates()?))?;
             image.architecture = architecture;
             image.labels.clone_from(&labels);
@@ -79,7 +79,23 @@ impl Release {
 /// # Errors
 /// When it cannot be built.
 pub fn build_operator() -> Result<PathBuf> {
-    build(Command::new(tools::cargo()), Architecture::own()?, "e2e")
+    build(Command::new(tools::cargo()), Architecture::own()?, "e2e", OPERATOR)
+}
+
+/// The operator for this machine exactly as its image has it, long link and all; the program's path.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn build_released_operator() -> Result<PathBuf> {
+    build(Command::new(tools::cargo()), Architecture::own()?, "release", OPERATOR)
+}
+
+/// The plugin for this machine, built in the same way as by [`build_operator`].
+///
+/// # Errors
+/// When it cannot be built.
+pub fn build_plugin() -> Result<PathBuf> {
+    build(Command::new(tools::cargo()), Architecture::own()?, "e2e", PLUGIN)
 }
 
 /// The image of a program that was built by [`build_operator`] or for a release.
@@ -91,10 +107,17 @@ pub(crate) fn image(name: &str, program: &Path, certificates: Option<&Path>) -> 
     Ok(image)
 }
 
-/// Builds the operator as one static program: with glibc, which keeps less memory than musl does (`docs/image.md`).
-fn build(mut cargo: Command, architecture: Architecture, profile: &str) -> Result<PathBuf> {
+/// A package, and the program that it builds.
+type Program = (&'static str, &'static str);
+
+const OPERATOR: Program = ("leadsman", "leadsman");
+const PLUGIN: Program = ("leadsman-cli", "kubectl-leadsman");
+
+/// Builds one static program: with glibc, which keeps less memory than musl does (`docs/image.md`).
+fn build(mut cargo: Command, architecture: Architecture, profile: &str, program: Program) -> Result<PathBuf> {
+    let (package, program) = program;
     let target = architecture.target();
-    cargo.args(["build", "--locked", "--profile", profile, "--target", target, "--package", "leadsman"]);
+    cargo.args(["build", "--locked", "--profile", profile, "--target", target, "--package", package]);
     cargo.env("CARGO_ENCODED_RUSTFLAGS", flags()?);
     if architecture != Architecture::own()? {
         let compiler = format!("{}-gcc", architecture.compiler());
@@ -103,22 +126,33 @@ fn build(mut cargo: Command, architecture: Architecture, profile: &str) -> Resul
         cargo.env(format!("CARGO_TARGET_{}_LINKER", of_target.to_uppercase()), &compiler);
     }
     run(&mut cargo)?;
-    Ok(target_folder().join(target).join(profile).join("leadsman"))
+    Ok(target_folder().join(target).join(profile).join(program))
 }
 
 /// What cargo says goes to stderr.
 fn run(cargo: &mut Command) -> Result<()> {
-    // What cargo tells the program that it runs is not for the next cargo: build scripts that look would run anew.
-    for (name, _) in std::env::vars_os() {
-        if ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
-            cargo.env_remove(name);
-        }
-    }
+    forget_outer_cargo(cargo);
     let status = cargo.current_dir(workspace()).status().with_context(|| format!("cannot run {}", shown(cargo)))?;
     if !status.success() {
         bail!("{}: {status}", shown(cargo));
     }
     Ok(())
+}
+
+/// The cargo that this was started by, as a command of its own.
+pub fn cargo_command() -> Command {
+    let mut cargo = Command::new(tools::cargo());
+    forget_outer_cargo(&mut cargo);
+    cargo
+}
+
+/// What cargo tells the program that it runs is not for the next cargo: build scripts that look would run anew.
+fn forget_outer_cargo(cargo: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        if ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
+            cargo.env_remove(name);
+        }
+    }
 }
 
 /// Everything in one file, and no path of this machine in it.

@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::pen::{Pen, Scale};
-use super::{LEFT, RIGHT, labels};
+use leadsman_view::svg::{Pen, Scale, labels};
+
+use super::{LEFT, RIGHT};
 use crate::demo::story::Story;
 
 /// Fewer answers in a second than this say nothing about a success rate.

@@ -2,14 +2,13 @@
 //!
 //! It has its own background and follows the reader's colour scheme where the viewer tells it.
 
-mod labels;
 mod lanes;
-mod pen;
 
-use labels::Place;
-use pen::{Pen, Scale};
+use leadsman_view::svg::labels;
+use leadsman_view::svg::marks::{self, Mark};
+use leadsman_view::svg::{Pen, STYLE, Scale};
 
-use super::story::{Decision, Story, Tone};
+use super::story::{Decision, Story};
 
 const WIDTH: f64 = 960.0;
 const HEIGHT: f64 = 432.0;
@@ -17,52 +16,13 @@ const HEIGHT: f64 = 432.0;
 const LEFT: f64 = 62.0;
 const RIGHT: f64 = 940.0;
 /// Baselines of the rows of labels.
-const ROWS: [f64; 3] = [78.0, 93.0, 108.0];
+const ROWS: [f64; labels::ROWS] = [78.0, 93.0, 108.0];
 /// Top and bottom of the lane of shares.
 const SHARES: (f64, f64) = (118.0, 268.0);
 /// Top and bottom of the strip between both lanes: what the Service selects.
 const SELECTED: (f64, f64) = (271.0, 285.0);
 /// Top and bottom of the lane of success rates.
 const SUCCESS: (f64, f64) = (288.0, 368.0);
-
-const STYLE: &str = "
-text{font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif;font-size:11px;fill:#59636e}
-.title{font-size:15px;font-weight:600;fill:#1f2328}
-.strong{fill:#1f2328}
-.page{fill:#fbfcfd;stroke:#d8dee4}
-.lane{fill:#f1f4f7}
-.grid{stroke:#dfe4e9;stroke-width:1}
-.weight{fill:none;stroke:#1f2328;stroke-width:1.8;stroke-linejoin:round}
-.limit{stroke:#59636e;stroke-width:1.2;stroke-dasharray:4 3}
-.area{stroke-width:1;fill-opacity:.34;stroke-opacity:.7}
-.line{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}
-.wide{stroke-width:5;stroke-opacity:.45}
-.s0{stroke:#8c959f}.f0{fill:#8c959f}
-.s1{stroke:#0969da}.f1{fill:#0969da}
-.s2{stroke:#d9480f}.f2{fill:#d9480f}
-.on{fill:#1f2328;font-size:10px}
-.halo{stroke:#fbfcfd;stroke-width:3px;stroke-linejoin:round;paint-order:stroke}
-.mark{stroke-width:1;stroke-opacity:.75}
-.plain{stroke:#8c959f;stroke-dasharray:2 3}
-line.good{stroke:#1a7f37}text.good{fill:#1a7f37;font-weight:600}
-line.bad{stroke:#cf222e}text.bad{fill:#cf222e;font-weight:600}
-@media (prefers-color-scheme:dark){
-text{fill:#9198a1}
-.title,.strong,.on{fill:#f0f6fc}
-.page{fill:#0d1117;stroke:#30363d}
-.halo{stroke:#0d1117}
-.lane{fill:#151b23}
-.grid{stroke:#262c34}
-.weight{stroke:#f0f6fc}
-.limit{stroke:#9198a1}
-.s0{stroke:#7d8590}.f0{fill:#7d8590}
-.s1{stroke:#4493f8}.f1{fill:#4493f8}
-.s2{stroke:#f0883e}.f2{fill:#f0883e}
-.plain{stroke:#6e7681}
-line.good{stroke:#3fb950}text.good{fill:#3fb950}
-line.bad{stroke:#f85149}text.bad{fill:#f85149}
-}
-";
 
 /// Draws it.
 pub fn draw(story: &Story, title: &str) -> String {
@@ -132,26 +92,9 @@ fn seconds(pen: &mut Pen, time: Scale, end: f64) {
 
 /// A line through both lanes for each decision, with its label above.
 fn decisions(pen: &mut Pen, story: &Story, time: Scale) {
-    // Those that are bold take more.
-    let weight = |decision: &Decision| if decision.tone == Tone::Plain { 1.0 } else { 1.15 };
-    let wanted: Vec<_> =
-        story.decisions.iter().map(|it| (time.at(it.at), labels::width(&it.label) * weight(it))).collect();
-    let places = labels::places(&wanted, WIDTH - 6.0);
-    let tone = |decision: &Decision| match decision.tone {
-        Tone::Plain => "plain",
-        Tone::Good => "good",
-        Tone::Bad => "bad",
-    };
-    let height = |place: &Place| ROWS.get(place.row).copied().unwrap_or(SHARES.0);
-    for ((decision, (x, _)), place) in story.decisions.iter().zip(&wanted).zip(&places) {
-        pen.line(&format!("mark {}", tone(decision)), (*x, height(place) - 9.0), (*x, SUCCESS.1));
-    }
-    // After all lines, so that each is seen to go behind the labels it passes.
-    for (decision, place) in story.decisions.iter().zip(&places) {
-        let anchor = if place.to_the_left { "end" } else { "start" };
-        let class = if decision.tone == Tone::Plain { "halo".to_owned() } else { format!("halo {}", tone(decision)) };
-        pen.text(&class, anchor, (place.text_at, height(place)), &decision.label);
-    }
+    let mark = |it: &Decision| Mark { x: time.at(it.at), label: it.label.clone(), tone: it.tone };
+    let marks: Vec<_> = story.decisions.iter().map(mark).collect();
+    marks::draw(pen, &marks, &ROWS, (WIDTH, SUCCESS.1));
 }
 
 #[cfg(test)]
@@ -159,6 +102,7 @@ mod tests {
     use super::super::story::tests::versions;
     use super::super::story::{Answers, Second};
     use super::*;
+    use leadsman_view::svg::marks::Tone;
 
     /// Both releases as they should go, with the wobble that clients see.
     fn both_releases() -> Story {
