@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
@@ -65,6 +65,9 @@ async fn conclude_scenario(namespace: &Namespace, outcome: Result<()>) -> Result
     namespace.expect_sound_history(&operator.user()).await
 }
 
+/// How scenarios failed, for the end of what is printed.
+static FAILURES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
 /// A scenario that needs none.
 pub fn scenario_without_operator<F, S>(name: impl Into<String>, body: F) -> Trial
 where
@@ -79,7 +82,9 @@ where
             let outcome = with_namespace(&name, body).await;
             // At once: a run that is ended has no list of failures.
             if let Err(error) = &outcome {
-                eprintln!("\n{name} failed:\n{}\n", beginning(&format!("{error:#}")));
+                let said = format!("{name} failed:\n{}", beginning(&format!("{error:#}")));
+                eprintln!("\n{said}");
+                FAILURES.lock().unwrap_or_else(PoisonError::into_inner).push(said);
             }
             figures::record(&name, "seconds", figures::rounded(began.elapsed().as_secs_f64()));
             outcome
@@ -143,6 +148,10 @@ pub fn conclude(conclusion: &Conclusion, is_whole: bool) -> ExitCode {
     if let Err(error) = written {
         println!("figures.json: {error:#}");
         passed = false;
+    }
+    // Where only the end of a log is kept, it says why.
+    for failure in FAILURES.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        println!("\n{failure}");
     }
     let Conclusion { num_passed, num_failed, num_ignored, num_filtered_out, .. } = conclusion;
     println!(
