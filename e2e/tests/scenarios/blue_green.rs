@@ -286,7 +286,7 @@ async fn revert_warm(namespace: &Namespace) -> Result<()> {
     let rollout = RolloutBuilder::blue_green(&namespace.name, fields);
     namespace.deploy(&rollout).await?;
     let mut load = Load::direct(namespace, APP, Connections::New, CALM).await?;
-    let mut preview = Load::direct(namespace, PREVIEW, Connections::New, 20.0).await?;
+    let preview = Load::direct(namespace, PREVIEW, Connections::New, 20.0).await?;
     load.until_answered(100).await?;
     let next = rollout.version("v2");
     namespace.declare(&next).await?;
@@ -303,11 +303,12 @@ async fn revert_warm(namespace: &Namespace) -> Result<()> {
     ensure!(took < limit, "it took {took:.1} s, not {limit:.1}");
     figures::record(&namespace.scenario, "s from the revert to the switch", figures::rounded(took));
     ensure!(pods_of(namespace, &rollout.hash()).await? == warm, "other pods than the warm ones");
-    load.until_more(400).await?;
-    let mut clients = [load, preview];
-    nothing_lost(namespace, &mut clients, &[]).await?;
-    preview = clients.into_iter().next().context("no client")?;
-    meets_only(preview.records(), "v1", back.done + NODES_FOLLOW)
+    until_only(&mut load, "v1").await?;
+    // Both are healthy: how soon nodes follow is what `good` and `post_fails` hold them to.
+    let last = last_answer(load.records(), "v2", back.done);
+    figures::record(&namespace.scenario, "s until the last answer of the reverted one", last);
+    ensure!(last < SETTLE + 10.0, "the reverted revision answered new connections for {last} s");
+    nothing_lost(namespace, &mut [load, preview], &[]).await
 }
 
 /// A third template while both revisions are selected: the second is gone before the third is shown to anybody.
