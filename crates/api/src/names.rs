@@ -19,7 +19,7 @@ pub const OUTCOME_LABEL: &str = "leadsman.dev/outcome";
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 /// Annotation on a Rollout: the Git commit that declared it.
 pub const COMMIT_ANNOTATION: &str = "leadsman.dev/commit";
-/// Annotation on a Rollout: a command from a person, `<verb>/<canary hash>/<id>`.
+/// Annotation on a Rollout: a command from a person, `<verb>/<canary hash>/<id>`, and the reason after a space.
 pub const COMMAND_ANNOTATION: &str = "leadsman.dev/command";
 /// Annotation on a Rollout: who gave the command. The policy that records actors keeps it.
 pub const COMMANDER_ANNOTATION: &str = "leadsman.dev/command-by";

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::analysis::metric::Metric;
 use crate::names::Hash;
+use crate::text::one_line;
 use crate::traffic::{Amount, Targets, Weight};
 
 /// A Rollout as declared at this moment.
@@ -247,6 +248,8 @@ pub struct Command {
     pub hash: Hash,
     /// Chosen by the writer; the same id never acts twice.
     pub id: String,
+    /// Why, in the writer's own words, on one line.
+    pub reason: Option<String>,
 }
 
 /// Who gave a command.
@@ -311,14 +314,17 @@ impl Verb {
 }
 
 impl Command {
-    /// The longest command that is read, in bytes: its id is kept in the status.
+    /// The longest command that is read, in bytes without its reason: its id is kept in the status.
     pub const LONGEST: usize = 200;
+    /// The longest reason that is kept, in characters.
+    pub const LONGEST_REASON: usize = 256;
 
-    /// Reads `<verb>/<hash>/<id>`.
+    /// Reads `<verb>/<hash>/<id>`, and what follows a space as the reason.
     ///
     /// # Errors
     /// A sentence for `lastCommand.message` that names what is wrong.
     pub fn parse(text: &str) -> Result<Self, String> {
+        let (text, reason) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
         if text.len() > Self::LONGEST {
             return Err(format!("a command has at most {} characters, not {}", Self::LONGEST, text.len()));
         }
@@ -333,7 +339,8 @@ impl Command {
         if hash.is_empty() || id.is_empty() {
             return Err(format!("{text:?} lacks the hash or the id"));
         }
-        Ok(Self { verb, hash: Hash::new(hash), id: id.to_owned() })
+        let reason = Some(one_line(reason, Self::LONGEST_REASON)).filter(|reason| !reason.is_empty());
+        Ok(Self { verb, hash: Hash::new(hash), id: id.to_owned(), reason })
     }
 }
 
@@ -372,7 +379,17 @@ mod tests {
         let command = Command::parse("promote-full/7c9f8b5d5c/2026-11-23/1").unwrap();
         assert_eq!(command.verb, Verb::PromoteFull);
         assert_eq!(command.hash.as_str(), "7c9f8b5d5c");
-        assert_eq!(command.id, "2026-11-23/1");
+        assert_eq!((command.id.as_str(), command.reason), ("2026-11-23/1", None));
+    }
+
+    #[test]
+    fn what_follows_a_space_is_the_reason_on_one_line_and_not_without_end() {
+        let reason = |text: &str| Command::parse(&format!("abort/h/7{text}")).map(|it| (it.id, it.reason));
+        let of_seven = |reason: Option<String>| Ok(("7".to_owned(), reason));
+        assert_eq!(reason("\n calls from\n5/7 shops "), of_seven(Some("calls from 5/7 shops".to_owned())));
+        assert_eq!(reason("  "), of_seven(None));
+        let cut = format!("{}…", "x".repeat(Command::LONGEST_REASON));
+        assert_eq!(reason(&format!(" {}", "x".repeat(300_000))), of_seven(Some(cut)));
     }
 
     #[test]

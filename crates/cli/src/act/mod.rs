@@ -53,19 +53,9 @@ pub async fn promote(session: &mut Session, args: &args::Promote) -> Outcome {
 
 /// Gives a command, waits for its answer, and, where that was asked for, for what comes of it.
 async fn give(session: &mut Session, verb: Verb, target: &Target, answer: &args::Answer) -> Outcome {
-    refuse_reason(answer)?;
     let (namespace, name) = session.resolve(target);
     let rollout = session.cluster.rollout(&namespace, &name).await?;
     send(session, verb, rollout, answer).await
-}
-
-/// A reason has no place in the annotation, and dropping it silently would be a lie.
-fn refuse_reason(answer: &args::Answer) -> Result<(), Failure> {
-    if answer.reason.is_none() {
-        return Ok(());
-    }
-    Err(Failure::new(Exit::Usage, "the operator has no place for a reason beside a command yet")
-        .advise("leave --reason out; who gave the command is kept"))
 }
 
 /// Sends a command about a Rollout as it was read.
@@ -73,7 +63,8 @@ async fn send(session: &mut Session, verb: Verb, rollout: Rollout, answer: &args
     let (namespace, name) = identity(&rollout);
     let hash = hash_for(verb, &rollout)?;
     let id = session.now().to_string();
-    let command = format!("{}/{hash}/{id}", verb.as_str());
+    let reason = answer.reason.as_ref().map(|reason| format!(" {reason}")).unwrap_or_default();
+    let command = format!("{}/{hash}/{id}{reason}", verb.as_str());
     // What the operator would not read must not be written.
     Command::parse(&command).map_err(|wrong| Failure::new(Exit::Usage, wrong))?;
     let by = session.cluster.who_am_i().await;

@@ -4,7 +4,7 @@ use leadsman_api::{Rollout, RolloutReport};
 use leadsman_core::spec::Verb;
 
 use super::declared::{Declared, declared};
-use super::{hash_for, refuse_reason, send};
+use super::{hash_for, send};
 use crate::args;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::session::Session;
@@ -14,7 +14,6 @@ use crate::session::Session;
 /// # Errors
 /// Where it cannot be given, is refused, or is not answered.
 pub async fn rollback(session: &mut Session, args: &args::Rollback) -> Outcome {
-    refuse_reason(&args.answer)?;
     let (namespace, name) = session.resolve(&args.name);
     let rollout = session.cluster.rollout(&namespace, &name).await?;
     // Whoever is refused should not be asked first.

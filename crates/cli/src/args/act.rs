@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
+use leadsman_core::spec::Command;
 
 use super::duration;
 use crate::target::Target;
@@ -20,8 +21,8 @@ pub struct Answer {
     /// With --wait: how long
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "30m")]
     pub timeout: Duration,
-    /// Why, for the record
-    #[arg(long, value_name = "TEXT")]
+    /// Why, for the report: up to 256 characters
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
     pub reason: Option<String>,
     /// Do not ask
     #[arg(short, long)]
@@ -110,11 +111,33 @@ pub struct Image {
     pub yes: bool,
 }
 
+fn reason(text: &str) -> Result<String, String> {
+    match text.trim().chars().count() {
+        0 => Err("it says nothing".to_owned()),
+        length if length > Command::LONGEST_REASON => {
+            Err(format!("it has {length} characters; {} are kept", Command::LONGEST_REASON))
+        }
+        _ => Ok(text.trim().to_owned()),
+    }
+}
+
 fn container_and_image(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((container, image)) if !container.is_empty() && !image.is_empty() => {
             Ok((container.to_owned(), image.to_owned()))
         }
         _ => Err("write it as CONTAINER=IMAGE".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_that_would_be_cut_or_says_nothing_is_refused() {
+        assert_eq!(reason(" calls about 5/7 "), Ok("calls about 5/7".to_owned()));
+        assert!(reason(&"x".repeat(257)).unwrap_err().contains("256 are kept"));
+        assert!(reason(" ").is_err());
     }
 }

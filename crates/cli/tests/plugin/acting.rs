@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use leadsman_api::names::COMMANDER_ANNOTATION;
+use leadsman_core::spec::Command;
 use leadsman_testkit::{Rule, Verb, kind};
 use serde_json::json;
 
@@ -135,10 +136,12 @@ async fn what_cannot_be_taken_back_is_asked_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reason_that_nobody_would_keep_is_refused() {
+async fn a_reason_goes_with_the_command() {
     let bench = in_a_release();
-    let ended = bench.run(&["abort", "cart", "--reason", "flag"]).await;
-    assert_eq!((ended.code, bench.requests().len()), (2, 0));
+    let ended = bench.run(&["abort", "cart", "--no-wait", "--reason", "support calls: cart/checkout is slow"]).await;
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    let command = Command::parse(&bench.command().unwrap()).unwrap();
+    assert_eq!(command.reason.as_deref(), Some("support calls: cart/checkout is slow"));
 }
 
 #[tokio::test(start_paused = true)]

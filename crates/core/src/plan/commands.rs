@@ -38,7 +38,8 @@ pub(super) fn obey(pass: &mut Pass<'_>) {
     };
     let verb = command.as_ref().ok().map(|command| command.verb);
     let by = pass.view.rollout.commander.clone();
-    pass.tell(Fact::Command { verb, by: by.clone(), outcome: outcome.clone() });
+    let reason = command.as_ref().ok().and_then(|command| command.reason.clone());
+    pass.tell(Fact::Command { verb, by: by.clone(), reason, outcome: outcome.clone() });
     let executed = outcome.is_ok();
     let message = outcome.unwrap_or_else(|refusal| refusal);
     let acknowledged = Acknowledged { id, verb, by, executed, message, at: pass.view.now };
@@ -184,10 +185,11 @@ fn is_commanded(pass: &Pass<'_>) -> bool {
     pass.release().is_some_and(|release| release.returns == Some(Return::Commanded))
 }
 
-/// A command, and who gave it where that is told.
+/// A command, and who gave it and why where that is told.
 fn words(pass: &Pass<'_>, command: &Command) -> String {
     let by = pass.view.rollout.commander.as_ref().map(|by| format!(" of {by}")).unwrap_or_default();
-    format!("command {}{by}", command.id)
+    let reason = command.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    format!("command {}{by}{reason}", command.id)
 }
 
 /// True once the preflight is over.
@@ -245,7 +247,7 @@ mod tests {
     use crate::spec::Commander;
 
     fn say(scene: &mut Scene, verb: Verb, id: &str) -> super::super::Plan {
-        scene.rollout.command = Some(Ok(Command { verb, hash: Hash::new("new"), id: id.to_owned() }));
+        scene.rollout.command = Some(Ok(Command { verb, hash: Hash::new("new"), id: id.to_owned(), reason: None }));
         scene.pass()
     }
 
@@ -276,6 +278,18 @@ mod tests {
     }
 
     #[test]
+    fn the_reason_of_a_command_is_told_and_stands_with_the_rejection() {
+        let mut scene = Scene::releasing();
+        scene.rollout.command = Some(Command::parse("abort/new/7 support calls: checkout/cart is slow"));
+        let plan = scene.pass();
+        let told: Vec<_> = plan.facts.iter().map(ToString::to_string).collect();
+        let reason = "(support calls: checkout/cart is slow)";
+        assert!(told.contains(&format!("abort {reason} executed: rolled back")), "{told:?}");
+        let rejection = &scene.state().rejected[0];
+        assert_eq!(rejection.message, "aborted by command 7: support calls: checkout/cart is slow");
+    }
+
+    #[test]
     fn what_is_offered_is_what_would_be_done() {
         let offered = |plan: &super::super::Plan| -> Vec<(Verb, bool)> {
             plan.report.commands.iter().map(|it| (it.verb, it.refused.is_none())).collect()
@@ -289,7 +303,7 @@ mod tests {
             for mut scene in [Scene::resting(), Scene::preflight(), Scene::releasing(), scene.clone()] {
                 let offer = scene.pass().report.commands.into_iter().find(|offer| offer.verb == verb);
                 let Some(offer) = offer else { continue };
-                scene.rollout.command = Some(Ok(Command { verb, hash: offer.hash, id: "a".to_owned() }));
+                scene.rollout.command = Some(Ok(Command { verb, hash: offer.hash, id: "a".to_owned(), reason: None }));
                 scene.pass();
                 let answer = scene.state().last_command.clone().unwrap();
                 assert_eq!((answer.executed, offer.refused.is_none()), (offer.refused.is_none(), answer.executed));

@@ -19,6 +19,8 @@ pub enum Fact {
         verb: Option<Verb>,
         /// Who gave it, where that is told.
         by: Option<Commander>,
+        /// Why, in that one's own words.
+        reason: Option<String>,
         /// What was done, or why nothing was.
         outcome: Result<String, String>,
     },
@@ -312,10 +314,13 @@ impl Fact {
 impl std::fmt::Display for Fact {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Command { verb, by, outcome } => {
+            Self::Command { verb, by, reason, outcome } => {
                 f.write_str(verb.map_or("command", Verb::as_str))?;
                 if let Some(by) = by {
                     write!(f, " by {by}")?;
+                }
+                if let Some(reason) = reason {
+                    write!(f, " ({reason})")?;
                 }
                 match outcome {
                     Ok(done) => write!(f, " executed: {done}"),
@@ -430,12 +435,16 @@ mod tests {
 
     #[test]
     fn a_refused_command_is_a_warning_and_one_that_was_done_is_not() {
-        let refused =
-            Fact::Command { verb: Some(Verb::Abort), by: None, outcome: Err("no release is under way".to_owned()) };
+        let refused = Fact::Command {
+            verb: Some(Verb::Abort),
+            by: None,
+            reason: None,
+            outcome: Err("no release is under way".to_owned()),
+        };
         assert_eq!((refused.reason(), refused.is_warning()), ("CommandRefused", true));
         assert_eq!(refused.to_string(), "abort refused: no release is under way");
         let by = Some(Commander { name: "alice".to_owned(), verified: false });
-        let done = Fact::Command { verb: None, by, outcome: Ok("rolled back".to_owned()) };
+        let done = Fact::Command { verb: None, by, reason: None, outcome: Ok("rolled back".to_owned()) };
         assert_eq!((done.reason(), done.is_warning()), ("CommandExecuted", false));
         assert_eq!(done.to_string(), "command by alice (not verified) executed: rolled back");
     }

@@ -218,7 +218,7 @@ impl Run {
     fn command(&mut self) -> String {
         let verb = self.world.dice.of(&Verb::ALL);
         let id = self.world.dice.bits().to_string();
-        self.rollout.command = Some(Ok(Command { verb, hash: self.rollout.hash.clone(), id }));
+        self.rollout.command = Some(Ok(Command { verb, hash: self.rollout.hash.clone(), id, reason: None }));
         format!("somebody says {} {}", verb.as_str(), self.rollout.hash)
     }
 

@@ -73,7 +73,7 @@ pub(in crate::sim) fn declare(run: &mut Run, hash: &str) {
 }
 
 pub(in crate::sim) fn command(run: &mut Run, verb: Verb, hash: &str, id: &str) {
-    run.rollout.command = Some(Ok(Command { verb, hash: Hash::new(hash), id: id.to_owned() }));
+    run.rollout.command = Some(Ok(Command { verb, hash: Hash::new(hash), id: id.to_owned(), reason: None }));
 }
 
 /// The reason of a condition that is true.
