@@ -87,9 +87,9 @@ fn is_settled(rollout: &Value, hash: &str) -> bool {
 
 #[tokio::test(start_paused = true)]
 async fn a_settled_rollout_costs_few_bytes() {
-    let (few, many) = (held_by(20).await, held_by(60).await);
-    let each = (many - few) / 40;
-    println!("{each} bytes for each settled Rollout; {few} with 20, {many} with 60");
+    let (few, many) = (held_by(10).await, held_by(40).await);
+    let each = (many - few) / 30;
+    println!("{each} bytes for each settled Rollout; {few} with 10, {many} with 40");
     // 12,670 when this was written, and 24,431 before Rollouts and routes were packed.
     assert!(each < 15_000, "{each} bytes for each settled Rollout");
 }

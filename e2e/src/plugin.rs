@@ -15,6 +15,9 @@ use tokio::time::timeout;
 use crate::cluster::Cluster;
 use crate::runtime::blocking;
 
+/// Names the plugin that is tried, instead of a new build.
+const PROGRAM_VARIABLE: &str = "LEADSMAN_E2E_PLUGIN";
+
 /// What the plugin said, and how it ended.
 #[derive(Clone, Debug)]
 pub struct Said {
@@ -149,11 +152,13 @@ async fn command(program: &Path) -> Result<Command> {
     Ok(command)
 }
 
-/// Built once in a process.
+/// What [`PROGRAM_VARIABLE`] names, else built once in a process.
 async fn program() -> Result<&'static PathBuf> {
     static PROGRAM: OnceLock<std::result::Result<PathBuf, String>> = OnceLock::new();
-    blocking(|| {
-        let built = PROGRAM.get_or_init(|| leadsman_bed::build_plugin().map_err(|error| format!("{error:#}")));
+    let named = || std::env::var_os(PROGRAM_VARIABLE).map(|path| Ok(PathBuf::from(path)));
+    let built = || leadsman_bed::build_plugin().map_err(|error| format!("{error:#}"));
+    blocking(move || {
+        let built = PROGRAM.get_or_init(|| named().unwrap_or_else(built));
         built.as_ref().map_err(|error| anyhow::anyhow!("{error}"))
     })
     .await

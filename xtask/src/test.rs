@@ -1,13 +1,18 @@
 //! `cargo xtask test`: what CI runs, with the time each stage took.
 
 use std::{
+    ffi::OsString,
     process::Command,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use leadsman_bed::{Architecture, Bed, Release, build_operator, build_plugin};
+use leadsman_bed::{Architecture, Bed, Release, tested_programs};
+
+/// What names the operator's image and the plugin to scenarios, which build them otherwise.
+const IMAGE_VARIABLE: &str = "LEADSMAN_E2E_OPERATOR_IMAGE";
+const PLUGIN_VARIABLE: &str = "LEADSMAN_E2E_PLUGIN";
 
 /// Options of `test`.
 #[derive(Args)]
@@ -25,8 +30,8 @@ pub struct Test {
 struct Stages {
     over: Vec<(&'static str, Duration)>,
     full: bool,
-    /// The operator's, once it is in the cluster.
-    image: Option<String>,
+    /// What scenarios are told of the programs that they try.
+    programs: Vec<(&'static str, OsString)>,
 }
 
 impl Test {
@@ -44,26 +49,24 @@ impl Test {
     fn stages(&self, stages: &mut Stages) -> Result<()> {
         stages.cargo("format", &["fmt", "--all", "--check"])?;
         stages.cargo("clippy", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+        // Always of the whole workspace: a package alone asks for less of its dependencies, which are compiled anew then.
         // A target that no `cargo test` is to run by itself is in no list of all targets either.
-        let scenarios = ["--package", "leadsman-e2e", "--test", "scenarios"];
+        let scenarios = ["--workspace", "--test", "scenarios"];
         stages.cargo("clippy of the scenarios", &[&["clippy"], &scenarios[..], &["--", "-D", "warnings"]].concat())?;
-        // Of the end-to-end crate only what needs no cluster.
-        stages.cargo("tests", &["test", "--workspace", "--exclude", "leadsman-e2e"])?;
-        stages.cargo("tests of the harness", &["test", "--package", "leadsman-e2e", "--lib"])?;
+        stages.cargo("tests", &["test", "--workspace"])?;
         if self.fast {
             return Ok(());
         }
         let bed = stages.stage("cluster up", Bed::up)?;
-        stages.cargo("cluster check", &["test", "--package", "leadsman-bed", "--", "--ignored"])?;
+        // What is ignored otherwise is what needs the cluster.
+        stages.cargo("cluster check", &["test", "--workspace", "--lib", "--tests", "--", "--ignored"])?;
+        let [operator, plugin] = tested_programs();
         let image = if self.full {
             stages.stage("published image", || published(&bed))?
         } else {
-            let operator = stages.stage("operator build", build_operator)?;
             stages.stage("operator image", || bed.load_operator_image(&operator))?
         };
-        stages.image = Some(image);
-        // Else it would be built beside scenarios, which need the processors.
-        stages.stage("plugin build", build_plugin)?;
+        stages.programs = vec![(IMAGE_VARIABLE, image.into()), (PLUGIN_VARIABLE, plugin.into())];
         stages.cargo("scenarios", &[&["test"], &scenarios[..]].concat())
     }
 }
@@ -89,17 +92,14 @@ impl Stages {
     }
 
     fn cargo(&mut self, name: &'static str, arguments: &[&str]) -> Result<()> {
-        let (full, image) = (self.full, self.image.clone());
+        let (full, programs) = (self.full, self.programs.clone());
         self.stage(name, || {
             let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
             let mut command = Command::new(cargo);
             if full {
                 command.env("LEADSMAN_FULL", "1");
             }
-            if let Some(image) = image {
-                command.env("LEADSMAN_E2E_OPERATOR_IMAGE", image);
-            }
-            let status = command.args(arguments).status()?;
+            let status = command.envs(programs).args(arguments).status()?;
             if !status.success() {
                 bail!("cargo {}: {status}", arguments.join(" "));
             }

@@ -45,4 +45,7 @@ pub use image::{Architecture, Content, Image};
 pub use manifests::{App, prometheus_manifest};
 pub use network::{DNS_IP, HOST_IP, NODE_IP};
 pub use node::SPARE_NODE;
-pub use release::{Release, build_operator, build_plugin, build_released_operator, cargo_command};
+pub use release::{
+    Release, build_operator, build_plugin, build_released_operator, build_released_plugin, cargo_command,
+    tested_programs,
+};

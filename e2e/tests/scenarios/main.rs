@@ -1,4 +1,4 @@
-//! Leadsman on a real cluster, under load: `cargo test -p leadsman-e2e --test scenarios [-- <filter>[,<filter>]]`.
+//! Leadsman on a real cluster, under load: `cargo test --workspace --test scenarios [-- <filter>[,<filter>]]`.
 //!
 //! Each scenario has a namespace and an operator of its own. In each, every request that clients sent is accounted for,
 //! shares are held to the weights, and the operator may not ask the API server for what its role does not allow.

@@ -73,13 +73,12 @@ impl Release {
     }
 }
 
-/// The operator for the cluster on this machine, as static as a published one and built without its long link; the
-/// program's path.
+/// The operator for the cluster on this machine, built for tests; the program's path.
 ///
 /// # Errors
 /// When it cannot be built.
 pub fn build_operator() -> Result<PathBuf> {
-    build(Command::new(tools::cargo()), Architecture::own()?, "e2e", OPERATOR)
+    build_for_tests(OPERATOR)
 }
 
 /// The operator for this machine exactly as its image has it, long link and all; the program's path.
@@ -90,12 +89,35 @@ pub fn build_released_operator() -> Result<PathBuf> {
     build(Command::new(tools::cargo()), Architecture::own()?, "release", OPERATOR)
 }
 
+/// The plugin for this machine as it is published; the program's path.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn build_released_plugin() -> Result<PathBuf> {
+    build(Command::new(tools::cargo()), Architecture::own()?, "release", PLUGIN)
+}
+
 /// The plugin for this machine, built in the same way as by [`build_operator`].
 ///
 /// # Errors
 /// When it cannot be built.
 pub fn build_plugin() -> Result<PathBuf> {
-    build(Command::new(tools::cargo()), Architecture::own()?, "e2e", PLUGIN)
+    build_for_tests(PLUGIN)
+}
+
+fn build_for_tests(program: Program) -> Result<PathBuf> {
+    run(Command::new(tools::cargo()).args(["build", "--locked", "--package", program.0]))?;
+    Ok(built_for_tests(program))
+}
+
+fn built_for_tests((_, program): Program) -> PathBuf {
+    target_folder().join("debug").join(program)
+}
+
+/// The operator and the plugin that `cargo test --workspace` has built for its own tests: for whoever has just run it. To
+/// build them alone is to compile most dependencies once more, since others of the workspace's ask for more of them.
+pub fn tested_programs() -> [PathBuf; 2] {
+    [OPERATOR, PLUGIN].map(built_for_tests)
 }
 
 /// The image of a program that was built by [`build_operator`] or for a release.
