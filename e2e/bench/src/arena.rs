@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use kube::api::{ApiResource, Patch, PatchParams};
 use leadsman_bed::http;
+use leadsman_e2e::audit::AuditLog;
 use leadsman_e2e::objects::dynamic;
 use leadsman_e2e::runtime::blocking;
 use serde_json::{Value, json};
@@ -96,6 +97,16 @@ impl Arena {
     pub async fn restart(&mut self) -> Result<()> {
         self.stop().await?;
         self.start(false)
+    }
+
+    /// How somebody else than the controller reaches the API server: see [`Cluster::kubeconfig_of`].
+    pub fn kubeconfig_of(&self, user: &str) -> Result<PathBuf> {
+        self.cluster.kubeconfig_of(user)
+    }
+
+    /// What is written of requests from now on.
+    pub fn audit_log(&self) -> Result<AuditLog> {
+        self.cluster.audit_log()
     }
 
     /// What the controller uses from now on.

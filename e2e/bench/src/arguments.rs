@@ -69,6 +69,17 @@ pub enum What {
         #[command(flatten)]
         common: Common,
     },
+    /// `kubectl leadsman` among many Rollouts: time and requests of the verbs that read
+    Plugin {
+        /// How many there are
+        #[arg(long, default_value_t = 1000)]
+        objects: u32,
+        /// The plugin that is measured
+        #[arg(long, value_name = "PATH")]
+        plugin: PathBuf,
+        #[command(flatten)]
+        common: Common,
+    },
 }
 
 /// What all have.

@@ -33,6 +33,9 @@ pub enum Bench {
     /// Another process begins with what there is; options: --help
     #[command(trailing_var_arg = true, allow_hyphen_values = true, disable_help_flag = true)]
     Takeover { arguments: Vec<OsString> },
+    /// kubectl leadsman among many Rollouts: times, requests; options: --help
+    #[command(trailing_var_arg = true, allow_hyphen_values = true, disable_help_flag = true)]
+    Plugin { arguments: Vec<OsString> },
 }
 
 impl Bench {
@@ -45,6 +48,7 @@ impl Bench {
             Self::Wave { arguments } => load::run("wave", arguments),
             Self::Rollback { arguments } => load::run("rollback", arguments),
             Self::Takeover { arguments } => load::run("takeover", arguments),
+            Self::Plugin { arguments } => load::run_plugin(arguments),
         }
     }
 }

@@ -133,7 +133,12 @@ impl Cluster {
         self.users.kubeconfig("contender", port)
     }
 
-    /// What is written of the controller's requests from now on.
+    /// How one of the cluster's [users](users) reaches the API server, without delay.
+    pub fn kubeconfig_of(&self, user: &str) -> Result<PathBuf> {
+        self.users.kubeconfig(user, self.port)
+    }
+
+    /// What is written of the controller's and of the reader's requests from now on.
     pub fn audit_log(&self) -> Result<AuditLog> {
         AuditLog::at(self.folder.join("audit.jsonl"))
     }

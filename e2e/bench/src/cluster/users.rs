@@ -11,13 +11,15 @@ use serde_json::json;
 use crate::contender::{self, NAMESPACE};
 
 /// File name, user and groups.
-fn users() -> [(&'static str, String, String); 4] {
+fn users() -> [(&'static str, String, String); 5] {
     let of_accounts = format!("system:serviceaccounts,system:serviceaccounts:{NAMESPACE},system:authenticated");
     [
         ("admin", "admin".to_owned(), "system:masters".to_owned()),
         ("kwok", "kwok".to_owned(), "system:masters".to_owned()),
         ("controller-manager", "system:kube-controller-manager".to_owned(), "system:masters".to_owned()),
         ("contender", contender::user(), of_accounts),
+        // A person with the plugin.
+        ("reader", "reader".to_owned(), "system:masters".to_owned()),
     ]
 }
 

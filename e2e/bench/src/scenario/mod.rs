@@ -1,6 +1,7 @@
 //! What is measured: each scenario, for one controller after the other.
 
 mod idle;
+mod plugin;
 mod release;
 mod rollback;
 mod takeover;
@@ -74,6 +75,7 @@ impl What {
             Self::Wave { .. } => "wave",
             Self::Rollback { .. } => "rollback",
             Self::Takeover { .. } => "takeover",
+            Self::Plugin { .. } => "plugin",
         }
     }
 
@@ -83,7 +85,8 @@ impl What {
             | Self::Release { common, .. }
             | Self::Wave { common, .. }
             | Self::Rollback { common, .. }
-            | Self::Takeover { common, .. } => common,
+            | Self::Takeover { common, .. }
+            | Self::Plugin { common, .. } => common,
         }
     }
 
@@ -100,6 +103,7 @@ impl What {
                 format!("{objects} fail at once at 50%, measured every {} s", interval.as_secs())
             }
             Self::Takeover { objects, .. } => format!("a new process with {objects} settled"),
+            Self::Plugin { objects, .. } => format!("kubectl leadsman among {objects} settled"),
         };
         let Common { replicas, routes, foreign, latency, .. } = self.common();
         let mut all = format!("{what}; {replicas} pod each, {routes:?}");
@@ -127,6 +131,7 @@ impl What {
                 Self::Wave { objects, at_once, .. } => wave::measure(&mut arena, *objects, *at_once).await,
                 Self::Rollback { objects, interval, .. } => rollback::measure(&mut arena, *objects, *interval).await,
                 Self::Takeover { objects, .. } => takeover::measure(&mut arena, *objects).await,
+                Self::Plugin { objects, plugin, .. } => plugin::measure(&mut arena, *objects, plugin).await,
             }
         };
         let outcome = outcome.await.with_context(|| format!("the logs are in {}", folder.display()));
