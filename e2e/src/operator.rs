@@ -165,6 +165,12 @@ impl<'a> Operator<'a> {
         blocking(move || process::resident(process::of_pod(&uid, NAME)?)).await
     }
 
+    /// What it has allocated, in KiB.
+    pub async fn allocated(&self) -> Result<u64> {
+        let uid = self.pod().await?.uid().context("no uid")?;
+        blocking(move || process::allocated(process::of_pod(&uid, NAME)?)).await
+    }
+
     /// The processor's time that it has used.
     pub async fn processor_time(&self) -> Result<Duration> {
         let uid = self.pod().await?.uid().context("no uid")?;

@@ -34,12 +34,19 @@ pub fn resident(pid: u32) -> Result<(u64, u64)> {
     resident_in(&fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("status"))?)
 }
 
+/// Of the resident memory, what is no copy of a file, in KiB: what a process has allocated, however its code was compiled.
+pub fn allocated(pid: u32) -> Result<u64> {
+    value_in(&fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("status"))?, "RssAnon:")
+}
+
 fn resident_in(status: &str) -> Result<(u64, u64)> {
-    let value = |key: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(key))?;
-        line.split_whitespace().next()?.parse().ok()
-    };
-    Ok((value("VmRSS:").context("no VmRSS")?, value("VmHWM:").context("no VmHWM")?))
+    Ok((value_in(status, "VmRSS:")?, value_in(status, "VmHWM:")?))
+}
+
+fn value_in(status: &str, key: &str) -> Result<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(key));
+    let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+    number.with_context(|| format!("no {key}"))
 }
 
 /// The most memory is counted anew from now on.
@@ -100,6 +107,12 @@ mod tests {
         let status = "Name:\tx\nVmPeak:\t  9000 kB\nVmHWM:\t  3000 kB\nVmRSS:\t  2000 kB\n";
         assert_eq!(resident_in(status).unwrap(), (2000, 3000));
         assert!(resident_in("Name:\tx\n").is_err());
+    }
+
+    #[test]
+    fn what_is_allocated_is_less_than_what_is_resident() {
+        let own = std::process::id();
+        assert!((1..resident(own).unwrap().0).contains(&allocated(own).unwrap()));
     }
 
     #[test]
