@@ -177,7 +177,7 @@ fn way_back(page: &mut Page<'_>, explanation: &Explanation) {
     let Some(written) = explanation.way_back_written_at else { return };
     let in_force = explanation.way_back_in_force_at.map(|at| format!(", in force after {}", after(at)));
     let (at, written) = (page.clock(decided), after(written));
-    let told = format!("decided {at}, weight 0 written after {written}{}", in_force.unwrap_or_default());
+    let told = format!("decided {at}, written after {written}{}", in_force.unwrap_or_default());
     page.prose(&label("way back"), &told, Meaning::Plain);
 }
 
