@@ -105,10 +105,15 @@ pub async fn acting_as(namespace: &Namespace, user: &str) -> Result<Client> {
 /// Gives the Rollout this size, as Kubernetes' autoscaler does.
 pub async fn autoscaled(namespace: &Namespace, replicas: i32) -> Result<()> {
     let rollouts: Api<Rollout> = Api::namespaced(acting_as(namespace, AUTOSCALER).await?, &namespace.name);
-    let mut scale = rollouts.get_scale(APP).await?;
-    scale.spec.get_or_insert_default().replicas = Some(replicas);
-    rollouts.replace_scale(APP, &PostParams::default(), &scale).await.context("an autoscaler")?;
-    Ok(())
+    // Where the operator has written in between, it looks again.
+    loop {
+        let mut scale = rollouts.get_scale(APP).await?;
+        scale.spec.get_or_insert_default().replicas = Some(replicas);
+        match rollouts.replace_scale(APP, &PostParams::default(), &scale).await {
+            Err(kube::Error::Api(refusal)) if refusal.is_conflict() => {}
+            outcome => return outcome.map(drop).context("an autoscaler"),
+        }
+    }
 }
 
 /// A role of the namespace with these rules, and its binding to a user.
