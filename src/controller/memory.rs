@@ -1,11 +1,12 @@
 //! What is remembered of a Rollout between two passes. All of it may be lost at any time: nothing that a decision needs is
-//! here, only what spares reads, repetitions and lines in the log.
+//! here, only what spares reads, writes, repetitions and lines in the log.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use leadsman_api::RolloutStatus;
 use leadsman_core::names::Hash;
+use leadsman_core::observed::Sighted;
 use leadsman_core::plan::Restart;
 use leadsman_core::report::Phase;
 use tokio::time::Instant;
@@ -39,6 +40,8 @@ pub struct Memory {
     pub written_at: Option<Instant>,
     /// Since when a status is to be written and is not.
     pub unwritten_since: Option<Instant>,
+    /// What has been seen to have taken effect and is not persisted.
+    pub sighted: Sighted,
     /// The set whose pods' own words the last plan wanted.
     pub wants_words_of: Option<Hash>,
     /// The pods that the last plan wanted to know of, since they are to be replaced.

@@ -168,6 +168,7 @@ fn tell(context: &Context, loaded: &Loaded, memory: &mut Memory, snapshot: &Snap
     }
     log::phase(context, loaded, memory, plan);
     context.measurer.set(&loaded.key, plan.questions.clone());
+    memory.sighted.clone_from(&plan.sighted);
     memory.wants_words_of.clone_from(&plan.wants_words_of);
     memory.restart.clone_from(&plan.wants_old_pods);
     // What is still persisted is read again by the next pass.

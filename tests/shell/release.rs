@@ -35,7 +35,8 @@ async fn a_release_goes_through_its_steps_and_comes_to_rest_behind_every_kind_of
         let took = began.elapsed();
         assert!(took < Duration::from_mins(1), "{took:?}");
         let writes = operator.connection.writes() - before;
-        assert!(writes <= 50, "{writes} writes");
+        // 43 when this was written, events and leases among them.
+        assert!(writes <= 46, "{writes} writes");
     }
 }
 

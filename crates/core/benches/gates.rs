@@ -15,7 +15,7 @@ use leadsman_core::analysis::tally::Tally;
 use leadsman_core::analysis::{Answer, Counted, Number, Outcome, Part, Question, Reads};
 use leadsman_core::names::Hash;
 use leadsman_core::observed::{
-    Acceptance, Endpoints, Look, Observed, ParentService, RouteId, RouteView, ServiceView, SetView, Slice,
+    Acceptance, Endpoints, Look, Observed, ParentService, RouteId, RouteView, ServiceView, SetView, Sighted, Slice,
 };
 use leadsman_core::plan::plan;
 use leadsman_core::spec::Rollout;
@@ -134,6 +134,7 @@ fn observed(state: &State, rollout: &Rollout, now: Timestamp) -> Observed {
         reports: std::collections::BTreeMap::new(),
         finalizer: true,
         refused: Vec::new(),
+        sighted: Sighted::default(),
     }
 }
 

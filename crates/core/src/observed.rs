@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use crate::analysis::Answer;
 use crate::names::{Hash, Selection, Side};
 use crate::spec::Problem;
-use crate::traffic::{ContainerPort, Port, Weight};
+use crate::state::State;
+use crate::traffic::{ContainerPort, Port, Split, Weight};
 
 /// How an object stands in the snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +75,54 @@ pub struct Observed {
     /// Writes of earlier passes that failed and are still wanted, a sentence each, with the API server's own words. They are
     /// told, and decide nothing.
     pub refused: Vec<String>,
+    /// What this process has seen to have taken effect since the last persisted state: what its last plan gave.
+    pub sighted: Sighted,
+}
+
+/// Since when what was decided has been seen, where that is not persisted yet. It is kept by the process that has seen it;
+/// another one sees for itself, and waits anew.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sighted {
+    /// The split of this share that was decided then, and since when it has been seen.
+    pub split: Option<(Weight, Timestamp, Timestamp)>,
+    /// What `stableService` is to select, and since when its slices have shown that.
+    pub stable: Option<(Selection, Timestamp)>,
+    /// The same of `canaryService`.
+    pub canary: Option<(Selection, Timestamp)>,
+}
+
+impl Sighted {
+    /// What the state that follows has of this beyond the one that is persisted.
+    pub fn between(persisted: Option<&State>, after: Option<&State>) -> Self {
+        let Some(after) = after else { return Self::default() };
+        let binding = |side| {
+            let (binding, before) = (after.bindings.of(side), persisted.map(|it| it.bindings.of(side)));
+            let since = binding.seen_since.filter(|_| before != Some(binding))?;
+            Some((binding.decided.clone(), since))
+        };
+        let split = after.split.seen_since.filter(|_| persisted.map(|it| it.split) != Some(after.split));
+        Self {
+            split: split.map(|since| (after.split.decided, after.split.decided_at, since)),
+            stable: binding(Side::Stable),
+            canary: binding(Side::Canary),
+        }
+    }
+
+    /// Since when this split has been seen.
+    pub fn split_since(&self, split: &Split) -> Option<Timestamp> {
+        self.split
+            .filter(|(share, decided_at, _)| (*share, *decided_at) == (split.decided, split.decided_at))
+            .map(|(_, _, since)| since)
+    }
+
+    /// Since when the slices of a side's Service have shown this.
+    pub fn binding_since(&self, side: Side, selection: &Selection) -> Option<Timestamp> {
+        let sighted = match side {
+            Side::Stable => &self.stable,
+            Side::Canary => &self.canary,
+        };
+        sighted.as_ref().filter(|(seen, _)| seen == selection).map(|(_, since)| *since)
+    }
 }
 
 impl Observed {

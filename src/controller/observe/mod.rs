@@ -153,6 +153,7 @@ async fn look(context: &Context, loaded: &Loaded, memory: &mut Memory, reach: Re
         reports: context.reporter.known(&loaded.key),
         finalizer: loaded.rollout.metadata.finalizers.iter().flatten().any(|name| name == ROUTES_FINALIZER),
         refused: memory.failures.refusals().into_iter().chain(context.reporter.refused(&loaded.key)).collect(),
+        sighted: memory.sighted.clone(),
     };
     if let Some(words) = &observed.words {
         context.reporter.hear(loaded, words);

@@ -35,17 +35,23 @@ fn one(before: &[Condition], reported: &report::Condition, generation: i64, now:
     }
 }
 
-/// True when tools that wait would see a difference: a type, a status, a reason or a generation.
-pub fn differ(one: &[Condition], two: &[Condition]) -> bool {
+/// The condition that tells whether traffic is shared as decided.
+const TRAFFIC_APPLIED: &str = "TrafficApplied";
+
+/// True when tools that wait would see a difference: a type, a status, a reason or a generation. That traffic has come to what
+/// was decided can wait: something is decided on it within seconds, and written then.
+pub fn differ(before: &[Condition], after: &[Condition]) -> bool {
+    let has_come = after.iter().any(|it| it.type_ == TRAFFIC_APPLIED && it.status == "True");
     let essence = |conditions: &[Condition]| {
         let mut essence: Vec<_> = conditions
             .iter()
+            .filter(|it| !has_come || it.type_ != TRAFFIC_APPLIED)
             .map(|it| (it.type_.clone(), it.status.clone(), it.reason.clone(), it.observed_generation))
             .collect();
         essence.sort();
         essence
     };
-    essence(one) != essence(two)
+    essence(before) != essence(after)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Whatever stands in a Rollout or in a template: it is read, and planned for, without a panic.
 
 use jiff::Timestamp;
-use leadsman_core::observed::{Endpoints, Look, Observed, ParentService};
+use leadsman_core::observed::{Endpoints, Look, Observed, ParentService, Sighted};
 use leadsman_core::plan::plan;
 use proptest::prelude::*;
 
@@ -31,6 +31,7 @@ fn nothing_yet() -> Observed {
         reports: std::collections::BTreeMap::new(),
         finalizer: false,
         refused: Vec::new(),
+        sighted: Sighted::default(),
     }
 }
 

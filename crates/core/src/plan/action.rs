@@ -6,7 +6,7 @@ use super::fact::Fact;
 use super::restart::Restart;
 use crate::analysis::Question;
 use crate::names::{Hash, Selection, Side};
-use crate::observed::RouteId;
+use crate::observed::{RouteId, Sighted};
 use crate::report::Report;
 use crate::state::{Record, State};
 use crate::traffic::{Port, Weight};
@@ -35,6 +35,8 @@ pub struct Plan {
     pub wants_trial: bool,
     /// For people, once the state is persisted.
     pub facts: Vec<Fact>,
+    /// What was seen and is not persisted with it: for the next observation of this process.
+    pub sighted: Sighted,
     /// What the status says.
     pub report: Report,
     /// When to look again although nothing changes.

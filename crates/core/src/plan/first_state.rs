@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::view::View;
 use super::{Action, Persist, Plan, commands, missing};
 use crate::names::{Hash, Revision, Selection, Side};
-use crate::observed::{Look, SetView};
+use crate::observed::{Look, SetView, Sighted};
 use crate::report::{Condition, Phase, Report};
 use crate::spec::Commander;
 use crate::state::{Acknowledged, Leaving, Promotion, Record, Rejection, Stage, State, Timing, Why};
@@ -190,6 +190,7 @@ pub(super) fn nothing_yet(view: View<'_>) -> Plan {
         wants_old_pods: None,
         wants_trial: false,
         facts: Vec::new(),
+        sighted: Sighted::default(),
         report,
         next_wake,
     }

@@ -54,7 +54,7 @@ use view::View;
 
 use crate::analysis::Question;
 use crate::names::{Hash, Revision, Side};
-use crate::observed::Observed;
+use crate::observed::{Observed, Sighted};
 use crate::spec::{Problem, Rollout};
 use crate::state::{Release, Return, Stage, State, Timing};
 use crate::time::after;
@@ -69,7 +69,8 @@ const MOST_CHANGES: usize = 200;
 /// Decides what to do next. `state` is what was persisted, `None` where nothing was.
 pub fn plan(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
     let mut plan = decide(View::new(rollout, observed), state);
-    plan.persist = urgency::of(state, plan.state.as_ref());
+    plan.persist = urgency::of(state, &plan);
+    plan.sighted = Sighted::between(state, plan.state.as_ref());
     plan
 }
 
@@ -195,8 +196,13 @@ impl<'a> Pass<'a> {
     }
 
     fn tell(&mut self, fact: Fact) {
-        record::note(self, &fact);
+        record::note(self, &fact, self.view.now);
         self.facts.push(fact);
+    }
+
+    /// Notes a fact that a former pass has told of what is not persisted yet.
+    fn note_again(&mut self, fact: &Fact, at: Timestamp) {
+        record::note(self, fact, at);
     }
 
     fn reach(&self) -> Reach<'_> {

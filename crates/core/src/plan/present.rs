@@ -9,7 +9,7 @@ use crate::analysis::proportion::{Counts, Gate};
 use crate::analysis::run::Run;
 use crate::analysis::tally::{Last, Tally};
 use crate::names::{Hash, Revision, Selection, Side};
-use crate::observed::Acceptance;
+use crate::observed::{Acceptance, Sighted};
 use crate::report::{Condition, Measured, Phase, Report, RevisionReport, Step, Waiting, Weights};
 use crate::spec::{ReadyWhen, Reason, Verb};
 use crate::state::{Rejection, Return, Stage, Why};
@@ -30,6 +30,7 @@ impl Pass<'_> {
             wants_old_pods: self.restart,
             wants_trial: self.wants_trial,
             facts: self.facts,
+            sighted: Sighted::default(),
             report,
             next_wake: self.wakes.into_iter().min(),
         }

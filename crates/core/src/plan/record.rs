@@ -38,22 +38,16 @@ fn present<'a>(pass: &'a mut Pass<'_>) -> Option<&'a mut Record> {
 }
 
 /// Notes a fact, and the end of the attempt where it is that.
-pub(super) fn note(pass: &mut Pass<'_>, fact: &Fact) {
-    let (now, outcome) = (pass.view.now, outcome(fact));
+pub(super) fn note(pass: &mut Pass<'_>, fact: &Fact, at: Timestamp) {
+    let outcome = outcome(fact);
     let step = pass.release().filter(|release| release.preflight.is_none()).map(|release| release.step);
     let step = if let Fact::StepCompleted { step, .. } = fact { Some(*step) } else { step };
     let Some(record) = present(pass) else { return };
     if let Fact::WeightInForce { weight } = fact {
         record.most = record.most.max(*weight);
     }
-    let entry = Entry {
-        index: 0,
-        at: now,
-        kind: fact.reason().to_owned(),
-        words: fact.to_string(),
-        weight: fact.weight(),
-        step,
-    };
+    let entry =
+        Entry { index: 0, at, kind: fact.reason().to_owned(), words: fact.to_string(), weight: fact.weight(), step };
     record.note(entry, tells_where_it_stands(fact), outcome.is_some());
     if let Some(outcome) = outcome {
         end(pass, outcome);
@@ -186,23 +180,42 @@ pub(super) fn note_way_back(pass: &mut Pass<'_>, why: Why, had: Weight) {
     }
 }
 
-/// Notes that the share was seen written, or came into force.
-pub(super) fn note_share(pass: &mut Pass<'_>, weight: Weight, is_in_force: bool) {
-    let now = pass.view.now;
-    if !matches!(pass.state.stage, Stage::Releasing(_) | Stage::Leaving(_)) {
+/// Notes that the share came into force.
+pub(super) fn note_share_in_force(pass: &mut Pass<'_>, weight: Weight) {
+    if is_moving_traffic(pass) {
+        let now = pass.view.now;
+        if let Some(way_back) = way_back(pass, weight) {
+            way_back.in_force = Some(now);
+        }
+        pass.tell(Fact::WeightInForce { weight });
+    }
+}
+
+/// Notes that the share was seen written: now, or at an instant that a former pass has told of.
+pub(super) fn note_share_written(pass: &mut Pass<'_>, weight: Weight, told: Option<Timestamp>) {
+    if !is_moving_traffic(pass) {
         return;
     }
-    let leaves = matches!(pass.state.stage, Stage::Leaving(_));
-    if let Some(way_back) =
-        present(pass).and_then(|it| it.way_back.as_mut()).filter(|_| leaves && weight == Weight::ZERO)
-    {
-        if is_in_force {
-            way_back.in_force = Some(now);
-        } else {
-            way_back.written = Some(now);
-        }
+    let at = told.unwrap_or(pass.view.now);
+    if let Some(way_back) = way_back(pass, weight) {
+        way_back.written = Some(at);
     }
-    pass.tell(if is_in_force { Fact::WeightInForce { weight } } else { Fact::WeightWritten { weight } });
+    let fact = Fact::WeightWritten { weight };
+    if told.is_some() {
+        pass.note_again(&fact, at);
+    } else {
+        pass.tell(fact);
+    }
+}
+
+fn is_moving_traffic(pass: &Pass<'_>) -> bool {
+    matches!(pass.state.stage, Stage::Releasing(_) | Stage::Leaving(_))
+}
+
+/// The instants of the way back, where this share is its end.
+fn way_back<'a>(pass: &'a mut Pass<'_>, weight: Weight) -> Option<&'a mut WayBack> {
+    let leaves = matches!(pass.state.stage, Stage::Leaving(_));
+    present(pass).and_then(|it| it.way_back.as_mut()).filter(|_| leaves && weight == Weight::ZERO)
 }
 
 /// Drops what reports are known to have.

@@ -9,7 +9,7 @@ use super::{Plan, plan};
 use crate::analysis::tally::Patience;
 use crate::names::{Hash, Revision, Selection, Side};
 use crate::observed::{
-    Acceptance, Endpoints, Look, Observed, ParentService, RouteId, RouteView, ServiceView, SetView, Slice,
+    Acceptance, Endpoints, Look, Observed, ParentService, RouteId, RouteView, ServiceView, SetView, Sighted, Slice,
 };
 use crate::report::Condition;
 use crate::spec::{Rollout, Spec, Step};
@@ -136,6 +136,7 @@ impl Scene {
                 reports: BTreeMap::new(),
                 finalizer: false,
                 refused: Vec::new(),
+                sighted: Sighted::default(),
             },
         };
         scene.pods("old", 4, 4).number = 1;

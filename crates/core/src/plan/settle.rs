@@ -1,5 +1,6 @@
 //! What has been seen of our own writes. A split or a binding is in force once it has been seen everywhere and has
-//! settled; both instants are persisted, so that a restart neither shortens nor repeats the wait.
+//! settled. Since when it has been seen is persisted with the next decision, or after ten seconds: a restart does not shorten
+//! the wait, and repeats no more than that of it.
 
 use super::{Pass, contention, record};
 use crate::names::{Selection, Side};
@@ -7,6 +8,7 @@ use crate::observed::Look;
 use crate::state::Stage;
 use crate::time::after;
 use crate::traffic::{Carrier, Weight};
+use jiff::Timestamp;
 
 /// Notes what was seen of everything that was written.
 pub(super) fn note(pass: &mut Pass<'_>) {
@@ -26,24 +28,30 @@ pub(super) fn note_split(pass: &mut Pass<'_>) {
     let resting = matches!(pass.state.stage, Stage::Resting | Stage::Deploying);
     if pass.traffic_is_at(decided) {
         let (moves, is_new) = (decided != pass.state.split.in_force, pass.state.split.seen_since.is_none());
-        let since = *pass.state.split.seen_since.get_or_insert(pass.view.now);
+        let sighted = sighted_split(pass);
+        let since = *pass.state.split.seen_since.get_or_insert(sighted.unwrap_or(pass.view.now));
         let settled = after(since, pass.settle_time());
         if moves && is_new {
-            record::note_share(pass, decided, false);
+            record::note_share_written(pass, decided, sighted);
         }
         if !moves {
             // Nothing to wait for.
         } else if settled <= pass.view.now {
             pass.state.split.in_force = decided;
-            record::note_share(pass, decided, true);
+            record::note_share_in_force(pass, decided);
         } else {
             pass.wake_at(settled);
         }
-    } else if !resting && pass.state.split.seen_since.is_some() && somebody_wrote(pass) {
+    } else if !resting && pass.state.split.seen_since.or(sighted_split(pass)).is_some() && somebody_wrote(pass) {
         pass.state.split.seen_since = None;
         pass.rewritten = true;
     }
     contention::forget(pass);
+}
+
+/// Since when this process has seen the split that is decided, where that is not persisted yet.
+fn sighted_split(pass: &Pass<'_>) -> Option<Timestamp> {
+    pass.view.seen.sighted.split_since(&pass.state.split).map(|since| since.min(pass.view.now))
 }
 
 /// True where a route, or the Service that carries the traffic, is not as it was decided.
@@ -77,7 +85,8 @@ pub(super) fn note_binding(pass: &mut Pass<'_>, side: Side) {
     } else if !(selects(true) && there) {
         binding.seen_since = None;
     } else {
-        let settled = after(*binding.seen_since.get_or_insert(view.now), settle);
+        let sighted = view.seen.sighted.binding_since(side, &selection).unwrap_or(view.now);
+        let settled = after(*binding.seen_since.get_or_insert(sighted.min(view.now)), settle);
         if settled <= view.now {
             binding.in_force = Some(selection);
         } else {
@@ -105,6 +114,6 @@ fn endpoints_wanted(pass: &Pass<'_>, side: Side) -> u32 {
 }
 
 /// The instant at which what is decided of the split has settled; `None` while it has not been seen.
-pub(super) fn split_settles_at(pass: &Pass<'_>) -> Option<jiff::Timestamp> {
+pub(super) fn split_settles_at(pass: &Pass<'_>) -> Option<Timestamp> {
     Some(after(pass.state.split.seen_since?, pass.settle_time()))
 }

@@ -10,7 +10,7 @@ use super::world::{Kind, Parts, Route, Service, World, endpoints};
 use super::writes::Write;
 use crate::analysis::{Answer, Question};
 use crate::names::Hash;
-use crate::observed::{Look, Observed, OtherService, ParentService, ServiceView, SetView};
+use crate::observed::{Look, Observed, OtherService, ParentService, ServiceView, SetView, Sighted};
 use crate::plan::{Action, Persist, Plan, Restart};
 use crate::spec::Rollout;
 use crate::state::State;
@@ -48,6 +48,7 @@ pub(super) struct Process {
     failed: bool,
     write_later: bool,
     planner: Planner,
+    sighted: Sighted,
     wants_words_of: Option<Hash>,
     restart: Option<Restart>,
     /// Writes that cannot be done at present, with the API server's words.
@@ -93,6 +94,7 @@ impl Process {
             failed: false,
             write_later: false,
             planner,
+            sighted: Sighted::default(),
             wants_words_of: None,
             restart: None,
             refused: Vec::new(),
@@ -190,6 +192,7 @@ impl Process {
             reports: self.caches.reports.clone(),
             finalizer: self.caches.finalizer,
             refused: self.refused.clone(),
+            sighted: self.sighted.clone(),
         }
     }
 
@@ -244,6 +247,9 @@ impl Process {
         let persisted = passed.before.as_ref();
         self.questions = if may_act { passed.plan.questions.clone() } else { passed.plan.questions_of(persisted) };
         self.next_wake = passed.plan.next_wake.map(|wake| world.true_time(wake));
+        if may_act {
+            self.sighted.clone_from(&passed.plan.sighted);
+        }
         self.wants_words_of.clone_from(&passed.plan.wants_words_of);
         self.restart.clone_from(&passed.plan.wants_old_pods);
         if self.write_later {

@@ -22,27 +22,30 @@ pub(super) type Planner = fn(&Rollout, Option<&State>, &Observed) -> Plan;
 type Mutant = (&'static str, &'static str, Planner, fn(u64) -> Faults);
 
 /// Plays each mutant until a law is broken: the one that is named with it.
+/// Runs until the first that catches a mutant. Some show in one of three hundred only.
+const MOST_RUNS: u64 = 5 * super::RUNS;
+
 fn all_are_caught(mutants: &[Mutant]) {
     let (mut survivors, mut all) = (Vec::new(), 0);
     for (name, law, mutant, faults) in mutants.iter().copied() {
         let mut events = 0;
-        let caught = (0..super::RUNS).find_map(|seed| match Run::with(mutant, seed, faults(seed)).play() {
+        let caught = (0..MOST_RUNS).find_map(|seed| match Run::with(mutant, seed, faults(seed)).play() {
             Ok(end) => {
                 events += end.events;
                 None
             }
+            // What another law has caught says nothing about this one.
             Err(broken) => {
                 events += broken.events;
-                Some((seed, broken.law))
+                Some((seed, broken.law)).filter(|(_, broken)| broken.starts_with(law))
             }
         });
         match caught {
             Some((seed, broken)) => {
                 all += events;
                 println!("{name}: caught in run {seed} after {events} events: {broken}");
-                assert!(broken.starts_with(law), "{name}: {law} should have caught it, not {broken}");
             }
-            None => survivors.push(name),
+            None => survivors.push((name, law)),
         }
     }
     println!("{} mutants, {} not caught; the rest in {all} events in all", mutants.len(), survivors.len());
