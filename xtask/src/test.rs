@@ -2,13 +2,12 @@
 
 use std::{
     ffi::OsString,
-    process::Command,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use leadsman_bed::{Architecture, Bed, Release, tested_programs};
+use leadsman_bed::{Architecture, Bed, Release, cargo_command, tested_programs};
 
 /// What names the operator's image and the plugin to scenarios, which build them otherwise.
 const IMAGE_VARIABLE: &str = "LEADSMAN_E2E_OPERATOR_IMAGE";
@@ -94,8 +93,7 @@ impl Stages {
     fn cargo(&mut self, name: &'static str, arguments: &[&str]) -> Result<()> {
         let (full, programs) = (self.full, self.programs.clone());
         self.stage(name, || {
-            let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-            let mut command = Command::new(cargo);
+            let mut command = cargo_command();
             if full {
                 command.env("LEADSMAN_FULL", "1");
             }

@@ -2,13 +2,14 @@
 //! settled. Since when it has been seen is persisted with the next decision, or after ten seconds: a restart does not shorten
 //! the wait, and repeats no more than that of it.
 
+use jiff::Timestamp;
+
 use super::{Pass, contention, record};
 use crate::names::{Selection, Side};
 use crate::observed::Look;
 use crate::state::Stage;
 use crate::time::after;
 use crate::traffic::{Carrier, Weight};
-use jiff::Timestamp;
 
 /// Notes what was seen of everything that was written.
 pub(super) fn note(pass: &mut Pass<'_>) {
@@ -116,4 +117,40 @@ fn endpoints_wanted(pass: &Pass<'_>, side: Side) -> u32 {
 /// The instant at which what is decided of the split has settled; `None` while it has not been seen.
 pub(super) fn split_settles_at(pass: &Pass<'_>) -> Option<Timestamp> {
     Some(after(pass.state.split.seen_since?, pass.settle_time()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::scene::Scene;
+    use super::super::{Persist, Plan, plan};
+    use super::*;
+    use crate::observed::Sighted;
+    use crate::traffic::Split;
+
+    /// So long after the beginning, on what was persisted then.
+    fn later(scene: &mut Scene, began: Timestamp, seconds: u64) -> Plan {
+        scene.seen.now = after(began, Duration::from_secs(seconds));
+        plan(&scene.rollout, scene.state.as_ref(), &scene.seen)
+    }
+
+    #[test]
+    fn what_is_seen_is_told_once_and_persisted_with_the_next_decision() {
+        let mut scene = Scene::releasing();
+        let began = scene.seen.now;
+        scene.state().split = Split { in_force: Weight::ZERO, ..Split::at_rest(Weight::clamped(25), began) };
+        let seen = later(&mut scene, began, 1);
+        assert_eq!((seen.persist, seen.told()), (Persist::Later, vec!["WeightWritten"]));
+        scene.seen.sighted = seen.sighted;
+        let waits = later(&mut scene, began, 3);
+        assert_eq!((waits.persist, waits.told()), (Persist::Later, vec![]));
+        assert_eq!(waits.state.unwrap().split.seen_since, Some(after(began, Duration::from_secs(1))));
+        let settled = later(&mut scene, began, 4);
+        assert_eq!((settled.persist, settled.told()), (Persist::Now, vec!["WeightInForce"]));
+        // Another process has not seen it, and waits for as long.
+        scene.seen.sighted = Sighted::default();
+        let anew = later(&mut scene, began, 4);
+        assert_eq!((anew.persist, anew.told()), (Persist::Later, vec!["WeightWritten"]));
+    }
 }
