@@ -32,12 +32,11 @@ pub fn trials() -> Vec<Trial> {
 
 /// A good release, a bad one, one that is aborted and one that Git takes back; then the Rollout is deleted.
 async fn released(namespace: &Namespace) -> Result<()> {
-    let rollout = RolloutBuilder::new(&namespace.name, KIND).background(&[success_rate()]).steps(&[
-        set_weight(20),
-        pause("3s"),
-        set_weight(60),
-        pause("3s"),
-    ]);
+    let rollout = RolloutBuilder::new(&namespace.name, KIND)
+        .background(&[success_rate()])
+        .steps(&[set_weight(20), pause("3s"), set_weight(60), pause("3s")])
+        // Clients' answers are told apart by the sets that are there at the end.
+        .set("/spec/revisionHistoryLimit", json!(5));
     let commander = in_force(namespace, &rollout).await?;
     namespace.deploy(&rollout).await?;
     let mut load = Load::through(namespace, KIND, 60.0).await?;
