@@ -31,12 +31,16 @@ pub fn kill(pid: u32) -> Result<()> {
 
 /// Resident memory in KiB: now, and the most there ever was, or since [`forget_peak`].
 pub fn resident(pid: u32) -> Result<(u64, u64)> {
-    resident_in(&fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("status"))?)
+    resident_in(&status_of(pid)?)
 }
 
 /// Of the resident memory, what is no copy of a file, in KiB: what a process has allocated, however its code was compiled.
 pub fn allocated(pid: u32) -> Result<u64> {
-    value_in(&fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("status"))?, "RssAnon:")
+    value_in(&status_of(pid)?, "RssAnon:")
+}
+
+fn status_of(pid: u32) -> Result<String> {
+    Ok(fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("status"))?)
 }
 
 fn resident_in(status: &str) -> Result<(u64, u64)> {

@@ -200,11 +200,6 @@ impl<'a> Pass<'a> {
         self.facts.push(fact);
     }
 
-    /// Notes a fact that a former pass has told of what is not persisted yet.
-    fn note_again(&mut self, fact: &Fact, at: Timestamp) {
-        record::note(self, fact, at);
-    }
-
     fn reach(&self) -> Reach<'_> {
         Reach::of(&self.state, self.view.seen)
     }

@@ -202,7 +202,7 @@ pub(super) fn note_share_written(pass: &mut Pass<'_>, weight: Weight, told: Opti
     }
     let fact = Fact::WeightWritten { weight };
     if told.is_some() {
-        pass.note_again(&fact, at);
+        note(pass, &fact, at);
     } else {
         pass.tell(fact);
     }

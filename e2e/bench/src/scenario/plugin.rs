@@ -1,4 +1,4 @@
-//! What `kubectl leadsman` costs those who look: time, memory and requests of each reading verb among many Rollouts.
+//! What `kubectl leadsman` costs those who look: time and requests of each reading verb among many Rollouts.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;

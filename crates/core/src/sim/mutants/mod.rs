@@ -21,10 +21,10 @@ pub(super) type Planner = fn(&Rollout, Option<&State>, &Observed) -> Plan;
 /// Name, the law that it breaks, planner, and what has to go wrong around it for the mistake to matter.
 type Mutant = (&'static str, &'static str, Planner, fn(u64) -> Faults);
 
-/// Plays each mutant until a law is broken: the one that is named with it.
-/// Runs until the first that catches a mutant. Some show in one of three hundred only.
+/// Runs in which a mutant has to be caught. Some show in one of three hundred only.
 const MOST_RUNS: u64 = 5 * super::RUNS;
 
+/// Plays each mutant until a law is broken: the one that is named with it.
 fn all_are_caught(mutants: &[Mutant]) {
     let (mut survivors, mut all) = (Vec::new(), 0);
     for (name, law, mutant, faults) in mutants.iter().copied() {
