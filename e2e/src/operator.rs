@@ -161,20 +161,22 @@ impl<'a> Operator<'a> {
 
     /// Resident memory in KiB: now, and the most there ever was.
     pub async fn memory(&self) -> Result<(u64, u64)> {
-        let uid = self.pod().await?.uid().context("no uid")?;
-        blocking(move || process::resident(process::of_pod(&uid, NAME)?)).await
+        self.of_process(process::resident).await
     }
 
     /// What it has allocated, in KiB.
     pub async fn allocated(&self) -> Result<u64> {
-        let uid = self.pod().await?.uid().context("no uid")?;
-        blocking(move || process::allocated(process::of_pod(&uid, NAME)?)).await
+        self.of_process(process::allocated).await
     }
 
     /// The processor's time that it has used.
     pub async fn processor_time(&self) -> Result<Duration> {
+        self.of_process(process::processor_time).await
+    }
+
+    async fn of_process<T: Send + 'static>(&self, read: fn(u32) -> Result<T>) -> Result<T> {
         let uid = self.pod().await?.uid().context("no uid")?;
-        blocking(move || process::processor_time(process::of_pod(&uid, NAME)?)).await
+        blocking(move || read(process::of_pod(&uid, NAME)?)).await
     }
 
     /// What it says on `/metrics`.
