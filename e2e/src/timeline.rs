@@ -1,7 +1,7 @@
 //! What clients are to see, and from when on: the weights of a route and the bindings of both Services, from the audit
 //! log, whoever wrote them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use leadsman_api::names::REVISION_LABEL;
 use serde_json::Value;
@@ -77,6 +77,20 @@ pub fn selections(requests: &[Request], service: &str) -> Vec<Change<String>> {
     })
 }
 
+/// The revisions whose pods the `EndpointSlice` of a Service named, ready or not; only changes. Nodes follow it, not the selector.
+pub fn endpoints(requests: &[Request], service: &str) -> Vec<Change<BTreeSet<String>>> {
+    let of_service = |request: &Request| {
+        let labels = request.response_object.pointer("/metadata/labels");
+        request.object_ref.resource == "endpointslices"
+            && labels.and_then(|labels| labels.get("kubernetes.io/service-name")?.as_str()) == Some(service)
+    };
+    changes_of(requests, of_service, |slice| {
+        let pods = slice.get("endpoints")?.as_array()?.iter().filter_map(|it| it.pointer("/targetRef/name")?.as_str());
+        // The set's name and five letters; the hash ends the set's.
+        Some(pods.filter_map(|pod| pod.rsplit('-').nth(1)).map(str::to_owned).collect())
+    })
+}
+
 /// The sizes of a `ReplicaSet`; only changes.
 pub fn sizes(requests: &[Request], set: &str) -> Vec<Change<u64>> {
     changes(requests, "replicasets", set, |object| object.get("spec")?.get("replicas")?.as_u64())
@@ -128,16 +142,23 @@ fn changes<T: PartialEq>(
     name: &str,
     read: impl Fn(&Value) -> Option<T>,
 ) -> Vec<Change<T>> {
-    let mut found: Vec<Change<T>> = Vec::new();
-    let about = |request: &&Request| {
+    let about = |request: &Request| {
         let object = &request.object_ref;
         let object_name = request.response_object.pointer("/metadata/name").and_then(Value::as_str);
-        request.is_done_write()
-            && object.resource == resource
+        object.resource == resource
             && object.subresource.is_empty()
             && (object.name == name || object_name == Some(name))
     };
-    for request in requests.iter().filter(about) {
+    changes_of(requests, about, read)
+}
+
+fn changes_of<T: PartialEq>(
+    requests: &[Request],
+    about: impl Fn(&Request) -> bool,
+    read: impl Fn(&Value) -> Option<T>,
+) -> Vec<Change<T>> {
+    let mut found: Vec<Change<T>> = Vec::new();
+    for request in requests.iter().filter(|request| request.is_done_write() && about(request)) {
         let Some(to) = read(&request.response_object) else { continue };
         if found.last().is_none_or(|last| last.to != to) {
             let (received, done) = (seconds(request.request_received_timestamp), seconds(request.stage_timestamp));

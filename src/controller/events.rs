@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::key::Key;
+use super::manifest::report_name;
 use crate::cluster::{Cluster, kinds};
 use crate::runtime::metrics::Metrics;
 
@@ -48,9 +49,12 @@ impl Events {
         Self { sender, metrics, instance }
     }
 
-    /// Hands an event about a Rollout over.
-    pub fn publish(&self, key: &Key, uid: &str, event: &Event, now: Timestamp) {
-        let object = object(key, uid, event, now, &self.instance);
+    /// Hands an event about a Rollout over; where it belongs to an attempt, with the number of that.
+    pub fn publish(&self, key: &Key, uid: &str, event: &Event, attempt: Option<u64>, now: Timestamp) {
+        let mut object = object(key, uid, event, now, &self.instance);
+        if let (Some(number), Some(fields)) = (attempt, object.as_object_mut()) {
+            fields.insert("related".to_owned(), report_of(key, number));
+        }
         if self.sender.try_send((key.clone(), object)).is_err() {
             self.metrics.event_lost();
         }
@@ -80,6 +84,16 @@ fn object(key: &Key, uid: &str, event: &Event, now: Timestamp, instance: &str) -
             "name": &*key.name,
             "uid": uid,
         },
+    })
+}
+
+/// What outlives the event, and tells the whole attempt.
+fn report_of(key: &Key, number: u64) -> Value {
+    json!({
+        "apiVersion": format!("{}/{}", leadsman_api::names::GROUP, leadsman_api::names::VERSION),
+        "kind": "RolloutReport",
+        "namespace": &*key.namespace,
+        "name": report_name(key, number),
     })
 }
 

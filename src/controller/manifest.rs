@@ -5,11 +5,17 @@ use leadsman_core::names::Hash;
 use serde_json::{Map, Value, json};
 
 use super::cache::REVISION_NUMBER_ANNOTATION;
+use super::key::Key;
 use super::loaded::Loaded;
 
 /// The name of the set of a revision.
 pub fn set_name(loaded: &Loaded, hash: &Hash) -> String {
     format!("{}-{hash}", loaded.key.name)
+}
+
+/// The name of the report of an attempt.
+pub fn report_name(rollout: &Key, number: u64) -> String {
+    format!("{}-{number}", rollout.name)
 }
 
 /// The set of the declared template, whose revision is `hash`; `number` is that of the attempt.

@@ -162,18 +162,19 @@ fn latest(answers: &[Answer]) -> Timestamp {
 
 /// Tells people, metric sources and the next pass.
 fn tell(context: &Context, loaded: &Loaded, memory: &mut Memory, snapshot: &Snapshot, plan: &Plan) {
+    // What is still persisted is read again by the next pass.
+    let persisted = loaded.state.as_ref().filter(|_| plan.persist != Persist::Nothing);
+    let records = || plan.state.iter().chain(persisted).flat_map(|state| &state.records);
+    let attempt = records().map(|record| record.canary.number).max();
     for event in plan.facts.iter().filter_map(Fact::event) {
         log::decided(loaded, &event);
-        context.events.publish(&loaded.key, &loaded.uid, &event, snapshot.observed.now);
+        context.events.publish(&loaded.key, &loaded.uid, &event, attempt, snapshot.observed.now);
     }
     log::phase(context, loaded, memory, plan);
     context.measurer.set(&loaded.key, plan.questions.clone());
     memory.sighted.clone_from(&plan.sighted);
     memory.wants_words_of.clone_from(&plan.wants_words_of);
     memory.restart.clone_from(&plan.wants_old_pods);
-    // What is still persisted is read again by the next pass.
-    let persisted = loaded.state.as_ref().filter(|_| plan.persist != Persist::Nothing);
-    let records = || plan.state.iter().chain(persisted).flat_map(|state| &state.records);
     context.reporter.keep_only(&loaded.key, |number| records().any(|record| record.canary.number == number));
     memory.has_passed = true;
 }

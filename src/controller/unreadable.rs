@@ -51,7 +51,7 @@ pub async fn tell(context: &Context, key: &Key, memory: &mut Memory, copy: &RawE
         }
         tracing::error!(rollout = %key, error, "skipping a Rollout that cannot be read");
         let event = Event { warning: true, reason: REASON, message };
-        context.events.publish(key, &copy.identity().uid, &event, context.now());
+        context.events.publish(key, &copy.identity().uid, &event, None, context.now());
     }
     context.metrics.skipped("Rollout");
     memory.unreadable = Some(generation);
@@ -80,7 +80,7 @@ async fn let_go(context: &Context, key: &Key, memory: &mut Memory, copy: &RawEnt
             let message = "it cannot be read and is let go; its routes and Services are left as they are";
             tracing::warn!(rollout = %key, message);
             let event = Event { warning: true, reason: "LetGo", message: message.to_owned() };
-            context.events.publish(key, &copy.identity().uid, &event, context.now());
+            context.events.publish(key, &copy.identity().uid, &event, None, context.now());
             None
         }
         Err(error) if error.is_not_found() => None,

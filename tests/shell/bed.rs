@@ -230,9 +230,17 @@ impl Bed {
 
     /// The notes of all events with a reason.
     pub fn events(&self, reason: &str) -> Vec<String> {
+        self.of_events(reason, |event| text(event, "/note").to_owned())
+    }
+
+    /// The names of the reports that all events with a reason are related to.
+    pub fn related(&self, reason: &str) -> Vec<Value> {
+        self.of_events(reason, |event| event["related"]["name"].clone())
+    }
+
+    fn of_events<T>(&self, reason: &str, read: impl Fn(&Value) -> T) -> Vec<T> {
         let events = self.server.list(&kind::EVENT, NAMESPACE, "");
-        let told = events.iter().filter(|event| text(event, "/reason") == reason);
-        told.map(|event| text(event, "/note").to_owned()).collect()
+        events.iter().filter(|event| text(event, "/reason") == reason).map(|event| read(event)).collect()
     }
 }
 

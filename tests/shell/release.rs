@@ -67,6 +67,9 @@ async fn a_release_that_fails_its_analysis_goes_back_at_once_and_does_not_come_a
     assert_eq!(bed.weights(&bad), [0, 25, 50, 0]);
 
     let report = bed.report(&application, 2);
+    for (reason, number) in [("Deployed", 1), ("RollingBack", 2), ("RolledBack", 2)] {
+        assert_eq!(bed.related(reason), [bed.report(&application, number)["metadata"]["name"].clone()], "{reason}");
+    }
     assert_eq!(text(&report, "/spec/outcome"), "RolledBack");
     assert_eq!(text(&report, "/spec/reason"), "AnalysisFailed");
     assert_eq!(text(&report, "/metadata/labels/leadsman.dev~1outcome"), "RolledBack");

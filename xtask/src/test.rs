@@ -22,6 +22,9 @@ pub struct Test {
     /// Every case of what is tried only in part otherwise
     #[arg(long)]
     full: bool,
+    /// Nothing but the scenarios whose names contain one of these; also those that are left to --full
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', conflicts_with_all = ["fast", "full"])]
+    only: Vec<String>,
 }
 
 /// The stages that are over, and how long they took.
@@ -46,11 +49,19 @@ impl Test {
     }
 
     fn stages(&self, stages: &mut Stages) -> Result<()> {
+        let scenarios = ["--workspace", "--test", "scenarios"];
+        if !self.only.is_empty() {
+            stages.cargo("build", &["test", "--workspace", "--no-run"])?;
+            let bed = stages.stage("cluster up", Bed::up)?;
+            stages.bring_in(&bed)?;
+            let names = self.only.join(",");
+            return stages
+                .cargo("scenarios", &[&["test"], &scenarios[..], &["--", &names, "--include-ignored"]].concat());
+        }
         stages.cargo("format", &["fmt", "--all", "--check"])?;
         stages.cargo("clippy", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
         // Always of the whole workspace: a package alone asks for less of its dependencies, which are compiled anew then.
         // A target that no `cargo test` is to run by itself is in no list of all targets either.
-        let scenarios = ["--workspace", "--test", "scenarios"];
         stages.cargo("clippy of the scenarios", &[&["clippy"], &scenarios[..], &["--", "-D", "warnings"]].concat())?;
         stages.cargo("tests", &["test", "--workspace"])?;
         if self.fast {
@@ -59,13 +70,7 @@ impl Test {
         let bed = stages.stage("cluster up", Bed::up)?;
         // What is ignored otherwise is what needs the cluster.
         stages.cargo("cluster check", &["test", "--workspace", "--lib", "--tests", "--", "--ignored"])?;
-        let [operator, plugin] = tested_programs();
-        let image = if self.full {
-            stages.stage("published image", || published(&bed))?
-        } else {
-            stages.stage("operator image", || bed.load_operator_image(&operator))?
-        };
-        stages.programs = vec![(IMAGE_VARIABLE, image.into()), (PLUGIN_VARIABLE, plugin.into())];
+        stages.bring_in(&bed)?;
         stages.cargo("scenarios", &[&["test"], &scenarios[..]].concat())
     }
 }
@@ -88,6 +93,18 @@ impl Stages {
         let outcome = work();
         self.over.push((name, began.elapsed()));
         outcome.with_context(|| name.to_owned())
+    }
+
+    /// Has the scenarios try the operator and the plugin that the unit tests were built with, or what is published.
+    fn bring_in(&mut self, bed: &Bed) -> Result<()> {
+        let [operator, plugin] = tested_programs();
+        let image = if self.full {
+            self.stage("published image", || published(bed))?
+        } else {
+            self.stage("operator image", || bed.load_operator_image(&operator))?
+        };
+        self.programs = vec![(IMAGE_VARIABLE, image.into()), (PLUGIN_VARIABLE, plugin.into())];
+        Ok(())
     }
 
     fn cargo(&mut self, name: &'static str, arguments: &[&str]) -> Result<()> {

@@ -15,7 +15,7 @@ use leadsman_e2e::metrics::{success_rate, with};
 use leadsman_e2e::rollout::SETTLE;
 use leadsman_e2e::routes::{APP, PREVIEW};
 use leadsman_e2e::status::{condition, is_current, message, phase, stable_hash};
-use leadsman_e2e::timeline::{Change, bindings, selections};
+use leadsman_e2e::timeline::{Change, bindings, endpoints, selections};
 use leadsman_e2e::wait::wait_for;
 use leadsman_e2e::{App, Connections, Load, Namespace, Operator, Record, RolloutBuilder, RouteKind, figures};
 use libtest_mimic::Trial;
@@ -28,9 +28,9 @@ use crate::people::{command, until_told};
 const RATE: f64 = 150.0;
 /// The same where something else is.
 const CALM: f64 = 40.0;
-/// Until every new connection follows a selector, in seconds: kube-proxy writes its rules at most once in a second, and two cores
-/// have other things to do.
-const NODES_FOLLOW: f64 = SETTLE + 1.0;
+/// Until every new connection follows the slices of a Service, in seconds: kube-proxy writes its rules at most once in a second, and
+/// on two busy cores it has taken five.
+const NODES_FOLLOW: f64 = 10.0;
 /// Both revisions are selected for so long, in seconds.
 const OVERLAP: f64 = 3.0;
 
@@ -83,14 +83,21 @@ fn given_to(namespace: &Namespace, hash: &str) -> Result<Change<String>> {
     changes.into_iter().rfind(|change| change.to == hash).with_context(|| format!("{APP} never selected {hash}"))
 }
 
-/// From `from` on every new connection meets this version.
-fn meets_only(records: &[Record], version: &str, from: f64) -> Result<()> {
-    let late: Vec<_> =
-        records.iter().filter(|it| it.sent > from && it.is_answered() && it.version != version).collect();
-    let first = late.first().map(|it| (it.sent - from, it.version.as_str()));
-    ensure!(late.is_empty(), "{} new connections met another version than {version}, the first {first:?}", late.len());
-    let after = records.iter().filter(|it| it.sent > from).count();
-    ensure!(after > 100, "only {after} requests after the switch");
+/// The nodes go over to a revision as soon as the slices of the active Service name no other: within seconds it alone answers
+/// new connections, all of them and from then on.
+fn nodes_follow(namespace: &Namespace, records: &[Record], version: &str, hash: &str) -> Result<()> {
+    let given = given_to(namespace, hash)?;
+    let requests = namespace.requests()?;
+    let alone = |it: &Change<BTreeSet<String>>| it.done >= given.received && it.to.iter().eq([hash]);
+    let slices = endpoints(&requests, APP).into_iter().find(alone).context("its slices still name others")?;
+    let answered = |it: &Record| it.is_answered() && it.version == version;
+    let last = records.iter().filter(|it| !answered(it)).map(|it| it.sent).fold(slices.done, f64::max);
+    let (slices_took, nodes_took) = (slices.done - given.done, last - slices.done);
+    ensure!(nodes_took < NODES_FOLLOW, "{nodes_took:.1} s after the slices a new connection was not answered by {version}");
+    let after = records.iter().filter(|it| it.sent > last).count();
+    ensure!(after >= 100, "only {after} requests since all were answered by {version}");
+    figures::record(&namespace.scenario, "s until the slices followed", figures::rounded(slices_took));
+    figures::record(&namespace.scenario, "s until the nodes followed them", figures::rounded(nodes_took));
     Ok(())
 }
 
@@ -123,7 +130,7 @@ async fn good(namespace: &Namespace) -> Result<()> {
     nothing_lost(namespace, &mut clients, &[]).await?;
     nothing_lost(namespace, std::slice::from_mut(&mut preview), &[]).await?;
     let [new, kept, http2] = &clients;
-    meets_only(new.records(), "v2", switched.done + NODES_FOLLOW)?;
+    nodes_follow(namespace, new.records(), "v2", &next.hash())?;
     for (what, load) in [("new", new), ("keep-alive", kept), ("http2", http2)] {
         let last = last_answer(load.records(), "v1", switched.done);
         figures::record(&namespace.scenario, &format!("s until the last answer of the old one, {what}"), last);
@@ -159,7 +166,8 @@ async fn pre_fails(namespace: &Namespace) -> Result<()> {
     ensure!(seen == [rollout.hash()], "the active Service selected {seen:?}");
     nothing_lost(namespace, &mut clients, &[]).await?;
     for load in &clients {
-        meets_only(load.records(), "v1", 0.0)?;
+        let others = load.records().iter().filter(|it| it.is_answered() && it.version != "v1").count();
+        ensure!(others == 0, "{}: {others} answers of what only the preview shows", load.name);
     }
     nothing_lost(namespace, std::slice::from_mut(&mut preview), &["v2"]).await
 }
@@ -229,7 +237,7 @@ async fn post_fails(namespace: &Namespace) -> Result<()> {
     }
     nothing_lost(namespace, &mut clients, &["v2"]).await?;
     let [new, kept, http2] = &clients;
-    meets_only(new.records(), "v1", back.done + NODES_FOLLOW)?;
+    nodes_follow(namespace, new.records(), "v1", &rollout.hash())?;
     for (what, load) in [("keep-alive", kept), ("http2", http2)] {
         let last = last_answer(load.records(), "v2", back.done);
         ensure!(last < SETTLE + 10.0, "{what}: the rejected revision answered for {last} s");
@@ -258,8 +266,7 @@ async fn new_crashes(namespace: &Namespace) -> Result<()> {
     load.until_more(300).await?;
     let records = load.finish().await?;
     let account = account(records, &["v2"]);
-    let after: Vec<_> = account.lost.iter().filter(|it| it.sent > back.done + NODES_FOLLOW).collect();
-    ensure!(after.is_empty(), "{} requests were lost after the way back, the first {:?}", after.len(), after.first());
+    nodes_follow(namespace, records, "v1", &rollout.hash())?;
     let first = account.lost.iter().map(|it| it.sent).fold(f64::MAX, f64::min);
     figures::record(&namespace.scenario, "requests", account.requests);
     figures::record(&namespace.scenario, "lost to crashing pods", account.lost.len());
@@ -304,15 +311,10 @@ async fn revert_warm(namespace: &Namespace) -> Result<()> {
     figures::record(&namespace.scenario, "s from the revert to the switch", figures::rounded(took));
     ensure!(pods_of(namespace, &rollout.hash()).await? == warm, "other pods than the warm ones");
     load.until_more(400).await?;
-    figures::record(
-        &namespace.scenario,
-        "s until the last answer of the reverted one",
-        last_answer(load.records(), "v2", back.done),
-    );
     let mut clients = [load, preview];
     nothing_lost(namespace, &mut clients, &[]).await?;
     let [load, _] = &clients;
-    meets_only(load.records(), "v1", back.done + NODES_FOLLOW)
+    nodes_follow(namespace, load.records(), "v1", &rollout.hash())
 }
 
 /// A third template while both revisions are selected: the second is gone before the third is shown to anybody.

@@ -16,7 +16,7 @@ use crate::cluster::{Cluster, Error, Result, kinds};
 use crate::controller::cache::text;
 use crate::controller::key::Key;
 use crate::controller::loaded::Loaded;
-use crate::controller::manifest::set_name;
+use crate::controller::manifest::{report_name, set_name};
 use crate::controller::status::long;
 
 /// Lines that differ between two templates and are kept.
@@ -73,7 +73,7 @@ impl Writing<'_> {
     /// complete.
     pub async fn write(&self, known: Option<Box<Value>>) -> Result<Option<Box<Value>>> {
         let record = &self.job.record;
-        let name = format!("{}-{}", self.job.key.name, record.canary.number);
+        let name = report_name(&self.job.key, record.canary.number);
         let (before, existing) = match known.filter(|it| text(it, "/metadata/name") == Some(&name)) {
             Some(existing) => (parse(&existing), Some(existing)),
             None if begins(record) => (None, None),
