@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use futures::StreamExt as _;
 use kube::Resource;
 use kube::api::Api;
@@ -11,8 +11,13 @@ use kube::runtime::{WatchStreamExt as _, watcher};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::time::{Instant, timeout_at};
 
-/// Waits until an object is as wanted, and gives it. `what` completes the sentence "waited for <name> ...".
+/// How long a busy API server may take for the first answer.
+const FIRST_LOOK: Duration = Duration::from_mins(1);
+
+/// Waits until an object is as wanted, and gives it. `what` completes the sentence "waited for <name> ..."; `limit` runs from the
+/// first look at it.
 pub async fn wait_for<K>(
     api: Api<K>,
     name: &str,
@@ -25,23 +30,23 @@ where
 {
     let mut last = None;
     let mut trouble = None;
-    let waiting = async {
-        let mut seen = watcher::watch_object(api, name).default_backoff().boxed();
-        while let Some(next) = seen.next().await {
-            match next {
-                Ok(object) if wanted(object.as_ref()) => return Ok(object),
-                Ok(object) => last = object,
-                Err(error) => trouble = Some(error.to_string()),
-            }
+    let mut seen = watcher::watch_object(api, name).default_backoff().boxed();
+    let mut deadline = None;
+    while let Ok(next) = timeout_at(deadline.unwrap_or_else(|| Instant::now() + FIRST_LOOK), seen.next()).await {
+        deadline.get_or_insert_with(|| Instant::now() + limit);
+        match next.context("the watch ended")? {
+            Ok(object) if wanted(object.as_ref()) => return Ok(object),
+            Ok(object) => last = object,
+            Err(error) => trouble = Some(error.to_string()),
         }
-        bail!("the watch ended")
+    }
+    let trouble = trouble.map(|words| format!("; trouble with the watch: {words}")).unwrap_or_default();
+    let last = match (&last, deadline) {
+        (Some(last), _) => describe(last),
+        (None, Some(_)) => "it did not exist".to_owned(),
+        (None, None) => "the API server did not answer".to_owned(),
     };
-    let Ok(found) = tokio::time::timeout(limit, waiting).await else {
-        let trouble = trouble.map(|words| format!("; trouble with the watch: {words}")).unwrap_or_default();
-        let last = last.as_ref().map_or_else(|| "it did not exist".to_owned(), describe);
-        bail!("waited {} s in vain for {name} {what}; {last}{trouble}", limit.as_secs());
-    };
-    found
+    bail!("waited {} s in vain for {name} {what}; {last}{trouble}", limit.as_secs());
 }
 
 /// Watches an object for a while, and fails as soon as it is not as it has to be.

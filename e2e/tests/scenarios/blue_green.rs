@@ -93,7 +93,10 @@ fn nodes_follow(namespace: &Namespace, records: &[Record], version: &str, hash: 
     let answered = |it: &Record| it.is_answered() && it.version == version;
     let last = records.iter().filter(|it| !answered(it)).map(|it| it.sent).fold(slices.done, f64::max);
     let (slices_took, nodes_took) = (slices.done - given.done, last - slices.done);
-    ensure!(nodes_took < NODES_FOLLOW, "{nodes_took:.1} s after the slices a new connection was not answered by {version}");
+    ensure!(
+        nodes_took < NODES_FOLLOW,
+        "{nodes_took:.1} s after the slices a new connection was not answered by {version}"
+    );
     let after = records.iter().filter(|it| it.sent > last).count();
     ensure!(after >= 100, "only {after} requests since all were answered by {version}");
     figures::record(&namespace.scenario, "s until the slices followed", figures::rounded(slices_took));

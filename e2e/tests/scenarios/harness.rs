@@ -100,7 +100,7 @@ pub fn prepare() -> Result<()> {
 
 /// As much of an error as tells which it is.
 fn beginning(error: &str) -> String {
-    error.lines().take(20).map(|line| line.chars().take(300).collect::<String>() + "\n").collect()
+    error.lines().take(40).map(|line| line.chars().take(600).collect::<String>() + "\n").collect()
 }
 
 /// How long after `instant` the canary's weight was 0 in a route for good, by the end of the write; seconds.

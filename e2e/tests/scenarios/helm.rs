@@ -123,7 +123,7 @@ async fn waited_for(namespace: &Namespace) -> Result<()> {
     let rejected = |seen: &Rollout| {
         seen.status.as_ref().is_some_and(|status| status.rejected.iter().any(|it| it.hash == bad.hash()))
     };
-    namespace.until("to have rejected it", Duration::from_secs(1), rejected).await.with_context(|| words.clone())?;
+    namespace.until("to have rejected it", Duration::from_secs(1), rejected).await?;
 
     // At rest the route is the chart's again.
     helm.upgrade(&chart(namespace, &good, 20), &[]).await.context("the route at rest")?;
