@@ -235,7 +235,7 @@ impl Bed {
 
     /// The names of the reports that all events with a reason are related to.
     pub fn related(&self, reason: &str) -> Vec<Value> {
-        self.of_events(reason, |event| event["related"]["name"].clone())
+        self.of_events(reason, |event| event.pointer("/related/name").cloned().unwrap_or_default())
     }
 
     fn of_events<T>(&self, reason: &str, read: impl Fn(&Value) -> T) -> Vec<T> {
