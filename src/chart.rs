@@ -1,4 +1,6 @@
-//! What the charts have of the code is what the code says. `cargo xtask chart` writes it.
+//! What the charts, and Argo CD's customizations, have of the code is what the code says. `cargo xtask chart` writes it.
+
+mod argocd;
 
 use std::path::Path;
 
@@ -41,6 +43,7 @@ fn files() -> Vec<(String, String)> {
         let text = std::fs::read_to_string(root.join("charts/leadsman/templates").join(shared)).unwrap();
         files.push((format!("charts/leadsman-crds/templates/{shared}"), text));
     }
+    files.extend(argocd::files());
     files
 }
 

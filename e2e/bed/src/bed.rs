@@ -12,12 +12,12 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
 use crate::{
-    binaries::Binaries,
-    components,
+    binaries::{self, Binaries},
+    components, crds,
     health::Health,
     http,
     image::Image,
-    images, layout,
+    images, layout, manifests,
     node::MAIN,
     paths::Paths,
     process::{output, output_with_input},
@@ -102,6 +102,19 @@ impl Bed {
     pub fn load_image(&self, image: &Image) -> Result<String> {
         images::import(&images::pack(image, "", &self.paths)?, &MAIN, &self.paths)?;
         Ok(image.name.clone())
+    }
+
+    /// Brings in what a second implementation of the Gateway API needs of a cluster: Contour's image and CRDs. Gives what has
+    /// to be applied to a namespace for one Gateway, [`CONTOUR`](crate::CONTOUR), with a Service of the same name: Deployments
+    /// `contour` and `contour-envoy`, and what belongs to no namespace.
+    pub fn contour(&self, namespace: &str) -> Result<String> {
+        let program = binaries::made(&binaries::CONTOUR)?;
+        let hash = images::hash_of_file(&program)?;
+        let image = Image::of_program(&format!("localhost/contour:{hash}"), &program, "65534:65534")?;
+        images::import(&images::pack(&image, &hash, &self.paths)?, &MAIN, &self.paths)?;
+        let sources = crds::folder_of("contour", "github.com/projectcontour/contour")?;
+        self.apply(&fs::read_to_string(sources.join("examples/contour/01-crds.yaml"))?)?;
+        manifests::contour(namespace, &image.name)
     }
 
     /// Brings in a program that [`build_operator`](crate::build_operator) made as the operator's image; its reference,

@@ -22,7 +22,7 @@ const KUBERNETES: &str = "v1.36.3";
 const ENVOY: &str = "1.40.0";
 
 /// A program built from one of the Go modules.
-struct GoProgram {
+pub(crate) struct GoProgram {
     name: &'static str,
     module: &'static str,
     package: &'static str,
@@ -125,6 +125,16 @@ const ACTIONLINT: GoProgram = GoProgram {
     stamps: &[],
     cold: "10 s",
 };
+pub(crate) const CONTOUR: GoProgram = GoProgram {
+    name: "contour",
+    module: "contour",
+    package: "github.com/projectcontour/contour/cmd/contour",
+    tags: "",
+    stamps: &[],
+    cold: "3 min",
+};
+const ARGOCD_TABLES: GoProgram =
+    GoProgram { name: "argocd-tables", module: "argocd", package: ".", tags: "", stamps: &[], cold: "3 min" };
 const GIT_SERVER: GoProgram =
     GoProgram { name: "git-server", module: "git", package: ".", tags: "", stamps: &[], cold: "5 s" };
 const APP: GoProgram = GoProgram { name: "app", module: "app", package: ".", tags: "", stamps: &[], cold: "20 s" };
@@ -199,11 +209,19 @@ pub fn actionlint() -> Result<PathBuf> {
     made(&ACTIONLINT)
 }
 
+/// Argo CD's own interpreter, over what it is told of Rollouts.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn argocd_tables() -> Result<PathBuf> {
+    made(&ARGOCD_TABLES)
+}
+
 /// Two tests that want the same tool would each take away what the other one has built.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// A tool, made if it is not there.
-fn made(tool: &GoProgram) -> Result<PathBuf> {
+pub(crate) fn made(tool: &GoProgram) -> Result<PathBuf> {
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let paths = Paths::from_environment()?;
     fs::create_dir_all(paths.built())?;
@@ -352,7 +370,7 @@ pub(crate) fn hash_of_module(module: &str) -> Result<String> {
 }
 
 /// Whether its versions are those of `go.work`.
-fn is_in_workspace(module: &str) -> Result<bool> {
+pub(crate) fn is_in_workspace(module: &str) -> Result<bool> {
     let file = sources().join("go.work");
     let used = format!("./{module}");
     Ok(fs::read_to_string(&file).with_context(|| file.display().to_string())?.lines().any(|line| line.trim() == used))
@@ -420,5 +438,14 @@ mod tests {
         let mut actionlint = Command::new(actionlint().unwrap());
         let found = actionlint.args(files).output().unwrap();
         assert!(found.status.success(), "{}", String::from_utf8_lossy(&found.stdout));
+    }
+
+    #[test]
+    #[ignore = "builds a part of Argo CD from its Go module"]
+    fn argo_cd_says_of_a_rollout_what_the_tables_say() {
+        let mut tables = Command::new(argocd_tables().unwrap());
+        tables.current_dir(crate::paths::workspace()).args(["argocd", "crates/view/fixtures/bed"]);
+        let found = tables.output().unwrap();
+        assert!(found.status.success(), "{}", String::from_utf8_lossy(&found.stderr));
     }
 }

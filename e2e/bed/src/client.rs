@@ -14,6 +14,13 @@ pub enum Way {
         /// Host header.
         host: String,
     },
+    /// Through a gateway of the client's own namespace, on port 80.
+    Beside {
+        /// Its Service.
+        gateway: &'static str,
+        /// Host header.
+        host: String,
+    },
     /// Through an Envoy beside the client, as a member of the mesh: routes with a Service as parent, VirtualServices of
     /// gateway `mesh`.
     Sidecar {
@@ -93,6 +100,9 @@ impl LoadClient {
     pub fn manifest(&self) -> Value {
         let (address, host) = match &self.way {
             Way::Gateway { port, host } => (format!("ingress.gw.svc.cluster.local:{port}"), host.as_str()),
+            Way::Beside { gateway, host } => {
+                (format!("{gateway}.{}.svc.cluster.local:80", self.namespace), host.as_str())
+            }
             Way::Sidecar { port, host } => (format!("127.0.0.1:{port}"), host.as_str()),
             Way::Direct { address } => (address.clone(), ""),
         };

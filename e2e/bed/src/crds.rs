@@ -9,7 +9,11 @@ use std::{
 
 use anyhow::Result;
 
-use crate::{binaries::hash_of_module, paths::sources, process::output};
+use crate::{
+    binaries::{hash_of_module, is_in_workspace},
+    paths::sources,
+    process::output,
+};
 
 /// Which module of `e2e/cluster` names the version, the Go module, the file or folder in it, and what goes in front of
 /// the files' names.
@@ -51,8 +55,11 @@ pub(crate) fn collect(location: &Path) -> Result<()> {
 }
 
 /// Where Go keeps a module that another one depends on; downloaded if it is not there.
-fn folder_of(module: &str, dependency: &str) -> Result<PathBuf> {
-    let go = |arguments: &[&str]| output(Command::new("go").current_dir(sources().join(module)).args(arguments));
+pub(crate) fn folder_of(module: &str, dependency: &str) -> Result<PathBuf> {
+    let workspace = if is_in_workspace(module)? { "" } else { "off" };
+    let go = |arguments: &[&str]| {
+        output(Command::new("go").current_dir(sources().join(module)).env("GOWORK", workspace).args(arguments))
+    };
     let folder = || go(&["list", "-m", "-f", "{{.Dir}}", dependency]).map(|text| PathBuf::from(text.trim()));
     let present = folder()?;
     if present.is_dir() {

@@ -35,14 +35,14 @@ mod template;
 
 pub use backends::Backend;
 pub use bed::Bed;
-pub use binaries::{actionlint, helm, helm3, hyperkube, kwok, mesh_definitions, promtool};
+pub use binaries::{actionlint, argocd_tables, helm, helm3, hyperkube, kwok, mesh_definitions, promtool};
 pub use charts::{charts, rendered_charts, write_rendered_charts};
 pub use client::{Connections, LoadClient, Way};
 pub use components::COMPONENTS;
 pub use config::{certificates, token};
 pub use health::{Check, Health};
 pub use image::{Architecture, Content, Image};
-pub use manifests::{App, prometheus_manifest};
+pub use manifests::{App, CONTOUR, prometheus_manifest};
 pub use network::{DNS_IP, HOST_IP, NODE_IP};
 pub use node::SPARE_NODE;
 pub use release::{

@@ -6,6 +6,10 @@ use serde_json::{Map, Value, json};
 use crate::{images::VERSIONS, template::filled};
 
 const PROMETHEUS: &str = include_str!("../../cluster/manifests/prometheus.yaml");
+const CONTOUR_MANIFEST: &str = include_str!("../../cluster/manifests/contour.yaml");
+
+/// The name of the Gateway, and of its Service, of [`Bed::contour`](crate::Bed::contour).
+pub const CONTOUR: &str = "contour-gateway";
 
 /// Prometheus in a namespace, at `http://prometheus.<namespace>:9090`. It scrapes the pods of that namespace and the
 /// gateway. Namespace and cluster roles `prometheus-<namespace>` are the caller's to remove.
@@ -16,6 +20,10 @@ pub fn prometheus_manifest(namespace: &str) -> String {
 
 pub(crate) fn prometheus(namespace: &str, scraped: &str, digest: &str) -> anyhow::Result<String> {
     filled(PROMETHEUS, &[("NAMESPACE", namespace), ("SCRAPED", scraped), ("PROMETHEUS_DIGEST", digest)])
+}
+
+pub(crate) fn contour(namespace: &str, image: &str) -> anyhow::Result<String> {
+    filled(CONTOUR_MANIFEST, &[("NAMESPACE", namespace), ("IMAGE", image), ("GATEWAY", CONTOUR)])
 }
 
 /// The sample application: HTTP/1, and HTTP/2 without TLS, on 8080 (`/ready`, `/metrics`, all else answers), gRPC on 9090.

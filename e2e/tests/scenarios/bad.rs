@@ -26,6 +26,10 @@ pub fn trials() -> Vec<Trial> {
             .map(|kind| scenario(format!("bad-{}", kind.word()), move |ns| async move { bad(&ns, &[kind]).await })),
     );
     let both = [RouteKind::HttpRouteGateway, RouteKind::VirtualService];
+    trials.push(scenario("bad-httproute-contour", |ns| async move {
+        ns.bring_contour().await?;
+        bad(&ns, &[RouteKind::HttpRouteContour]).await
+    }));
     trials.push(scenario("bad-in-every-route", move |ns| async move { bad(&ns, &both).await }));
     trials
 }

@@ -80,16 +80,16 @@ async fn deleted(namespace: &Namespace, kind: RouteKind) -> Result<()> {
             }
             _ => {}
         }
+        // Neither lasts: it is watched for before it can begin.
         if stage == "rolling back" {
-            command(namespace, "abort", &next).await?;
-            namespace
-                .until("to go back", Duration::from_secs(5), |seen| phase(seen) == Some(Phase::RollingBack))
-                .await?;
+            let goes_back = |seen: &Rollout| phase(seen) == Some(Phase::RollingBack);
+            let back = namespace.until("to go back", Duration::from_mins(1), goes_back);
+            tokio::try_join!(back, command(namespace, "abort", &next))?;
         }
         if stage == "promoting" {
-            command(namespace, "promote", &next).await?;
-            let promoting = |seen: &Rollout| message(seen).starts_with("promoting");
-            namespace.until("to be promoting", Duration::from_mins(1), promoting).await?;
+            let is_promoting = |seen: &Rollout| message(seen).starts_with("promoting");
+            let promoting = namespace.until("to be promoting", Duration::from_mins(1), is_promoting);
+            tokio::try_join!(promoting, command(namespace, "promote", &next))?;
         }
         let began = std::time::Instant::now();
         delete(namespace, deletes_in_foreground).await?;

@@ -12,6 +12,7 @@ pub fn trials() -> Vec<Trial> {
     let mut trials = vec![
         scenario("good-at-200-per-second", |ns| async move { figure(&ns).await }),
         scenario("good-grpcroute-gateway", |ns| async move { good(&ns, RouteKind::GrpcRouteGateway).await }),
+        scenario("good-httproute-contour", |ns| async move { through_contour(&ns).await }),
         scenario("good-routes-of-the-operator", |ns| async move { routes_of_the_operator(&ns).await }),
     ];
     trials.extend(
@@ -35,6 +36,12 @@ async fn good(namespace: &Namespace, kind: RouteKind) -> Result<()> {
     let account = namespace.close(&mut load, &[]).await?;
     ensure!(account.versions.keys().eq(["v1", "v2"]), "both versions answered: {:?}", account.versions);
     Ok(())
+}
+
+/// Another implementation of the Gateway API than the mesh's.
+async fn through_contour(namespace: &Namespace) -> Result<()> {
+    namespace.bring_contour().await?;
+    good(namespace, RouteKind::HttpRouteContour).await
 }
 
 /// At least 20,000 requests at 200 a second, through gateway and sidecar at once.

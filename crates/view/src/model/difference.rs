@@ -1,12 +1,13 @@
 //! What differs between two revisions.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::Change;
 
 /// A pod template, and what it is called.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Named {
     /// Like revision 4.
@@ -23,7 +24,7 @@ pub struct Named {
 }
 
 /// What differs between two pod templates.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Difference {
     /// The one.

@@ -1,12 +1,13 @@
 //! Why something is as it is.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Change, Fact, Gate, Next, Revision, Side, Source, Waiting};
 
 /// Why a Rollout stands where it stands, or why an attempt ended as it did.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Explanation {
     /// The instant that this is about.
@@ -90,7 +91,7 @@ pub struct Explanation {
 }
 
 /// What an explanation is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum About {
     /// The attempt was rolled back, by itself or by a person.
@@ -118,7 +119,7 @@ pub enum About {
 }
 
 /// Requests that were counted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Requests {
     /// All of them.
@@ -131,7 +132,7 @@ pub struct Requests {
 }
 
 /// What a pod said.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Words {
     /// The pod, or the ReplicaSet where there is no pod.
@@ -154,7 +155,7 @@ pub struct Words {
 }
 
 /// Something that a person can do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WayOn {
     /// What it does, in a few words.

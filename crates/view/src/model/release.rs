@@ -2,10 +2,11 @@
 
 use jiff::Timestamp;
 use leadsman_api::{Phase, Verdict};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// One Rollout, now.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Release {
     /// The instant that this is about: durations are counted up to here.
@@ -16,6 +17,7 @@ pub struct Release {
     pub name: String,
     /// Where it stands; absent where the operator has not said so, or says it in a word of a later version.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub phase: Option<Phase>,
     /// False while no operator has written a status.
     pub is_seen: bool,
@@ -82,7 +84,7 @@ pub struct Release {
 }
 
 /// How new revisions take over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Strategy {
     /// Share by share.
@@ -94,7 +96,7 @@ pub enum Strategy {
 }
 
 /// What shares the traffic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Carrier {
     /// Routes of a mesh or a gateway.
@@ -106,7 +108,7 @@ pub enum Carrier {
 }
 
 /// A revision.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Revision {
     /// Hash of its pod template.
@@ -135,7 +137,7 @@ impl Revision {
 }
 
 /// Who declares a Rollout, as its labels and annotations tell.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Source {
     /// Flux, Argo CD or Helm.
@@ -146,7 +148,7 @@ pub struct Source {
 }
 
 /// Which step has its turn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Position {
     /// Index of the step, from 0; equal to `of` once all are done.
@@ -159,7 +161,7 @@ pub struct Position {
 }
 
 /// A step of a release.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Step {
     /// In as few characters as possible: 5%, 1m, latency, promote.
@@ -177,7 +179,7 @@ pub struct Step {
 }
 
 /// Whether a step is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum StepState {
     /// It is over.
@@ -191,7 +193,7 @@ pub enum StepState {
 }
 
 /// What serves, or what is on trial.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Side {
     /// stable, canary, active or preview.
@@ -210,7 +212,7 @@ pub struct Side {
 }
 
 /// A share of the traffic, or of the pods, in percent.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Weight {
     /// Decided.
@@ -225,7 +227,7 @@ pub struct Weight {
 }
 
 /// A pod.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Pod {
     /// Its name.
@@ -245,7 +247,7 @@ pub struct Pod {
 }
 
 /// A value that was measured.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Measure {
     /// As people read it.
@@ -256,7 +258,7 @@ pub struct Measure {
 }
 
 /// A metric, and what was measured of it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Gate {
     /// Name of the metric.
@@ -285,6 +287,7 @@ pub struct Gate {
     pub confidence: Option<f64>,
     /// The last verdict.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub verdict: Option<Verdict>,
     /// Measurements that gave a verdict.
     pub measurements: i32,
@@ -304,7 +307,7 @@ pub struct Gate {
 }
 
 /// One of the last measurements.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Recent {
     /// When it was taken.
@@ -315,11 +318,12 @@ pub struct Recent {
     pub value: Option<Measure>,
     /// What it says.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub verdict: Option<Verdict>,
 }
 
 /// What is waited for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Waiting {
     /// One word: Pods, Endpoints, Route, Pause, Data, Person and the like.
@@ -340,7 +344,7 @@ pub struct Waiting {
 }
 
 /// What follows by itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Next {
     /// When, where that is known.
@@ -351,7 +355,7 @@ pub struct Next {
 }
 
 /// Something that happened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Fact {
     /// When.
@@ -369,7 +373,7 @@ pub struct Fact {
 }
 
 /// What decided an attempt.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Why {
     /// In a word: `AnalysisFailed`, `CrashLooping`, `Aborted` and the like.
@@ -384,7 +388,7 @@ pub struct Why {
 }
 
 /// A command that a person can give.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Command {
     /// promote, promote-full, abort, retry, pause, resume or rollback.
@@ -397,7 +401,7 @@ pub struct Command {
 }
 
 /// A command that was answered.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Answered {
     /// Its id.
@@ -421,7 +425,7 @@ pub struct Answered {
 }
 
 /// A difference between two pod templates.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Change {
     /// Where: elements of lists by their names, as in `containers[cart].env[CACHE_TTL]`.

@@ -2,12 +2,13 @@
 
 use jiff::Timestamp;
 use leadsman_api::Phase;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Position;
 
 /// One Rollout in a list.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Row {
     /// Namespace of the Rollout.
@@ -16,6 +17,7 @@ pub struct Row {
     pub name: String,
     /// Where it stands; absent where the operator has not said so, or says it in a word of a later version.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub phase: Option<Phase>,
     /// False while no operator has written a status.
     pub is_seen: bool,

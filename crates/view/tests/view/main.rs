@@ -13,4 +13,5 @@
 mod fixtures;
 mod laws;
 mod odd;
+mod schema;
 mod screens;
