@@ -83,7 +83,9 @@ pub fn weights_left_alone(kind: RouteKind) -> Value {
     let (object, list) = match kind {
         RouteKind::VirtualService => ("VirtualService", "/spec/http/0/route"),
         RouteKind::GrpcRouteGateway => ("GRPCRoute", "/spec/rules/0/backendRefs"),
-        RouteKind::HttpRouteGateway | RouteKind::HttpRouteService => ("HTTPRoute", "/spec/rules/0/backendRefs"),
+        RouteKind::HttpRouteGateway | RouteKind::HttpRouteContour | RouteKind::HttpRouteService => {
+            ("HTTPRoute", "/spec/rules/0/backendRefs")
+        }
     };
     json!({"ignore": [{
         "target": {"kind": object, "name": kind.route_name().name},

@@ -61,6 +61,7 @@ pub(crate) fn is_cluster_wide(object: &Value) -> bool {
     [
         "Namespace",
         "Node",
+        "GatewayClass",
         "ClusterRole",
         "ClusterRoleBinding",
         "ClusterAnalysisTemplate",
