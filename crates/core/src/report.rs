@@ -189,10 +189,13 @@ pub struct Measured {
     /// What values are held against.
     pub limit: String,
     /// The probability with which a failure is none by chance, for a proportion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence: Option<String>,
     /// Requests that it rests on, for a proportion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub samples: Option<u64>,
     /// The same value of stable, for a proportion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stable: Option<String>,
     /// Since when what is measured has been as it is.
     pub since: Timestamp,

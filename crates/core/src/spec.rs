@@ -140,11 +140,40 @@ pub enum Step {
     /// Bring the canary to this share; ends when it is in force.
     SetWeight(Weight),
     /// Wait; without a duration until promoted.
-    Pause(Option<Duration>),
+    Pause(#[serde(with = "pause")] Option<Duration>),
     /// Measure; ends when every metric has its count of measurements, with no more failures than its limit.
     Analysis(Vec<Metric>),
     /// Bring the canary to at least this size; ends when its pods are ready behind its own Service.
     Scale(CanaryScale),
+}
+
+/// A pause without a duration is `{}`; it was `null` once, which does not come through Lua: Argo CD's actions read and write
+/// whole objects in it.
+mod pause {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serialize as _, Serializer};
+
+    #[derive(Deserialize)]
+    #[serde(untagged, deny_unknown_fields)]
+    enum Written {
+        For(Duration),
+        UntilPromoted {},
+    }
+
+    pub(super) fn serialize<S: Serializer>(pause: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+        match pause {
+            Some(duration) => duration.serialize(serializer),
+            None => serde_json::Map::new().serialize(serializer),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+        Ok(match Option::<Written>::deserialize(deserializer)? {
+            Some(Written::For(duration)) => Some(duration),
+            Some(Written::UntilPromoted {}) | None => None,
+        })
+    }
 }
 
 /// The least size of a canary, whatever its share needs.

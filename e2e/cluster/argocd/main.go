@@ -7,9 +7,11 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -219,10 +221,16 @@ func (c *checks) commands(name string, rollout *unstructured.Unstructured) error
 		if err != nil {
 			return fmt.Errorf("%s of %s: %w", verb, name, err)
 		}
-		annotations := after.GetAnnotations()
-		written := verb + "/" + hash + "/argo-cd-" + rollout.GetResourceVersion()
-		c.same(verb+" of "+name, written, annotations["leadsman.dev/command"])
-		c.same(verb+" of "+name+", by", "Argo CD", annotations["leadsman.dev/command-by"])
+		// Argo CD writes whatever differs, the status among it: nothing else may have been lost between JSON and Lua.
+		wanted := rollout.DeepCopy()
+		annotations := wanted.GetAnnotations()
+		if annotations == nil {
+			annotations = map[string]string{}
+		}
+		annotations["leadsman.dev/command"] = verb + "/" + hash + "/argo-cd-" + rollout.GetResourceVersion()
+		annotations["leadsman.dev/command-by"] = "Argo CD"
+		wanted.SetAnnotations(annotations)
+		c.same(verb+" of "+name, wanted.Object, after.Object)
 	}
 	offered, err := c.offered(rollout)
 	if err != nil {
@@ -277,9 +285,25 @@ func stalled(rollout *unstructured.Unstructured) bool {
 func (c *checks) same(what string, expected, found any) {
 	c.done++
 	// Lua has one kind of number.
-	if expected, found := plain(expected), plain(found); !reflect.DeepEqual(expected, found) {
-		c.wrong = append(c.wrong, fmt.Sprintf("%s:\n  expected %v\n  found    %v", what, text(expected), text(found)))
+	c.wrong = append(c.wrong, differences(what, plain(expected), plain(found))...)
+}
+
+// Where two values differ, and how.
+func differences(where string, expected, found any) (all []string) {
+	if reflect.DeepEqual(expected, found) {
+		return nil
 	}
+	ours, isMap := expected.(map[string]any)
+	theirs, isToo := found.(map[string]any)
+	if !isMap || !isToo {
+		return []string{fmt.Sprintf("%s:\n  expected %s\n  found    %s", where, text(expected), text(found))}
+	}
+	keys := maps.Clone(ours)
+	maps.Copy(keys, theirs)
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
+		all = append(all, differences(where+"."+key, ours[key], theirs[key])...)
+	}
+	return all
 }
 
 func plain(value any) (plain any) {

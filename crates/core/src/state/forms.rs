@@ -54,7 +54,8 @@ fn lost(path: &str, at: &str, before: &serde_json::Value, after: &serde_json::Va
     use serde_json::Value::{Array, Object};
     match (before, after) {
         (Object(before), Object(after)) => {
-            for (key, value) in before {
+            // What is not there was `null` once.
+            for (key, value) in before.iter().filter(|(_, value)| !value.is_null()) {
                 let Some(kept) = after.get(key) else { panic!("{path}: {at}/{key} is lost") };
                 lost(path, &format!("{at}/{key}"), value, kept);
             }
