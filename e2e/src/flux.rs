@@ -83,7 +83,7 @@ pub fn weights_left_alone(kind: RouteKind) -> Value {
     let (object, list) = match kind {
         RouteKind::VirtualService => ("VirtualService", "/spec/http/0/route"),
         RouteKind::GrpcRouteGateway => ("GRPCRoute", "/spec/rules/0/backendRefs"),
-        RouteKind::HttpRouteGateway | RouteKind::HttpRouteContour | RouteKind::HttpRouteService => {
+        RouteKind::HttpRouteGateway | RouteKind::HttpRouteBeside | RouteKind::HttpRouteService => {
             ("HTTPRoute", "/spec/rules/0/backendRefs")
         }
     };

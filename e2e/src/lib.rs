@@ -29,6 +29,7 @@
 pub mod account;
 pub mod audit;
 pub mod autoscaler;
+pub mod beside;
 pub mod binomial;
 pub mod cluster;
 pub mod dashboards;

@@ -71,10 +71,14 @@ impl Load {
     /// The same by a name of its own, beside another client of the route.
     pub async fn through_as(namespace: &Namespace, name: &str, kind: RouteKind, rate: f64) -> Result<Self> {
         let way = kind.way(&namespace.name);
-        if let Way::Gateway { port, host } = &way
-            && !kind.is_grpc()
-        {
-            answers_through_gateway(namespace, *port, host).await?;
+        match &way {
+            Way::Gateway { port, host } if !kind.is_grpc() => {
+                answers_through_gateway(namespace, ("gw", "ingress", *port), host).await?;
+            }
+            Way::Beside { gateway, host } => {
+                answers_through_gateway(namespace, (&namespace.name, gateway, 80), host).await?;
+            }
+            _ => {}
         }
         let mut client = LoadClient::new(&namespace.name, name, way, rate);
         client.grpc = kind.is_grpc();
@@ -196,8 +200,9 @@ impl Load {
 }
 
 /// Until the gateway's Envoy has a route and its endpoints: before that it answers itself.
-async fn answers_through_gateway(namespace: &Namespace, port: u16, host: &str) -> Result<()> {
-    let service = namespace.cluster_service("gw", "ingress").await?;
+async fn answers_through_gateway(namespace: &Namespace, gateway: (&str, &str, u16), host: &str) -> Result<()> {
+    let (place, name, port) = gateway;
+    let service = namespace.cluster_service(place, name).await?;
     let address = SocketAddr::new(service.parse()?, port);
     let asking = async {
         // Envoy can only be asked.
@@ -211,7 +216,7 @@ async fn answers_through_gateway(namespace: &Namespace, port: u16, host: &str) -
             }
         }
     };
-    let limit = Duration::from_secs(20);
+    let limit = Duration::from_secs(40);
     tokio::time::timeout(limit, asking)
         .await
         .with_context(|| format!("the gateway does not know {host} after {limit:?}"))

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Namespace as KubernetesNamespace;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams};
 use kube::{Resource, ResourceExt as _};
@@ -27,7 +27,6 @@ use crate::objects::{apply, cluster_ip, is_cluster_wide, remove_finalizers};
 use crate::proxy::Proxy;
 use crate::rollout::{RolloutBuilder, SETTLE};
 use crate::routes::{APP, RouteKind};
-use crate::runtime::blocking;
 use crate::status::{canary_hash, is_current, phase, stable_hash, weight_in_force};
 use crate::timeline::{Entry, Margins, canary_weight, plateaus};
 use crate::wait::wait_for;
@@ -136,20 +135,6 @@ impl Namespace {
                 object = crate::metrics::with(object, "/metadata/ownerReferences", owner);
             }
             self.apply(&object).await?;
-        }
-        Ok(())
-    }
-
-    /// Brings Contour into it: another implementation of the Gateway API than the mesh's.
-    pub async fn bring_contour(&self) -> Result<()> {
-        let (bed, name) = (self.cluster.bed.clone(), self.name.clone());
-        let manifests: Vec<Value> = serde_saphyr::from_multiple(&blocking(move || bed.contour(&name)).await?)?;
-        self.apply_all(&manifests).await?;
-        for name in ["contour", "contour-envoy"] {
-            let ready = |seen: Option<&Deployment>| {
-                seen.and_then(|it| it.status.as_ref()?.ready_replicas).is_some_and(|ready| ready > 0)
-            };
-            wait_for(self.api::<Deployment>(), name, "to be ready", Duration::from_mins(1), ready).await?;
         }
         Ok(())
     }

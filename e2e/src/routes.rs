@@ -1,6 +1,6 @@
 //! The kinds of routes that a release can go through, each as Git would declare it, and the client that goes that way.
 
-use leadsman_bed::{CONTOUR, Way};
+use leadsman_bed::{BESIDE, Way};
 use serde_json::{Value, json};
 
 /// The application, its Service and its Rollout.
@@ -18,8 +18,8 @@ pub const PREVIEW: &str = "podinfo-preview";
 pub enum RouteKind {
     /// `HTTPRoute` with the Gateway as parent.
     HttpRouteGateway,
-    /// `HTTPRoute` with a Gateway of Contour as parent, which [`Namespace::bring_contour`](crate::Namespace::bring_contour) brings.
-    HttpRouteContour,
+    /// `HTTPRoute` with a Gateway of the namespace's own as parent, which the scenario brings (see [`crate::beside`]).
+    HttpRouteBeside,
     /// `HTTPRoute` with the Service as parent; the client has a sidecar.
     HttpRouteService,
     /// `VirtualService` of the gateway and of the mesh.
@@ -44,7 +44,7 @@ impl RouteName {
     /// Plural, as in RBAC.
     pub fn resource(&self) -> &'static str {
         match self.kind {
-            RouteKind::HttpRouteGateway | RouteKind::HttpRouteContour | RouteKind::HttpRouteService => "httproutes",
+            RouteKind::HttpRouteGateway | RouteKind::HttpRouteBeside | RouteKind::HttpRouteService => "httproutes",
             RouteKind::VirtualService => "virtualservices",
             RouteKind::GrpcRouteGateway => "grpcroutes",
         }
@@ -59,7 +59,7 @@ impl RouteKind {
     pub fn word(self) -> &'static str {
         match self {
             Self::HttpRouteGateway => "httproute-gateway",
-            Self::HttpRouteContour => "httproute-contour",
+            Self::HttpRouteBeside => "httproute-beside",
             Self::HttpRouteService => "httproute-service",
             Self::VirtualService => "virtualservice",
             Self::GrpcRouteGateway => "grpcroute-gateway",
@@ -69,7 +69,7 @@ impl RouteKind {
     /// No two kinds share a name: istiod takes an `HTTPRoute` and a `GRPCRoute` of one name for one route.
     pub fn route_name(self) -> RouteName {
         let name = match self {
-            Self::HttpRouteGateway | Self::HttpRouteContour => APP,
+            Self::HttpRouteGateway | Self::HttpRouteBeside => APP,
             Self::HttpRouteService => "podinfo-mesh",
             Self::VirtualService => "podinfo-vs",
             Self::GrpcRouteGateway => "podinfo-grpc",
@@ -86,7 +86,7 @@ impl RouteKind {
     pub fn way(self, namespace: &str) -> Way {
         match self {
             Self::HttpRouteGateway | Self::GrpcRouteGateway => Way::Gateway { port: 81, host: self.host(namespace) },
-            Self::HttpRouteContour => Way::Beside { gateway: CONTOUR, host: self.host(namespace) },
+            Self::HttpRouteBeside => Way::Beside { gateway: BESIDE, host: self.host(namespace) },
             Self::HttpRouteService => Self::mesh_way(namespace),
             Self::VirtualService => Way::Gateway { port: 80, host: self.host(namespace) },
         }
@@ -105,7 +105,7 @@ impl RouteKind {
     /// The element of `traffic.routes`; with the route's spec in it where the operator is to make it.
     pub fn reference(self, namespace: &str, owned: bool) -> Value {
         let key = match self {
-            Self::HttpRouteGateway | Self::HttpRouteContour | Self::HttpRouteService => "httpRoute",
+            Self::HttpRouteGateway | Self::HttpRouteBeside | Self::HttpRouteService => "httpRoute",
             Self::VirtualService => "virtualService",
             Self::GrpcRouteGateway => "grpcRoute",
         };
@@ -119,7 +119,7 @@ impl RouteKind {
     /// The route as it stands in Git: everything to stable.
     pub fn manifest(self, namespace: &str) -> Value {
         let (version, kind) = match self {
-            Self::HttpRouteGateway | Self::HttpRouteContour | Self::HttpRouteService => {
+            Self::HttpRouteGateway | Self::HttpRouteBeside | Self::HttpRouteService => {
                 ("gateway.networking.k8s.io/v1", "HTTPRoute")
             }
             Self::VirtualService => ("networking.istio.io/v1", "VirtualService"),
@@ -147,8 +147,8 @@ impl RouteKind {
                 "hostnames": [self.host(namespace)],
                 "rules": [{"backendRefs": backends(80)}],
             }),
-            Self::HttpRouteContour => json!({
-                "parentRefs": [{"name": CONTOUR}],
+            Self::HttpRouteBeside => json!({
+                "parentRefs": [{"name": BESIDE}],
                 "hostnames": [self.host(namespace)],
                 "rules": [{"backendRefs": backends(80)}],
             }),

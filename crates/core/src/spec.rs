@@ -161,6 +161,7 @@ mod pause {
         UntilPromoted {},
     }
 
+    #[expect(clippy::ref_option, reason = "so serde calls it")]
     pub(super) fn serialize<S: Serializer>(pause: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
         match pause {
             Some(duration) => duration.serialize(serializer),

@@ -105,7 +105,7 @@ impl Bed {
     }
 
     /// Brings in what a second implementation of the Gateway API needs of a cluster: Contour's image and CRDs. Gives what has
-    /// to be applied to a namespace for one Gateway, [`CONTOUR`](crate::CONTOUR), with a Service of the same name: Deployments
+    /// to be applied to a namespace for one Gateway, [`BESIDE`](crate::BESIDE), with a Service of the same name: Deployments
     /// `contour` and `contour-envoy`, and what belongs to no namespace.
     pub fn contour(&self, namespace: &str) -> Result<String> {
         let program = binaries::made(&binaries::CONTOUR)?;

@@ -8,8 +8,8 @@ use crate::{images::VERSIONS, template::filled};
 const PROMETHEUS: &str = include_str!("../../cluster/manifests/prometheus.yaml");
 const CONTOUR_MANIFEST: &str = include_str!("../../cluster/manifests/contour.yaml");
 
-/// The name of the Gateway, and of its Service, of [`Bed::contour`](crate::Bed::contour).
-pub const CONTOUR: &str = "contour-gateway";
+/// The name of a Gateway, and of its Service, in the namespace of those who use it.
+pub const BESIDE: &str = "beside";
 
 /// Prometheus in a namespace, at `http://prometheus.<namespace>:9090`. It scrapes the pods of that namespace and the
 /// gateway. Namespace and cluster roles `prometheus-<namespace>` are the caller's to remove.
@@ -23,7 +23,7 @@ pub(crate) fn prometheus(namespace: &str, scraped: &str, digest: &str) -> anyhow
 }
 
 pub(crate) fn contour(namespace: &str, image: &str) -> anyhow::Result<String> {
-    filled(CONTOUR_MANIFEST, &[("NAMESPACE", namespace), ("IMAGE", image), ("GATEWAY", CONTOUR)])
+    filled(CONTOUR_MANIFEST, &[("NAMESPACE", namespace), ("IMAGE", image), ("GATEWAY", BESIDE)])
 }
 
 /// The sample application: HTTP/1, and HTTP/2 without TLS, on 8080 (`/ready`, `/metrics`, all else answers), gRPC on 9090.

@@ -1,7 +1,7 @@
 // Command app is the traffic of the end-to-end cluster: a service whose behaviour is set by its environment (no
 // arguments; see serve.go), a client that sends requests at a steady rate and accounts for every one of them
-// (`app load`; see load.go), a smoke test (`app check`; see check.go), and the metrics API by which autoscalers follow that traffic (`app metrics-api`; see
-// autoscaling.go).
+// (`app load`; see load.go), a smoke test (`app check`; see check.go), the metrics API by which autoscalers follow that
+// traffic (`app metrics-api`; see autoscaling.go), and a gateway as clouds have them (`app slow-gateway`; see slowgateway.go).
 package main
 
 import (
@@ -20,6 +20,8 @@ func main() {
 		err = check(os.Args[2:])
 	case len(os.Args) > 1 && os.Args[1] == "metrics-api":
 		err = serveMetricsAPI(os.Args[2:])
+	case len(os.Args) > 1 && os.Args[1] == "slow-gateway":
+		err = serveSlowGateway(os.Args[2:])
 	default:
 		err = serve()
 	}

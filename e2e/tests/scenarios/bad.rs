@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use leadsman_api::{Phase, Rollout};
+use leadsman_e2e::beside;
 use leadsman_e2e::metrics::{p99, success_rate, with};
 use leadsman_e2e::routes::APP;
 use leadsman_e2e::status::{condition, message, phase};
@@ -27,8 +28,8 @@ pub fn trials() -> Vec<Trial> {
     );
     let both = [RouteKind::HttpRouteGateway, RouteKind::VirtualService];
     trials.push(scenario("bad-httproute-contour", |ns| async move {
-        ns.bring_contour().await?;
-        bad(&ns, &[RouteKind::HttpRouteContour]).await
+        beside::bring_contour(&ns).await?;
+        bad(&ns, &[RouteKind::HttpRouteBeside]).await
     }));
     trials.push(scenario("bad-in-every-route", move |ns| async move { bad(&ns, &both).await }));
     trials

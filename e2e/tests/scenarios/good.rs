@@ -1,6 +1,7 @@
 //! Releases that are good: promoted, and nobody notices.
 
 use anyhow::{Result, ensure};
+use leadsman_e2e::beside;
 use leadsman_e2e::metrics::{grpc_success_rate, success_rate};
 use leadsman_e2e::status::condition;
 use leadsman_e2e::{Load, Namespace, RolloutBuilder, RouteKind, pause, set_weight};
@@ -40,8 +41,8 @@ async fn good(namespace: &Namespace, kind: RouteKind) -> Result<()> {
 
 /// Another implementation of the Gateway API than the mesh's.
 async fn through_contour(namespace: &Namespace) -> Result<()> {
-    namespace.bring_contour().await?;
-    good(namespace, RouteKind::HttpRouteContour).await
+    beside::bring_contour(namespace).await?;
+    good(namespace, RouteKind::HttpRouteBeside).await
 }
 
 /// At least 20,000 requests at 200 a second, through gateway and sidecar at once.

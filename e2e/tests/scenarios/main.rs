@@ -34,6 +34,7 @@ mod policies;
 mod ports;
 mod proportions;
 mod refused;
+mod slow_gateway;
 mod sources;
 mod table;
 mod tenants;
@@ -50,7 +51,9 @@ const SIDE_BY_SIDE: usize = 6;
 
 /// What takes minutes and shows for another kind of route, or on the cluster, what others show by default: run by
 /// `cargo xtask test --full`, or by name with `--include-ignored`.
-const FULL_ONLY: [&str; 28] = [
+const FULL_ONLY: [&str; 30] = [
+    "bad-httproute-contour",
+    "slow-gateway-with-the-times-of-a-fast-one",
     "bad-httproute-service",
     "bad-virtualservice",
     "killed-in-every-phase-virtualservice",
@@ -87,6 +90,7 @@ fn main() -> ExitCode {
     // The longest first.
     let trials = [
         idle::trials(),
+        slow_gateway::trials(),
         pipeline::trials(),
         explained::trials(),
         many::trials(),

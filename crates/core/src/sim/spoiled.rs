@@ -25,7 +25,10 @@ fn no_status_that_can_be_read_makes_a_plan_panic() {
         run.until_then(moment);
         let Some(state) = run.world.status.clone() else { continue };
         let sound = serde_json::to_value(&state).unwrap();
-        assert!(!has_null(&sound), "it would not come through Lua, as which Argo CD's actions read and write it: {sound}");
+        assert!(
+            !has_null(&sound),
+            "it would not come through Lua, as which Argo CD's actions read and write it: {sound}"
+        );
         let observed = run.process.observe(&run.world, &run.rollout);
         for _ in 0..40 {
             let mut spoiled = sound.clone();
