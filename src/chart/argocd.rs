@@ -36,10 +36,8 @@ pub(super) fn files() -> Vec<(String, String)> {
 
 fn config_map(actions: &[(&str, String)]) -> String {
     let restart = ("restart", read("actions/restart/action.lua"));
-    let mut definitions = String::new();
-    for (name, text) in actions.iter().chain([&restart]) {
-        definitions += &format!("- name: {name}\n  action.lua: |\n{}", indented(text, 4));
-    }
+    let definition = |(name, text): &(&str, String)| format!("- name: {name}\n  action.lua: |\n{}", indented(text, 4));
+    let definitions: String = actions.iter().chain([&restart]).map(definition).collect();
     let discovery = indented(&read("actions/discovery.lua"), 2);
     let data = [
         ("health", read("health.lua")),
@@ -47,7 +45,7 @@ fn config_map(actions: &[(&str, String)]) -> String {
         // Or `cpu: 100m` in Git and `cpu: 0.1` are a difference.
         ("knownTypeFields", "- field: spec.template.spec\n  type: core/v1/PodSpec\n".to_owned()),
     ];
-    let mut map = "# Written by cargo xtask chart.
+    let head = "# Written by cargo xtask chart.
 apiVersion: v1
 kind: ConfigMap
 metadata:
@@ -55,12 +53,11 @@ metadata:
   namespace: argocd
   labels: {app.kubernetes.io/name: argocd-cm, app.kubernetes.io/part-of: argocd}
 data:
-"
-    .to_owned();
-    for (what, text) in data {
-        map += &format!("  resource.customizations.{what}.leadsman.dev_Rollout: |\n{}", indented(&text, 4));
-    }
-    map
+";
+    let entry = |(what, text): (&str, String)| {
+        format!("  resource.customizations.{what}.leadsman.dev_Rollout: |\n{}", indented(&text, 4))
+    };
+    [head.to_owned()].into_iter().chain(data.map(entry)).collect()
 }
 
 fn read(file: &str) -> String {
