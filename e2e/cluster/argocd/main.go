@@ -1,5 +1,6 @@
 // argocd-tables runs what Argo CD is told of Rollouts through Argo CD's own code, as it stands in argocd-cm: the tables
-// beside the scripts (Argo CD's own format), and every situation that was recorded on a cluster.
+// beside the scripts (Argo CD's own format), every situation that was recorded on a cluster, and what its comparison makes
+// of routes whose weights move.
 //
 //	argocd-tables argocd crates/view/fixtures/bed
 package main
@@ -51,6 +52,9 @@ func run(argocd, recorded string) error {
 		}
 	}
 	if err := c.recorded(recorded); err != nil {
+		return err
+	}
+	if err := c.routes(); err != nil {
 		return err
 	}
 	if len(c.wrong) > 0 {
