@@ -34,6 +34,7 @@ pub fn trials() -> Vec<Trial> {
         scenario("gitops-release", |ns| async move { release(&ns).await }),
         scenario("gitops-rollback", |ns| async move { rollback(&ns).await }),
         scenario("gitops-that-resets-weights", |ns| async move { resets_weights(&ns).await }),
+        scenario("gitops-that-waits-for-stable-alone", |ns| async move { waits_for_stable(&ns).await }),
     ]
 }
 
@@ -193,6 +194,36 @@ impl Declared<'_> {
         figures::record(&self.namespace.scenario, "syncs", self.syncs(0.0)?);
         Ok(())
     }
+}
+
+/// `readyWhen: Serving` under one Kustomization that waits for all that it applies: it is done while the release waits for a
+/// person, and so has its hands free for what Git says next.
+async fn waits_for_stable(namespace: &Namespace) -> Result<()> {
+    let kind = RouteKind::HttpRouteGateway;
+    let rollout = RolloutBuilder::new(&namespace.name, kind)
+        .drain("1s")
+        .steps(&[set_weight(50), pause_until_promoted()])
+        .set("/spec/readyWhen", json!("Serving"));
+    let waiting = with(with(weights_left_alone(kind), "/wait", json!(true)), "/timeout", json!("60s"));
+    let git = Declared::start(namespace, kind, &rollout, waiting).await?;
+    namespace.until("to be of the autoscaler's size", SOON, scaled_to(2)).await?;
+    let mut load = Load::through(namespace, kind, 60.0).await?;
+    let next = rollout.version("v2");
+    let commit = git.commit(&next).await?;
+    namespace.until_weight(&next, 50).await?;
+    let is_done = |said: &Said| said.ready[0] == "True" && said.applied == commit;
+    until_said(namespace, DELIVERY, "to be done in mid-release", SOON, is_done).await?;
+    namespace.until("to go on waiting", SOON, |seen| phase(seen) == Some(Phase::Paused)).await?;
+    let began = now();
+    git.commit(&rollout).await?;
+    namespace.until_promoted(&rollout).await?;
+    let weights = git.weights()?;
+    let back = weights.last().filter(|it| it.to == 0.0 && it.received > began).context("the canary kept its share")?;
+    let took = back.done - began;
+    ensure!(took < 30.0, "the revert was in the cluster after {took:.1} s: the Kustomization was still waiting");
+    figures::record(&namespace.scenario, "s from the revert in Git to weight 0", figures::rounded(took));
+    git.expect_left_alone()?;
+    namespace.close(&mut load, &[]).await.map(drop)
 }
 
 /// A release under an autoscaler, in which Git also changes the route and a Service in other ways; then another that Git
