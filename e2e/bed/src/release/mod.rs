@@ -94,7 +94,7 @@ pub fn build_released_operator() -> Result<PathBuf> {
 /// # Errors
 /// When it cannot be built.
 pub fn build_released_plugin() -> Result<PathBuf> {
-    build(Command::new(tools::cargo()), Architecture::own()?, "release", PLUGIN)
+    build(Command::new(tools::cargo()), Architecture::own()?, "plugin", PLUGIN)
 }
 
 /// The plugin for this machine, built in the same way as by [`build_operator`].
