@@ -11,20 +11,38 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// The weights of a route, left alone: what everybody writes first.
-var ignored = []appv1.ResourceIgnoreDifferences{{
-	Group: "gateway.networking.k8s.io", Kind: "HTTPRoute",
-	JQPathExpressions: []string{".spec.rules[]?.backendRefs[]?.weight"},
-}}
+// A kind of route: where its rules stand, and in them the backends.
+type kind struct {
+	group, version, name, rules, backends string
+}
 
-// What becomes of a route of Git's while a release moves its weights, and of an edit of it in Git.
+var kinds = []kind{
+	{"gateway.networking.k8s.io", "v1", "HTTPRoute", "rules", "backendRefs"},
+	{"networking.istio.io", "v1", "VirtualService", "http", "route"},
+}
+
+// What becomes of routes of Git's while a release moves their weights, and of an edit of them in Git.
 func (c *checks) routes() error {
-	plain, edited := route(100, 0, ""), route(100, 0, "20s")
-	live := route(75, 25, "")
+	for _, kind := range kinds {
+		if err := c.route(kind); err != nil {
+			return fmt.Errorf("%s: %w", kind.name, err)
+		}
+	}
+	return nil
+}
+
+func (c *checks) route(kind kind) error {
+	// The weights left alone: what everybody writes first.
+	ignored := []appv1.ResourceIgnoreDifferences{{
+		Group: kind.group, Kind: kind.name,
+		JQPathExpressions: []string{fmt.Sprintf(".spec.%s[]?.%s[]?.weight", kind.rules, kind.backends)},
+	}}
+	plain, edited := kind.object(100, 0, ""), kind.object(100, 0, "20s")
+	live := kind.object(75, 25, "")
 	if err := lastApplied(live, plain); err != nil {
 		return err
 	}
-	rest := route(100, 0, "")
+	rest := kind.object(100, 0, "")
 	if err := lastApplied(rest, plain); err != nil {
 		return err
 	}
@@ -58,16 +76,16 @@ func (c *checks) routes() error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", it.what, err)
 		}
-		c.same("a route "+it.what+": OutOfSync", it.differs, found.Modified)
+		c.same("a "+kind.name+" "+it.what+": OutOfSync", it.differs, found.Modified)
 		applied := it.git
 		if it.respects {
 			if applied, err = respecting(it.live, it.git, config); err != nil {
 				return fmt.Errorf("%s: %w", it.what, err)
 			}
 		}
-		weight, timeout := weightAndTimeout(applied)
-		c.same("a route "+it.what+": weight that a sync applies", it.weight, weight)
-		c.same("a route "+it.what+": timeout that a sync applies", it.timeout, timeout)
+		weight, timeout := kind.weightAndTimeout(applied)
+		c.same("a "+kind.name+" "+it.what+": weight that a sync applies", it.weight, weight)
+		c.same("a "+kind.name+" "+it.what+": timeout that a sync applies", it.timeout, timeout)
 	}
 	return nil
 }
@@ -103,27 +121,26 @@ func respecting(live, git *unstructured.Unstructured, config argodiff.DiffConfig
 	return applied, applied.UnmarshalJSON(merged)
 }
 
-func route(stable, canary int64, timeout string) *unstructured.Unstructured {
-	backend := func(name string, weight int64) any {
-		return map[string]any{"name": name, "port": int64(80), "weight": weight}
-	}
-	rule := map[string]any{"backendRefs": []any{backend("podinfo-stable", stable), backend("podinfo-canary", canary)}}
+func (k kind) object(stable, canary int64, timeout string) *unstructured.Unstructured {
+	backend := func(name string, weight int64) any { return map[string]any{"name": name, "weight": weight} }
+	rule := map[string]any{k.backends: []any{backend("podinfo-stable", stable), backend("podinfo-canary", canary)}}
+	// Something beside the backends; Argo CD knows no schema of the kind, and so no field from another.
 	if timeout != "" {
-		rule["timeouts"] = map[string]any{"request": timeout}
+		rule["timeout"] = timeout
 	}
 	return &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
+		"apiVersion": k.group + "/" + k.version, "kind": k.name,
 		"metadata": map[string]any{"name": "podinfo", "namespace": "shop"},
-		"spec":     map[string]any{"rules": []any{rule}},
+		"spec":     map[string]any{k.rules: []any{rule}},
 	}}
 }
 
-func weightAndTimeout(route *unstructured.Unstructured) (weight int64, timeout string) {
-	rules, _, _ := unstructured.NestedSlice(route.Object, "spec", "rules")
+func (k kind) weightAndTimeout(route *unstructured.Unstructured) (weight int64, timeout string) {
+	rules, _, _ := unstructured.NestedSlice(route.Object, "spec", k.rules)
 	rule := rules[0].(map[string]any)
-	backends, _, _ := unstructured.NestedSlice(rule, "backendRefs")
+	backends, _, _ := unstructured.NestedSlice(rule, k.backends)
 	weight, _, _ = unstructured.NestedInt64(backends[1].(map[string]any), "weight")
-	timeout, _, _ = unstructured.NestedString(rule, "timeouts", "request")
+	timeout, _, _ = unstructured.NestedString(rule, "timeout")
 	return weight, timeout
 }
 
