@@ -29,7 +29,7 @@ const RATE: f64 = 150.0;
 /// The same where something else is.
 const CALM: f64 = 40.0;
 /// Until every new connection follows the slices of a Service, in seconds: kube-proxy writes its rules at most once in a second, and
-/// on two busy cores it has taken five.
+/// where two cores had much else to do, slices and rules together have taken five.
 const NODES_FOLLOW: f64 = 10.0;
 /// Both revisions are selected for so long, in seconds.
 const OVERLAP: f64 = 3.0;
