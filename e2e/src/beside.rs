@@ -3,21 +3,20 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use k8s_openapi::api::apps::v1::Deployment;
-use leadsman_bed::BESIDE;
+use leadsman_bed::{BESIDE, container_security, pod_security};
 use serde_json::{Value, json};
 
 use crate::namespace::Namespace;
 use crate::runtime::blocking;
-use crate::wait::wait_for;
+use crate::wait::until_ready;
 
 /// Contour, with an Envoy of its own.
 pub async fn bring_contour(namespace: &Namespace) -> Result<()> {
     let (bed, name) = (namespace.cluster.bed.clone(), namespace.name.clone());
     let manifests: Vec<Value> = serde_saphyr::from_multiple(&blocking(move || bed.contour(&name)).await?)?;
     namespace.apply_all(&manifests).await?;
-    until_ready(namespace, "contour").await?;
-    until_ready(namespace, "contour-envoy").await
+    until_ready(namespace.api(), "contour").await?;
+    until_ready(namespace.api(), "contour-envoy").await
 }
 
 /// A gateway that accepts a route at once, and is late with what it says.
@@ -33,7 +32,7 @@ impl Slow {
     /// Brings it.
     pub async fn bring(self, namespace: &Namespace) -> Result<()> {
         namespace.apply_all(&self.manifests(&namespace.name)).await?;
-        until_ready(namespace, BESIDE).await
+        until_ready(namespace.api(), BESIDE).await
     }
 
     fn manifests(self, namespace: &str) -> [Value; 5] {
@@ -50,16 +49,12 @@ impl Slow {
         let pod = json!({
             "serviceAccountName": BESIDE,
             "terminationGracePeriodSeconds": 1,
-            "securityContext": {
-                "runAsNonRoot": true, "runAsUser": 65534, "runAsGroup": 65534, "seccompProfile": {"type": "RuntimeDefault"},
-            },
+            "securityContext": pod_security(65534),
             "containers": [{
                 "name": "gateway", "image": "localhost/app:bed", "imagePullPolicy": "Never", "args": arguments,
                 "env": [{"name": "NAMESPACE", "value": namespace}],
                 "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1},
-                "securityContext": {
-                    "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]},
-                },
+                "securityContext": container_security(),
             }],
         });
         [
@@ -87,11 +82,4 @@ impl Slow {
             }),
         ]
     }
-}
-
-async fn until_ready(namespace: &Namespace, deployment: &str) -> Result<()> {
-    let ready = |seen: Option<&Deployment>| {
-        seen.and_then(|it| it.status.as_ref()?.ready_replicas).is_some_and(|ready| ready > 0)
-    };
-    wait_for(namespace.api::<Deployment>(), deployment, "to be ready", Duration::from_mins(1), ready).await.map(drop)
 }

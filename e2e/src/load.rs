@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::Api;
-use leadsman_bed::{Connections, LoadClient, Way, http};
+use leadsman_bed::{BESIDE, Connections, LoadClient, Way, http};
 use serde::Deserialize;
 
 use crate::namespace::Namespace;
@@ -73,10 +73,13 @@ impl Load {
         let way = kind.way(&namespace.name);
         match &way {
             Way::Gateway { port, host } if !kind.is_grpc() => {
-                answers_through_gateway(namespace, ("gw", "ingress", *port), host).await?;
+                let gateway = namespace.cluster_service("gw", "ingress").await?;
+                answers_through_gateway(&gateway, *port, host, Duration::from_secs(20)).await?;
             }
-            Way::Beside { gateway, host } => {
-                answers_through_gateway(namespace, (&namespace.name, gateway, 80), host).await?;
+            Way::Beside { host } => {
+                // A slow one knows the first endpoints after twenty seconds.
+                let gateway = namespace.cluster_service(&namespace.name, BESIDE).await?;
+                answers_through_gateway(&gateway, 80, host, Duration::from_secs(40)).await?;
             }
             _ => {}
         }
@@ -199,11 +202,9 @@ impl Load {
     }
 }
 
-/// Until the gateway's Envoy has a route and its endpoints: before that it answers itself.
-async fn answers_through_gateway(namespace: &Namespace, gateway: (&str, &str, u16), host: &str) -> Result<()> {
-    let (place, name, port) = gateway;
-    let service = namespace.cluster_service(place, name).await?;
-    let address = SocketAddr::new(service.parse()?, port);
+/// Until the gateway at this address has a route and its endpoints: before that it answers itself.
+async fn answers_through_gateway(gateway: &str, port: u16, host: &str, limit: Duration) -> Result<()> {
+    let address = SocketAddr::new(gateway.parse()?, port);
     let asking = async {
         // Envoy can only be asked.
         let mut look = tokio::time::interval(Duration::from_millis(100));
@@ -216,7 +217,6 @@ async fn answers_through_gateway(namespace: &Namespace, gateway: (&str, &str, u1
             }
         }
     };
-    let limit = Duration::from_secs(40);
     tokio::time::timeout(limit, asking)
         .await
         .with_context(|| format!("the gateway does not know {host} after {limit:?}"))

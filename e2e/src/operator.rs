@@ -20,7 +20,7 @@ use crate::metrics::with;
 use crate::namespace::Namespace;
 use crate::process;
 use crate::runtime::blocking;
-use crate::wait::wait_for;
+use crate::wait::{until_ready, wait_for};
 use crate::wire::{Victim, Wire};
 
 /// Name of its Deployment, its account, its container and its lease.
@@ -105,15 +105,7 @@ impl<'a> Operator<'a> {
 
     /// Waits until the pods that there are now are ready.
     pub async fn until_ready(&self) -> Result<()> {
-        let ready = |deployment: Option<&Deployment>| {
-            let Some(deployment) = deployment else { return false };
-            let Some(status) = &deployment.status else { return false };
-            let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
-            status.observed_generation == deployment.metadata.generation
-                && status.ready_replicas.unwrap_or_default() == wanted
-                && status.replicas.unwrap_or_default() == wanted
-        };
-        wait_for(self.namespace.api::<Deployment>(), NAME, "to be ready", Duration::from_mins(1), ready).await.map(drop)
+        until_ready(self.namespace.api(), NAME).await
     }
 
     /// Its pod: the first that is there to stay.

@@ -86,7 +86,7 @@ impl RouteKind {
     pub fn way(self, namespace: &str) -> Way {
         match self {
             Self::HttpRouteGateway | Self::GrpcRouteGateway => Way::Gateway { port: 81, host: self.host(namespace) },
-            Self::HttpRouteBeside => Way::Beside { gateway: BESIDE, host: self.host(namespace) },
+            Self::HttpRouteBeside => Way::Beside { host: self.host(namespace) },
             Self::HttpRouteService => Self::mesh_way(namespace),
             Self::VirtualService => Way::Gateway { port: 80, host: self.host(namespace) },
         }
@@ -140,15 +140,13 @@ impl RouteKind {
                 {"name": CANARY, "port": port, "weight": 0},
             ])
         };
-        let gateway = json!({"name": "ingress", "namespace": "gw"});
+        let gateway = match self {
+            Self::HttpRouteBeside => json!({"name": BESIDE}),
+            _ => json!({"name": "ingress", "namespace": "gw"}),
+        };
         match self {
-            Self::HttpRouteGateway => json!({
+            Self::HttpRouteGateway | Self::HttpRouteBeside => json!({
                 "parentRefs": [gateway],
-                "hostnames": [self.host(namespace)],
-                "rules": [{"backendRefs": backends(80)}],
-            }),
-            Self::HttpRouteBeside => json!({
-                "parentRefs": [{"name": BESIDE}],
                 "hostnames": [self.host(namespace)],
                 "rules": [{"backendRefs": backends(80)}],
             }),

@@ -220,6 +220,24 @@ mod tests {
         request(second, "httproutes", "podinfo", &json!({"spec": {"rules": [{"backendRefs": backends}]}}))
     }
 
+    #[test]
+    fn slices_name_the_revisions_of_their_pods() {
+        let slice = |second: u32, service: &str, pods: &[&str]| {
+            let endpoints: Vec<_> = pods.iter().map(|pod| json!({"targetRef": {"name": pod}})).collect();
+            let labels = json!({"kubernetes.io/service-name": service});
+            request(second, "endpointslices", "", &json!({"metadata": {"labels": labels}, "endpoints": endpoints}))
+        };
+        let requests = [
+            slice(1, "podinfo", &["podinfo-old-aaaaa", "podinfo-new-bbbbb"]),
+            slice(2, "podinfo-stable", &["podinfo-old-aaaaa"]),
+            slice(3, "podinfo", &["podinfo-new-bbbbb"]),
+            slice(4, "podinfo", &["podinfo-new-ccccc"]),
+        ];
+        let found: Vec<_> = endpoints(&requests, "podinfo").into_iter().map(|it| (it.done % 60.0, it.to)).collect();
+        let of = |hashes: &[&str]| hashes.iter().map(|&hash| hash.to_owned()).collect::<BTreeSet<_>>();
+        assert_eq!(found, [(1.0, of(&["new", "old"])), (3.0, of(&["new"]))]);
+    }
+
     /// Within the minute, with shares as text.
     fn told(found: &[Plateau]) -> Vec<String> {
         let told = |it: &Plateau| format!("{} to {}: {:?}", it.from % 60.0, it.to % 60.0, it.shares);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use futures::StreamExt as _;
+use k8s_openapi::api::apps::v1::Deployment;
 use kube::Resource;
 use kube::api::Api;
 use kube::runtime::{WatchStreamExt as _, watcher};
@@ -47,6 +48,19 @@ where
         (None, None) => "the API server did not answer".to_owned(),
     };
     bail!("waited {} s in vain for {name} {what}; {last}{trouble}", limit.as_secs());
+}
+
+/// Waits until a Deployment has the pods that are declared, all of them ready and no other.
+pub async fn until_ready(deployments: Api<Deployment>, name: &str) -> Result<()> {
+    let ready = |deployment: Option<&Deployment>| {
+        let Some(deployment) = deployment else { return false };
+        let Some(status) = &deployment.status else { return false };
+        let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+        status.observed_generation == deployment.metadata.generation
+            && status.ready_replicas.unwrap_or_default() == wanted
+            && status.replicas.unwrap_or_default() == wanted
+    };
+    wait_for(deployments, name, "to be ready", Duration::from_mins(1), ready).await.map(drop)
 }
 
 /// Watches an object for a while, and fails as soon as it is not as it has to be.

@@ -53,7 +53,8 @@ impl Events {
     pub fn publish(&self, key: &Key, uid: &str, event: &Event, attempt: Option<u64>, now: Timestamp) {
         let mut object = object(key, uid, event, now, &self.instance);
         if let (Some(number), Some(fields)) = (attempt, object.as_object_mut()) {
-            fields.insert("related".to_owned(), report_of(key, number));
+            // It outlives the event, and tells the whole attempt.
+            fields.insert("related".to_owned(), reference(key, "RolloutReport", &report_name(key, number)));
         }
         if self.sender.try_send((key.clone(), object)).is_err() {
             self.metrics.event_lost();
@@ -66,6 +67,10 @@ fn object(key: &Key, uid: &str, event: &Event, now: Timestamp, instance: &str) -
     (uid, event.reason, &event.message).hash(&mut hasher);
     let words = u32::try_from(hasher.finish() & 0xffff_ffff).unwrap_or_default();
     let name = format!("{}.{:x}.{words:08x}", key.name, now.as_microsecond());
+    let mut regarding = reference(key, "Rollout", &key.name);
+    if let Some(fields) = regarding.as_object_mut() {
+        fields.insert("uid".to_owned(), uid.into());
+    }
     json!({
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
@@ -77,23 +82,16 @@ fn object(key: &Key, uid: &str, event: &Event, now: Timestamp, instance: &str) -
         "note": shortened(&one_line(&event.message, LONGEST_NOTE)),
         "reportingController": CONTROLLER,
         "reportingInstance": instance.chars().take(128).collect::<String>(),
-        "regarding": {
-            "apiVersion": format!("{}/{}", leadsman_api::names::GROUP, leadsman_api::names::VERSION),
-            "kind": "Rollout",
-            "namespace": &*key.namespace,
-            "name": &*key.name,
-            "uid": uid,
-        },
+        "regarding": regarding,
     })
 }
 
-/// What outlives the event, and tells the whole attempt.
-fn report_of(key: &Key, number: u64) -> Value {
+fn reference(key: &Key, kind: &str, name: &str) -> Value {
     json!({
         "apiVersion": format!("{}/{}", leadsman_api::names::GROUP, leadsman_api::names::VERSION),
-        "kind": "RolloutReport",
+        "kind": kind,
         "namespace": &*key.namespace,
-        "name": report_name(key, number),
+        "name": name,
     })
 }
 

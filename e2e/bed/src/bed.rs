@@ -6,6 +6,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     process::Command,
+    sync::{Mutex, PoisonError},
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -109,19 +110,25 @@ impl Bed {
     /// `contour` and `contour-envoy`, and what belongs to no namespace.
     pub fn contour(&self, namespace: &str) -> Result<String> {
         let program = binaries::made(&binaries::CONTOUR)?;
-        let hash = images::hash_of_file(&program)?;
-        let image = Image::of_program(&format!("localhost/contour:{hash}"), &program, "65534:65534")?;
-        images::import(&images::pack(&image, &hash, &self.paths)?, &MAIN, &self.paths)?;
+        let image = self.load_program("contour", &program, |name| Image::of_program(name, &program, "65534:65534"))?;
         let sources = crds::folder_of("contour", "github.com/projectcontour/contour")?;
         self.apply(&fs::read_to_string(sources.join("examples/contour/01-crds.yaml"))?)?;
-        manifests::contour(namespace, &image.name)
+        manifests::contour(namespace, &image)
     }
 
     /// Brings in a program that [`build_operator`](crate::build_operator) made as the operator's image; its reference,
     /// `localhost/leadsman:<hash of the program>`. Cheap when it is there already.
     pub fn load_operator_image(&self, program: &Path) -> Result<String> {
+        self.load_program("leadsman", program, |name| release::image(name, program, None))
+    }
+
+    /// Brings in the image of a program; its reference, `localhost/<name>:<hash of the program>`.
+    fn load_program(&self, name: &str, program: &Path, image: impl FnOnce(&str) -> Result<Image>) -> Result<String> {
+        /// Two scenarios that want the same image would pack it in the same place.
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let hash = images::hash_of_file(program)?;
-        let image = release::image(&format!("localhost/leadsman:{hash}"), program, None)?;
+        let image = image(&format!("localhost/{name}:{hash}"))?;
         images::import(&images::pack(&image, &hash, &self.paths)?, &MAIN, &self.paths)?;
         Ok(image.name)
     }

@@ -325,8 +325,8 @@ impl GoProgram {
         let unfinished = location.with_extension("new");
         let mut stamps = vec!["-s -w".to_owned()];
         stamps.extend(self.stamps.iter().map(|stamp| format!("-X {stamp}")));
-        let mut go = Command::new("go");
-        go.current_dir(sources().join(self.module)).env("CGO_ENABLED", "0").env("GOFLAGS", "-buildvcs=false").args([
+        let mut go = go_in(self.module)?;
+        go.env("CGO_ENABLED", "0").env("GOFLAGS", "-buildvcs=false").args([
             "build",
             "-v",
             "-trimpath",
@@ -335,9 +335,6 @@ impl GoProgram {
         ]);
         if !self.tags.is_empty() {
             go.args(["-tags", self.tags]);
-        }
-        if !is_in_workspace(self.module)? {
-            go.env("GOWORK", "off");
         }
         go.arg("-o").arg(&unfinished).arg(self.package);
         progress.long(&format!("building {} (cold: {})", self.name, self.cold), &mut go)?;
@@ -369,8 +366,18 @@ pub(crate) fn hash_of_module(module: &str) -> Result<String> {
     Ok(short_hex(&hash.finalize()))
 }
 
+/// The `go` command in a module, with the versions that are the module's.
+pub(crate) fn go_in(module: &str) -> Result<Command> {
+    let mut go = Command::new("go");
+    go.current_dir(sources().join(module));
+    if !is_in_workspace(module)? {
+        go.env("GOWORK", "off");
+    }
+    Ok(go)
+}
+
 /// Whether its versions are those of `go.work`.
-pub(crate) fn is_in_workspace(module: &str) -> Result<bool> {
+fn is_in_workspace(module: &str) -> Result<bool> {
     let file = sources().join("go.work");
     let used = format!("./{module}");
     Ok(fs::read_to_string(&file).with_context(|| file.display().to_string())?.lines().any(|line| line.trim() == used))

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::manifests::{container_security, pod_security, scraped};
+use crate::manifests::{BESIDE, container_security, pod_security, scraped};
 
 /// Which way the load client's requests go.
 #[derive(Clone, Debug)]
@@ -14,10 +14,8 @@ pub enum Way {
         /// Host header.
         host: String,
     },
-    /// Through a gateway of the client's own namespace, on port 80.
+    /// Through the gateway [`BESIDE`](crate::BESIDE) of the client's own namespace, on port 80.
     Beside {
-        /// Its Service.
-        gateway: &'static str,
         /// Host header.
         host: String,
     },
@@ -100,9 +98,7 @@ impl LoadClient {
     pub fn manifest(&self) -> Value {
         let (address, host) = match &self.way {
             Way::Gateway { port, host } => (format!("ingress.gw.svc.cluster.local:{port}"), host.as_str()),
-            Way::Beside { gateway, host } => {
-                (format!("{gateway}.{}.svc.cluster.local:80", self.namespace), host.as_str())
-            }
+            Way::Beside { host } => (format!("{BESIDE}.{}.svc.cluster.local:80", self.namespace), host.as_str()),
             Way::Sidecar { port, host } => (format!("127.0.0.1:{port}"), host.as_str()),
             Way::Direct { address } => (address.clone(), ""),
         };

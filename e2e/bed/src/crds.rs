@@ -4,14 +4,12 @@ use std::{
     ffi::OsString,
     fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use anyhow::Result;
 
 use crate::{
-    binaries::{hash_of_module, is_in_workspace},
-    paths::sources,
+    binaries::{go_in, hash_of_module},
     process::output,
 };
 
@@ -56,10 +54,7 @@ pub(crate) fn collect(location: &Path) -> Result<()> {
 
 /// Where Go keeps a module that another one depends on; downloaded if it is not there.
 pub(crate) fn folder_of(module: &str, dependency: &str) -> Result<PathBuf> {
-    let workspace = if is_in_workspace(module)? { "" } else { "off" };
-    let go = |arguments: &[&str]| {
-        output(Command::new("go").current_dir(sources().join(module)).env("GOWORK", workspace).args(arguments))
-    };
+    let go = |arguments: &[&str]| output(go_in(module)?.args(arguments));
     let folder = || go(&["list", "-m", "-f", "{{.Dir}}", dependency]).map(|text| PathBuf::from(text.trim()));
     let present = folder()?;
     if present.is_dir() {

@@ -42,7 +42,7 @@ pub use components::COMPONENTS;
 pub use config::{certificates, token};
 pub use health::{Check, Health};
 pub use image::{Architecture, Content, Image};
-pub use manifests::{App, BESIDE, prometheus_manifest};
+pub use manifests::{App, BESIDE, container_security, pod_security, prometheus_manifest};
 pub use network::{DNS_IP, HOST_IP, NODE_IP};
 pub use node::SPARE_NODE;
 pub use release::{

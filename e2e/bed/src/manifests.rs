@@ -123,11 +123,13 @@ pub(crate) fn scraped(port: &str, path: &str) -> Value {
     json!({"prometheus.io/scrape": "true", "prometheus.io/port": port, "prometheus.io/path": path})
 }
 
-pub(crate) fn pod_security(user: u32) -> Value {
+/// A pod's security context that the `restricted` standard asks for.
+pub fn pod_security(user: u32) -> Value {
     json!({"runAsNonRoot": true, "runAsUser": user, "runAsGroup": user, "seccompProfile": {"type": "RuntimeDefault"}})
 }
 
-pub(crate) fn container_security() -> Value {
+/// The same of a container.
+pub fn container_security() -> Value {
     json!({"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}})
 }
 

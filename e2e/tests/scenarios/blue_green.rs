@@ -31,6 +31,8 @@ const CALM: f64 = 40.0;
 /// Until every new connection follows the slices of a Service, in seconds: kube-proxy writes its rules at most once in a second, and
 /// where two cores had much else to do, slices and rules together have taken five.
 const NODES_FOLLOW: f64 = 10.0;
+/// Answers that show where all go: more than a hundred.
+const ENOUGH: usize = 101;
 /// Both revisions are selected for so long, in seconds.
 const OVERLAP: f64 = 3.0;
 
@@ -98,7 +100,7 @@ fn nodes_follow(namespace: &Namespace, records: &[Record], version: &str, hash: 
         "{nodes_took:.1} s after the slices a new connection was not answered by {version}"
     );
     let after = records.iter().filter(|it| it.sent > last).count();
-    ensure!(after >= 100, "only {after} requests since all were answered by {version}");
+    ensure!(after >= ENOUGH, "only {after} requests since all were answered by {version}");
     figures::record(&namespace.scenario, "s until the slices followed", figures::rounded(slices_took));
     figures::record(&namespace.scenario, "s until the nodes followed them", figures::rounded(nodes_took));
     Ok(())
@@ -141,12 +143,12 @@ async fn good(namespace: &Namespace) -> Result<()> {
     Ok(())
 }
 
-/// Until a client has had a hundred answers of a version, and of no other.
+/// Until a client has had enough answers of a version, and of no other.
 async fn until_only(load: &mut Load, version: &str) -> Result<()> {
     let deadline = now() + 60.0;
     loop {
-        load.until_more(100).await?;
-        let last = load.records().iter().rev().take(100);
+        load.until_more(ENOUGH).await?;
+        let last = load.records().iter().rev().take(ENOUGH);
         if last.filter(|it| it.is_answered()).all(|it| it.version == version) {
             return Ok(());
         }
@@ -171,6 +173,7 @@ async fn pre_fails(namespace: &Namespace) -> Result<()> {
     for load in &clients {
         let others = load.records().iter().filter(|it| it.is_answered() && it.version != "v1").count();
         ensure!(others == 0, "{}: {others} answers of what only the preview shows", load.name);
+        ensure!(load.records().len() >= ENOUGH, "{}: only {} requests", load.name, load.records().len());
     }
     nothing_lost(namespace, std::slice::from_mut(&mut preview), &["v2"]).await
 }

@@ -10,7 +10,7 @@ use leadsman_e2e::metrics::{asked_at, metric, success_rate, with};
 use leadsman_e2e::routes::APP;
 use leadsman_e2e::status::{condition, message, phase, weight_in_force};
 use leadsman_e2e::timeline::weights;
-use leadsman_e2e::wait::{stays, wait_for};
+use leadsman_e2e::wait::{stays, until_ready};
 use leadsman_e2e::{Load, Namespace, RolloutBuilder, RouteKind, pause, set_weight};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ pub fn trials() -> Vec<Trial> {
 async fn stopped(namespace: &Namespace) -> Result<()> {
     let manifests: Vec<Value> = serde_saphyr::from_multiple(&leadsman_bed::prometheus_manifest(&namespace.name))?;
     namespace.apply_all(&manifests).await?;
-    scaled(namespace, 1).await?;
+    until_ready(namespace.api(), "prometheus").await?;
     let kind = RouteKind::HttpRouteGateway;
     let address = format!("http://prometheus.{}:9090", namespace.name);
     let rollout = RolloutBuilder::new(&namespace.name, kind)
@@ -43,7 +43,7 @@ async fn stopped(namespace: &Namespace) -> Result<()> {
     namespace.declare(&next).await?;
     namespace.until_weight(&next, 30).await?;
     scale(namespace, 0).await?;
-    scaled(namespace, 0).await?;
+    until_ready(namespace.api(), "prometheus").await?;
     let holds = |seen: Option<&Rollout>| {
         seen.is_some_and(|seen| phase(seen) == Some(Phase::Progressing) && weight_in_force(seen) == 30)
     };
@@ -61,22 +61,6 @@ async fn scale(namespace: &Namespace, replicas: i32) -> Result<()> {
     let patch = json!({"spec": {"replicas": replicas}});
     api.patch("prometheus", &PatchParams::default(), &Patch::Merge(patch)).await?;
     Ok(())
-}
-
-async fn scaled(namespace: &Namespace, replicas: i32) -> Result<()> {
-    let what = format!("to have {replicas} pods");
-    let limit = Duration::from_mins(1);
-    let api = namespace.api::<Deployment>();
-    wait_for(api, "prometheus", &what, limit, |seen| {
-        let status = seen.and_then(|seen| seen.status.as_ref());
-        status.is_some_and(|it| {
-            it.observed_generation == seen.and_then(|seen| seen.metadata.generation)
-                && it.replicas.unwrap_or_default() == replicas
-                && it.ready_replicas.unwrap_or_default() == replicas
-        })
-    })
-    .await
-    .map(drop)
 }
 
 /// A port that takes questions and never says a word.
