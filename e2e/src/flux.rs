@@ -11,8 +11,9 @@ use crate::git::{BRANCH, Repository};
 use crate::namespace::Namespace;
 use crate::objects::dynamic;
 use crate::routes::{APP, RouteKind};
+use crate::runtime::blocking;
 use crate::status::condition;
-use crate::wait::wait_for;
+use crate::wait::{until_ready, wait_for};
 
 /// Folder of the repository with everything that Git declares, and the Kustomization that applies it without waiting.
 pub const DELIVERY: &str = "delivery";
@@ -78,7 +79,52 @@ pub fn kustomization(namespace: &str, name: &str, spec: Value) -> Value {
     object
 }
 
-/// `spec.ignore` with which the weights of a route are left to whoever writes them.
+/// A `HelmRelease` of the chart in a folder of the source, which puts back whatever is not as the chart has it, but for what
+/// `ignore` lists.
+pub fn helm_release(namespace: &str, folder: &str, ignore: Value) -> Value {
+    json!({
+        "apiVersion": "helm.toolkit.fluxcd.io/v2",
+        "kind": "HelmRelease",
+        "metadata": {"name": APP, "namespace": namespace},
+        "spec": {
+            "interval": INTERVAL,
+            "timeout": "90s",
+            "chart": {"spec": {
+                "chart": format!("./{folder}"),
+                "interval": INTERVAL,
+                "reconcileStrategy": "Revision",
+                "sourceRef": {"kind": "GitRepository", "name": APP},
+            }},
+            "driftDetection": {"mode": "enabled", "ignore": ignore},
+        },
+    })
+}
+
+/// Flux's helm-controller, for a namespace alone.
+pub async fn bring_helm_controller(namespace: &Namespace) -> Result<()> {
+    let (bed, name) = (namespace.cluster.bed.clone(), namespace.name.clone());
+    let manifests: Vec<Value> = serde_saphyr::from_multiple(&blocking(move || bed.helm_controller(&name)).await?)?;
+    namespace.apply_all(&manifests).await?;
+    until_ready(namespace.api(), "helm-controller").await
+}
+
+/// Waits until the `HelmRelease` is ready with the chart of a commit. The chart's version ends in the commit's first digits.
+pub async fn until_upgraded(namespace: &Namespace, commit: &str) -> Result<Said> {
+    let (_, digits) = commit.rsplit_once(':').context("a commit without a digest")?;
+    let short = digits.get(..12).context("a short digest")?;
+    let (api, name) = dynamic(&namespace.cluster.client, &helm_release(&namespace.name, "", json!([])))?;
+    let is_there = |seen: Option<&DynamicObject>| {
+        seen.is_some_and(|seen| {
+            let chart = seen.data.pointer("/status/lastAttemptedRevision").and_then(Value::as_str);
+            Said::of(seen).ready[0] == "True" && chart.is_some_and(|chart| chart.contains(short))
+        })
+    };
+    let what = format!("to be Ready with the chart of {commit}");
+    let seen = wait_for(api, &name, &what, Duration::from_mins(1), is_there).await?;
+    Ok(Said::of(&seen.context("the HelmRelease is gone")?))
+}
+
+/// `ignore` with which the weights of a route are left to whoever writes them.
 pub fn weights_left_alone(kind: RouteKind) -> Value {
     let (object, list) = match kind {
         RouteKind::VirtualService => ("VirtualService", "/spec/http/0/route"),
@@ -101,7 +147,7 @@ pub fn health_of_rollout(namespace: &str) -> Value {
     })
 }
 
-/// What a Kustomization says of itself.
+/// What an object of Flux says of itself.
 #[derive(Clone, Debug, Default)]
 pub struct Said {
     /// `Ready`: status, reason, message.

@@ -232,7 +232,7 @@ fn references(key: &Key, declared: &Declared, state: Option<&State>) -> BTreeSet
     let all = services(targets).chain(&declared.service).chain(declared_and_retired(state, declared));
     let services = all.map(|name| Reference { kind: "Service", key: here(name) });
     let routes = routes(targets, declared);
-    let routes = routes.iter().map(|route| Reference { kind: route.kind.kind(), key: here(&route.name) });
+    let routes = routes.iter().map(|route| Reference { kind: route.kind.full_name(), key: here(&route.name) });
     let templates = declared.refers_to.iter().map(|reference| {
         if reference.cluster_scope {
             Reference { kind: "ClusterAnalysisTemplate", key: Key::new("", &reference.template_name) }

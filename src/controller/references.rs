@@ -61,6 +61,11 @@ impl ReferenceIndex {
         let reference = Reference { kind, key: key.clone() };
         self.lock().by_reference.get(&reference).into_iter().flatten().cloned().collect()
     }
+
+    /// Whether some Rollout refers to an object of a kind.
+    pub fn have(&self, kind: &str) -> bool {
+        self.lock().by_reference.keys().any(|reference| reference.kind == kind)
+    }
 }
 
 impl Inner {
@@ -91,8 +96,9 @@ mod tests {
         assert!(!interest.set(&shop, [reference("a")].into()));
         assert_eq!(interest.of("Service", &Key::new("n", "a")), std::slice::from_ref(&shop));
         assert_eq!(interest.of("Service", &Key::new("n", "b")), std::slice::from_ref(&cart));
+        assert!(interest.have("Service") && !interest.have("HTTPRoute"));
         interest.forget(&cart);
         interest.forget(&shop);
-        assert!(interest.lock().by_reference.is_empty());
+        assert!(interest.lock().by_reference.is_empty() && !interest.have("Service"));
     }
 }

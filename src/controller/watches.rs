@@ -66,7 +66,7 @@ pub fn start(context: &Arc<Context>, scopes: &[Box<str>], without: &[Without], s
 
 fn of(kind: RouteKind) -> Without {
     match kind {
-        RouteKind::HttpRoute | RouteKind::GrpcRoute => Without::GatewayApi,
+        RouteKind::HttpRoute | RouteKind::GrpcRoute | RouteKind::LinkerdHttpRoute => Without::GatewayApi,
         RouteKind::VirtualService => Without::Istio,
     }
 }
@@ -134,13 +134,13 @@ async fn watch_route_kind(context: &Context, kind: RouteKind, scopes: &[Box<str>
     loop {
         let again = match discovery::discover(&context.cluster, kind).await {
             Ok(Some(resource)) => {
-                tracing::info!(kind = kind.kind(), version = %resource.api_version, "the kind is served");
+                tracing::info!(kind = kind.full_name(), version = %resource.api_version, "the kind is served");
                 let was_absent = matches!(cache.served(), Served::Absent);
                 cache.set_served(Served::As(Arc::new(resource.clone())));
                 if was_absent {
                     wake_all(context);
                 }
-                let concerns = |change: &Change<'_, _>| named(context, kind.kind(), change.key);
+                let concerns = |change: &Change<'_, _>| named(context, kind.full_name(), change.key);
                 let watches = scopes.iter().map(|scope| {
                     let store = Arc::clone(&cache.store);
                     let watch = Watch { kind: resource.clone(), scope: scope.clone(), labels: None, store };
@@ -149,7 +149,7 @@ async fn watch_route_kind(context: &Context, kind: RouteKind, scopes: &[Box<str>
                 let began = Instant::now();
                 // One that ends does so for all: the kind is not served any more.
                 let (ended, ..) = select_all(watches).await;
-                told(context, kind.kind(), ended);
+                told(context, kind.full_name(), ended);
                 cache.set_served(Served::Unknown);
                 cache.store.clear();
                 if began.elapsed() > discovery::EVERY {
@@ -159,20 +159,31 @@ async fn watch_route_kind(context: &Context, kind: RouteKind, scopes: &[Box<str>
             }
             Ok(None) => {
                 if !matches!(cache.served(), Served::Absent) {
-                    tracing::info!(kind = kind.kind(), "the kind is not served; routes of it cannot be used");
+                    tracing::info!(kind = kind.full_name(), "the kind is not served; routes of it cannot be used");
                     cache.set_served(Served::Absent);
                     wake_all(context);
                 }
                 backoff.reset();
-                discovery::EVERY
+                if until_named(context, kind).await { Duration::ZERO } else { discovery::EVERY }
             }
             Err(error) => {
-                tracing::warn!(kind = kind.kind(), %error, "whether the kind is served cannot be asked");
+                tracing::warn!(kind = kind.full_name(), %error, "whether the kind is served cannot be asked");
                 backoff.fail()
             }
         };
         tokio::time::sleep(again).await;
     }
+}
+
+/// Nobody needs to know whether a kind is served that no Rollout names: what is not installed costs no request. True where it
+/// had to be waited for.
+async fn until_named(context: &Context, kind: RouteKind) -> bool {
+    let mut waited = false;
+    while !context.references.have(kind.full_name()) {
+        tokio::time::sleep(NOT_SERVED).await;
+        waited = true;
+    }
+    waited
 }
 
 /// A kind came or went: rare enough to ask everybody.

@@ -1,7 +1,9 @@
 //! What carries the traffic, as either strategy declares it: Services, and routes where there are some.
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use leadsman_api::{AcceptancePolicy, BlueGreen, Duration, Rollout, Route, ServicePort, defaults, names};
+use leadsman_api::{
+    AcceptancePolicy, BlueGreen, Duration, HttpRouteGroup, Rollout, Route, ServicePort, defaults, names,
+};
 use leadsman_core::spec::Problem;
 use leadsman_core::traffic::{Carrier, Port, RouteTarget, Strategy, Target, Targets};
 
@@ -174,7 +176,7 @@ impl Common<'_> {
                 ));
             };
             if known.contains(&(kind, name)) {
-                return Some(format!("{at}.routes[{index}] names {} {name} for the second time", kind.kind()));
+                return Some(format!("{at}.routes[{index}] names {} {name} for the second time", kind.full_name()));
             }
             known.push((kind, name));
         }
@@ -183,7 +185,7 @@ impl Common<'_> {
 
     fn route(&self, route: &Route) -> Option<RouteRef> {
         let (kind, name, only, spec) = match (&route.http_route, &route.grpc_route, &route.virtual_service) {
-            (Some(it), None, None) => (RouteKind::HttpRoute, &it.name, &it.rules, &it.spec),
+            (Some(it), None, None) => (http_kind(it.group), &it.route.name, &it.route.rules, &it.route.spec),
             (None, Some(it), None) => (RouteKind::GrpcRoute, &it.name, &it.rules, &it.spec),
             (None, None, Some(it)) => (RouteKind::VirtualService, &it.name, &it.routes, &it.spec),
             _ => return None,
@@ -203,9 +205,16 @@ impl Common<'_> {
     }
 }
 
+fn http_kind(group: Option<HttpRouteGroup>) -> RouteKind {
+    match group {
+        None | Some(HttpRouteGroup::GatewayApi) => RouteKind::HttpRoute,
+        Some(HttpRouteGroup::Linkerd) => RouteKind::LinkerdHttpRoute,
+    }
+}
+
 fn target(route: &RouteRef) -> RouteTarget {
     RouteTarget {
-        kind: route.kind.kind().to_owned(),
+        kind: route.kind.full_name().to_owned(),
         name: route.name.clone(),
         owned: route.owned,
         rules: route.only.clone(),

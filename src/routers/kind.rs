@@ -7,32 +7,49 @@ pub enum RouteKind {
     HttpRoute,
     /// The Gateway API's route for gRPC.
     GrpcRoute,
+    /// Linkerd's own route for HTTP, from before it followed the Gateway API's: of the same shape.
+    LinkerdHttpRoute,
     /// Istio's route.
     VirtualService,
 }
 
 impl RouteKind {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::HttpRoute, Self::GrpcRoute, Self::VirtualService];
+    pub const ALL: [Self; 4] = [Self::HttpRoute, Self::GrpcRoute, Self::LinkerdHttpRoute, Self::VirtualService];
 
-    /// The kind's name, as in [`leadsman_core::observed::RouteId::kind`].
+    /// The kind's name, as in objects.
     pub fn kind(self) -> &'static str {
         match self {
-            Self::HttpRoute => "HTTPRoute",
+            Self::HttpRoute | Self::LinkerdHttpRoute => "HTTPRoute",
             Self::GrpcRoute => "GRPCRoute",
             Self::VirtualService => "VirtualService",
         }
     }
 
-    /// The kind of this name.
-    pub fn of(kind: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|known| known.kind() == kind)
+    /// A name that no other kind has, as in [`leadsman_core::observed::RouteId::kind`]: with the group where there are two of
+    /// the same name.
+    pub fn full_name(self) -> &'static str {
+        match self {
+            Self::LinkerdHttpRoute => "HTTPRoute.policy.linkerd.io",
+            Self::HttpRoute | Self::GrpcRoute | Self::VirtualService => self.kind(),
+        }
+    }
+
+    /// The kind of this full name.
+    pub fn of(full_name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.full_name() == full_name)
+    }
+
+    /// True where it has the shape of the Gateway API's routes.
+    pub fn is_gateway_shaped(self) -> bool {
+        self != Self::VirtualService
     }
 
     /// Its API group.
     pub fn group(self) -> &'static str {
         match self {
             Self::HttpRoute | Self::GrpcRoute => "gateway.networking.k8s.io",
+            Self::LinkerdHttpRoute => "policy.linkerd.io",
             Self::VirtualService => "networking.istio.io",
         }
     }
@@ -42,6 +59,7 @@ impl RouteKind {
         match self {
             Self::HttpRoute => &["v1", "v1beta1"],
             Self::GrpcRoute => &["v1", "v1alpha2"],
+            Self::LinkerdHttpRoute => &["v1beta3", "v1beta2"],
             Self::VirtualService => &["v1", "v1beta1", "v1alpha3"],
         }
     }
@@ -49,7 +67,7 @@ impl RouteKind {
     /// The resource's name in paths of the API.
     pub fn plural(self) -> &'static str {
         match self {
-            Self::HttpRoute => "httproutes",
+            Self::HttpRoute | Self::LinkerdHttpRoute => "httproutes",
             Self::GrpcRoute => "grpcroutes",
             Self::VirtualService => "virtualservices",
         }

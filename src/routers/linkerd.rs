@@ -82,7 +82,9 @@ fn is_converted(filter: &Value) -> bool {
 fn is_understood(kind: RouteKind, name: &str, value: &str) -> bool {
     match (name, kind) {
         ("retry.linkerd.io/limit", _) => value.parse::<u16>().is_ok(),
-        ("retry.linkerd.io/http", RouteKind::HttpRoute) => value.split(',').all(is_http_condition),
+        ("retry.linkerd.io/http", RouteKind::HttpRoute | RouteKind::LinkerdHttpRoute) => {
+            value.split(',').all(is_http_condition)
+        }
         ("retry.linkerd.io/grpc", RouteKind::GrpcRoute) => value.split(',').all(is_grpc_condition),
         (
             "retry.linkerd.io/timeout"
@@ -130,7 +132,7 @@ fn is_duration(text: &str) -> bool {
 }
 
 /// Another route that takes the same calls, while Linkerd follows HTTPRoutes or GRPCRoutes of a Service, never both.
-/// `others` are routes of the Gateway API in the namespace, in whatever order; only those of the other kind count.
+/// `others` are routes of the Gateway API in the namespace, in whatever order; only those for the other protocol count.
 pub fn conflict<'a>(
     kind: RouteKind,
     object: &Value,
@@ -146,14 +148,16 @@ pub fn conflict<'a>(
             ours.iter().find(same).map(|_| quoted(name))
         })
     };
-    let others = others.into_iter().filter(|(other, _)| *other != kind && *other != RouteKind::VirtualService);
+    let others = others.into_iter().filter(|(other, _)| {
+        other.is_gateway_shaped() && (*other == RouteKind::GrpcRoute) != (kind == RouteKind::GrpcRoute)
+    });
     others
         .filter_map(|(other, route)| Some((other, route, overlap(route)?)))
         .map(|(other, route, service)| {
             let name = route.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
             format!(
                 "{} {name} has the same parent, Service {service}, and Linkerd follows one kind of route per Service: remove one of them",
-                other.kind()
+                other.full_name()
             )
         })
         .next()

@@ -85,25 +85,29 @@ pub struct RouteRef {
 impl RouteRef {
     /// The route's name in plans.
     pub fn id(&self) -> RouteId {
-        RouteId { kind: self.kind.kind(), name: self.name.clone(), created_by_us: self.owned }
+        RouteId { kind: self.kind.full_name(), name: self.name.clone(), created_by_us: self.owned }
     }
 
     fn rules<'a>(&self, object: &'a Value, backends: &Backends<'_>) -> Vec<Rule<'a>> {
         match self.kind {
-            RouteKind::HttpRoute | RouteKind::GrpcRoute => gateway_api::rules(object, &self.only, backends),
+            RouteKind::HttpRoute | RouteKind::GrpcRoute | RouteKind::LinkerdHttpRoute => {
+                gateway_api::rules(object, &self.only, backends)
+            }
             RouteKind::VirtualService => virtual_service::rules(object, &self.only, backends),
         }
     }
 
     /// A problem with this route.
     pub fn problem(&self, what: &str) -> Problem {
-        Problem::new(Reason::InvalidRoute, format!("{} {}: {what}", self.kind.kind(), self.name))
+        Problem::new(Reason::InvalidRoute, format!("{} {}: {what}", self.kind.full_name(), self.name))
     }
 
     /// What is wrong with this route, if anything is.
     fn wrong(&self, object: &Value, rules: &[Rule<'_>], backends: &Backends<'_>) -> Option<Problem> {
         let absent = || match self.kind {
-            RouteKind::HttpRoute | RouteKind::GrpcRoute => gateway_api::absent(object, &self.only),
+            RouteKind::HttpRoute | RouteKind::GrpcRoute | RouteKind::LinkerdHttpRoute => {
+                gateway_api::absent(object, &self.only)
+            }
             RouteKind::VirtualService => virtual_service::absent(object, &self.only),
         };
         let lame = || rules.iter().find_map(|rule| rule.wrong(backends));
@@ -115,7 +119,9 @@ impl RouteRef {
     /// Why no rule can be split.
     fn splits_nothing(&self, object: &Value, rules: &[Rule<'_>], backends: &Backends<'_>) -> String {
         let shape = match self.kind {
-            RouteKind::HttpRoute | RouteKind::GrpcRoute => gateway_api::shape(object, backends),
+            RouteKind::HttpRoute | RouteKind::GrpcRoute | RouteKind::LinkerdHttpRoute => {
+                gateway_api::shape(object, backends)
+            }
             RouteKind::VirtualService => virtual_service::shape(object, backends),
         };
         shape.unwrap_or_else(|| {
@@ -133,7 +139,7 @@ impl RouteRef {
     /// Who calls one of our two Services is to meet the revision that it is bound to.
     fn takes_calls_to_ours(&self, object: &Value, backends: &Backends<'_>) -> Option<String> {
         let what = match self.kind {
-            RouteKind::HttpRoute | RouteKind::GrpcRoute => {
+            RouteKind::HttpRoute | RouteKind::GrpcRoute | RouteKind::LinkerdHttpRoute => {
                 let mut parents = gateway_api::parent_services(object, backends.namespace);
                 let ours =
                     parents.find(|(there, name, _)| *there == backends.namespace && backends.side(name).is_some())?;
@@ -152,7 +158,7 @@ impl RouteRef {
     fn warnings(&self, object: &Value, rules: &[Rule<'_>], backends: &Backends<'_>) -> Vec<String> {
         let written = rules.iter().filter_map(weights::warning);
         let (mirrors, slow) = match self.kind {
-            RouteKind::HttpRoute | RouteKind::GrpcRoute => {
+            RouteKind::HttpRoute | RouteKind::GrpcRoute | RouteKind::LinkerdHttpRoute => {
                 (gateway_api::mirrors(object, backends), pace::warnings(object, backends.namespace, self.settle))
             }
             RouteKind::VirtualService => (virtual_service::mirrors(object, backends), Vec::new()),
@@ -185,7 +191,7 @@ pub fn view(route: &RouteRef, object: &Value, backends: &Backends<'_>) -> RouteV
     let differs =
         fragment.is_some_and(|fragment| owned::differs(&fragment, object, &route.rules(&fragment, backends), &rules));
     let (acceptance, doubts, unheeded) = match route.kind {
-        RouteKind::HttpRoute | RouteKind::GrpcRoute => {
+        RouteKind::HttpRoute | RouteKind::GrpcRoute | RouteKind::LinkerdHttpRoute => {
             let (acceptance, doubts) = acceptance::judge(route.acceptance, object, &rules, backends);
             (acceptance, doubts, linkerd::wrong(route.kind, object, &rules, backends))
         }
@@ -201,6 +207,7 @@ pub fn view(route: &RouteRef, object: &Value, backends: &Backends<'_>) -> RouteV
         differs,
         warnings: doubts.into_iter().chain(route.warnings(object, &rules, backends)).take(MOST_WARNINGS).collect(),
         held: false,
+        spills: route.kind.is_gateway_shaped() && linkerd::reports_on(object, backends.namespace),
     }
 }
 
@@ -243,7 +250,9 @@ pub fn declared(route: &RouteRef, backends: &Backends<'_>, weight: Weight) -> Re
         "spec": spec,
     });
     match route.kind {
-        RouteKind::HttpRoute | RouteKind::GrpcRoute => gateway_api::fill(&mut fragment, &route.only, backends),
+        RouteKind::HttpRoute | RouteKind::GrpcRoute | RouteKind::LinkerdHttpRoute => {
+            gateway_api::fill(&mut fragment, &route.only, backends)
+        }
         RouteKind::VirtualService => virtual_service::fill(&mut fragment, &route.only, backends),
     }
     let rules = route.rules(&fragment, backends);

@@ -68,6 +68,8 @@ pub const RULES: &[Rule] = &[
     (ROUTES, "httproutes", OWNED, OwnGatewayRoutes),
     (ROUTES, "grpcroutes", WEIGHED, GatewayApi),
     (ROUTES, "grpcroutes", OWNED, OwnGatewayRoutes),
+    // Linkerd's own, which nobody but Git makes.
+    ("policy.linkerd.io", "httproutes", WEIGHED, GatewayApi),
     ("networking.istio.io", "virtualservices", WEIGHED, Istio),
     ("networking.istio.io", "virtualservices", OWNED, OwnVirtualServices),
     // Where Linkerd reports on a route: a profile of its parent would win over it.

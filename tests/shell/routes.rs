@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
+use leadsman_api::names::REVISION_LABEL;
 use leadsman_testkit::object::{label, list, number, set, text, unset};
 use leadsman_testkit::{Application, Fault, Habits, Name, Route, Rule, Verb, kind};
 use serde_json::{Value, json};
@@ -66,6 +67,26 @@ async fn a_release_goes_through_where_linkerd_reports_in_its_own_spelling() {
     assert_eq!(bed.weights(&new), [0, 25, 50, 100, 0]);
     assert_eq!(bed.breaches(since), []);
     assert_eq!(list(&route(&bed), "/status/parents")[0]["parentRef"]["group"], "core");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stable_without_pods_is_told_where_linkerd_gives_its_share_to_the_canary() {
+    let bed = Bed::with(linkerd());
+    let _operator = bed.operator("a");
+    with_linkerd(&bed, &podinfo()).await;
+    let new = podinfo().set("/spec/strategy/canary/steps", json!([{"setWeight": 25}, {"pause": {}}])).version("v2");
+    bed.release(&new);
+    bed.until_weight(&new, 25).await;
+    let of_stable = |pod: &Value| label(pod, REVISION_LABEL) == Some(&podinfo().hash());
+    for pod in bed.server.list(&kind::POD, NAMESPACE, "").into_iter().filter(|pod| of_stable(pod)) {
+        bed.server.hand("kubelet").edit_status(&Name::of(&pod).unwrap(), |pod| {
+            set(pod, "/status/conditions", json!([{"type": "Ready", "status": "False"}]));
+        });
+    }
+    seconds(60).await;
+    let told = bed.events("MeshSpills");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("which has all requests instead of 25%"), "{told:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -78,6 +78,11 @@
   resources: ["grpcroutes"]
   verbs: ["create", "delete"]
 {{- end }}
+{{- if .Values.features.gatewayAPI }}
+- apiGroups: ["policy.linkerd.io"]
+  resources: ["httproutes"]
+  verbs: ["get", "list", "watch", "patch"]
+{{- end }}
 {{- if .Values.features.istio }}
 - apiGroups: ["networking.istio.io"]
   resources: ["virtualservices"]

@@ -13,7 +13,7 @@ use crate::{AnalysisTemplate, ClusterAnalysisTemplate, Rollout, RolloutReport};
 /// Annotation on each definition: counts the changes of its schema, so that nobody takes it back by mistake.
 pub const SCHEMA_VERSION_ANNOTATION: &str = "leadsman.dev/schema-version";
 /// Counted up with every change of a schema.
-pub const SCHEMA_VERSION: u32 = 5;
+pub const SCHEMA_VERSION: u32 = 6;
 
 /// Why no file could be made. Only a change of the types can cause it.
 #[derive(Debug, thiserror::Error)]

@@ -60,7 +60,7 @@ pub use report::{
     WayBack,
 };
 pub use rollout::{RollbackWindow, Rollout, RolloutSpec, Selector, Strategy};
-pub use route::{Route, RouteReference, VirtualServiceReference};
+pub use route::{HttpRouteGroup, HttpRouteReference, Route, RouteReference, VirtualServiceReference};
 pub use status::{
     CommandOutcome, CommandStatus, LastCommand, MetricStatus, NextStatus, RecentMeasurement, RejectedRevision,
     RevisionStatus, RolloutStatus, StepStatus, WaitingStatus, WeightStatus,

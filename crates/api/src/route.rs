@@ -16,9 +16,9 @@ use crate::schema::{MAX_OBJECT_NAME, OBJECT_NAME, opaque};
     "a route must have exactly one of: httpRoute, grpcRoute, virtualService"
 ))]
 pub struct Route {
-    /// A HTTPRoute of the Gateway API, with a Gateway or a Service as parent.
+    /// A HTTPRoute of the Gateway API, with a Gateway or a Service as parent; or Linkerd's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub http_route: Option<RouteReference>,
+    pub http_route: Option<HttpRouteReference>,
 
     /// A GRPCRoute of the Gateway API, with a Gateway or a Service as parent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -27,6 +27,34 @@ pub struct Route {
     /// A VirtualService of Istio.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub virtual_service: Option<VirtualServiceReference>,
+}
+
+/// A HTTPRoute in the Rollout's namespace.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.spec) || !has(self.group) || self.group != 'policy.linkerd.io'")
+    .message("a route of policy.linkerd.io is Git's: declare it there, or leave group out for one that Leadsman makes")
+    .field_path(".spec"))]
+pub struct HttpRouteReference {
+    /// Which, and what of it.
+    #[serde(flatten)]
+    pub route: RouteReference,
+
+    /// Its API group. Left out: gateway.networking.k8s.io. policy.linkerd.io: Linkerd's own routes, for clusters (2.13 to 2.17)
+    /// that have none of the Gateway API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<HttpRouteGroup>,
+}
+
+/// The API group of a HTTPRoute.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HttpRouteGroup {
+    /// The Gateway API's.
+    #[serde(rename = "gateway.networking.k8s.io")]
+    GatewayApi,
+    /// Linkerd's.
+    #[serde(rename = "policy.linkerd.io")]
+    Linkerd,
 }
 
 /// A route of the Gateway API in the Rollout's namespace.
@@ -78,9 +106,10 @@ pub struct VirtualServiceReference {
 
 /// No route of a kind stands twice in a list.
 pub(crate) fn each_once(field: &str, kind: &str) -> Rule {
-    let rule = format!(
-        "self.all(a, !has(a.{field}) || self.exists_one(b, has(b.{field}) && b.{field}.name == a.{field}.name))"
-    );
+    let group = |it: &str| format!("(has({it}.group) ? {it}.group : 'gateway.networking.k8s.io')");
+    let (a, b) = (format!("a.{field}"), format!("b.{field}"));
+    let of_one_group = if field == "httpRoute" { format!(" && {} == {}", group(&a), group(&b)) } else { String::new() };
+    let rule = format!("self.all(a, !has({a}) || self.exists_one(b, has({b}) && {a}.name == {b}.name{of_one_group}))");
     let message = format!("routes must not name the same {kind} twice");
     Rule::new(rule).message(message.as_str())
 }

@@ -108,6 +108,7 @@ fn observed(state: &State, rollout: &Rollout, now: Timestamp) -> Observed {
         differs: false,
         warnings: Vec::new(),
         held: false,
+        spills: false,
     };
     let routes = rollout.targets.routes.iter().map(|target| {
         let id = RouteId { kind: "HTTPRoute", name: target.name.clone(), created_by_us: false };

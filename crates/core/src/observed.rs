@@ -321,6 +321,8 @@ pub struct RouteView {
     /// True while the API server counts the rules of a route that Git declares as ours (`metadata.managedFields`): whoever
     /// applies them without force meets a conflict.
     pub held: bool,
+    /// True where whoever carries it out gives the share of a Service without a ready endpoint to the other one.
+    pub spills: bool,
 }
 
 impl RouteView {

@@ -116,6 +116,18 @@ impl Bed {
         manifests::contour(namespace, &image)
     }
 
+    /// Brings in what Flux needs of a cluster to look after `HelmRelease`s: its helm-controller's image and CRD. Gives what has
+    /// to be applied to a namespace for a Deployment `helm-controller` that looks after that namespace alone.
+    pub fn helm_controller(&self, namespace: &str) -> Result<String> {
+        let program = binaries::made(&binaries::HELM_CONTROLLER)?;
+        let image =
+            self.load_program("helm-controller", &program, |name| Image::of_program(name, &program, "65534:65534"))?;
+        let sources = crds::folder_of("helm-controller", "github.com/fluxcd/helm-controller")?;
+        let definition = sources.join("config/crd/bases/helm.toolkit.fluxcd.io_helmreleases.yaml");
+        self.apply(&fs::read_to_string(definition)?)?;
+        manifests::helm_controller(namespace, &image)
+    }
+
     /// Brings in a program that [`build_operator`](crate::build_operator) made as the operator's image; its reference,
     /// `localhost/leadsman:<hash of the program>`. Cheap when it is there already.
     pub fn load_operator_image(&self, program: &Path) -> Result<String> {

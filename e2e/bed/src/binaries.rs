@@ -133,6 +133,14 @@ pub(crate) const CONTOUR: GoProgram = GoProgram {
     stamps: &[],
     cold: "3 min",
 };
+pub(crate) const HELM_CONTROLLER: GoProgram = GoProgram {
+    name: "helm-controller",
+    module: "helm-controller",
+    package: "github.com/fluxcd/helm-controller",
+    tags: "",
+    stamps: &[],
+    cold: "3 min",
+};
 const ARGOCD_TABLES: GoProgram =
     GoProgram { name: "argocd-tables", module: "argocd", package: ".", tags: "", stamps: &[], cold: "3 min" };
 const GIT_SERVER: GoProgram =

@@ -17,13 +17,14 @@ pub(crate) fn always(packed: &[Packed]) -> Result<String> {
 }
 
 /// In the order in which they are applied, after the DNS server's.
-const MANIFESTS: [&str; 6] = [
+const MANIFESTS: [&str; 7] = [
     include_str!("../../cluster/manifests/namespaces.yaml"),
     include_str!("../../cluster/manifests/istiod.yaml"),
     include_str!("../../cluster/manifests/gateway.yaml"),
     include_str!("../../cluster/manifests/istio-metrics.yaml"),
     include_str!("../../cluster/manifests/git.yaml"),
     include_str!("../../cluster/manifests/metrics-api.yaml"),
+    include_str!("../../cluster/manifests/linkerd-route.yaml"),
 ];
 pub(crate) const FLUX: &str = include_str!("../../cluster/manifests/flux.yaml");
 pub(crate) const FLUX_NAMESPACE: &str = "flux-system";

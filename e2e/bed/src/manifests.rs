@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::{images::VERSIONS, template::filled};
 
 const PROMETHEUS: &str = include_str!("../../cluster/manifests/prometheus.yaml");
+const HELM_CONTROLLER: &str = include_str!("../../cluster/manifests/helm-controller.yaml");
 const CONTOUR_MANIFEST: &str = include_str!("../../cluster/manifests/contour.yaml");
 
 /// The name of a Gateway, and of its Service, in the namespace of those who use it.
@@ -24,6 +25,10 @@ pub(crate) fn prometheus(namespace: &str, scraped: &str, digest: &str) -> anyhow
 
 pub(crate) fn contour(namespace: &str, image: &str) -> anyhow::Result<String> {
     filled(CONTOUR_MANIFEST, &[("NAMESPACE", namespace), ("IMAGE", image), ("GATEWAY", BESIDE)])
+}
+
+pub(crate) fn helm_controller(namespace: &str, image: &str) -> anyhow::Result<String> {
+    filled(HELM_CONTROLLER, &[("NAMESPACE", namespace), ("IMAGE", image)])
 }
 
 /// The sample application: HTTP/1, and HTTP/2 without TLS, on 8080 (`/ready`, `/metrics`, all else answers), gRPC on 9090.

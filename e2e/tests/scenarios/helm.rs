@@ -4,11 +4,17 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use kube::api::{DynamicObject, Patch, PatchParams};
 use leadsman_api::{Phase, Rollout};
+use leadsman_e2e::git::Repository;
 use leadsman_e2e::helm::Helm;
 use leadsman_e2e::metrics::{success_rate, with};
 use leadsman_e2e::status::{canary_hash, phase, stable_hash, weight_in_force};
-use leadsman_e2e::{App, Load, Namespace, RolloutBuilder, RouteKind, figures, pause, pause_until_promoted, set_weight};
+use leadsman_e2e::timeline::weights;
+use leadsman_e2e::wait::wait_for;
+use leadsman_e2e::{
+    App, Load, Namespace, RolloutBuilder, RouteKind, figures, flux, pause, pause_until_promoted, set_weight,
+};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
@@ -21,6 +27,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         scenario("helm-upgrade-in-mid-release", |ns| async move { upgraded(&ns).await }),
         scenario("helm-waits-for-the-release", |ns| async move { waited_for(&ns).await }),
+        scenario("helm-release-of-flux", |ns| async move { released_by_flux(&ns).await }),
     ]
 }
 
@@ -128,4 +135,63 @@ async fn waited_for(namespace: &Namespace) -> Result<()> {
     // At rest the route is the chart's again.
     helm.upgrade(&chart(namespace, &good, 20), &[]).await.context("the route at rest")?;
     namespace.close(&mut load, &["v3"]).await.map(drop)
+}
+
+/// Flux's helm-controller waits as Helm 3 does, which does not know what a Rollout waits for. It puts back what differs from
+/// the chart, and leaves weights alone where it is told to.
+async fn released_by_flux(namespace: &Namespace) -> Result<()> {
+    let steps = [set_weight(50), pause_until_promoted()];
+    let rollout = RolloutBuilder::new(&namespace.name, KIND).background(&[success_rate()]).steps(&steps);
+    flux::bring_helm_controller(namespace).await?;
+    let repository = Repository::create(namespace).await?;
+    let name = "chart/Chart.yaml";
+    let about = json!({"apiVersion": "v2", "name": "podinfo", "version": "1.0.0"});
+    let commit = async |version: &RolloutBuilder| {
+        let objects = chart(namespace, version, 30);
+        let files: Vec<_> = (0..).map(|index| format!("chart/templates/{index}.yaml")).zip(objects.iter()).collect();
+        let files = files.iter().map(|(file, object)| (file.as_str(), as_template(object)));
+        let all: Vec<_> = files.chain([(name, about.clone())]).collect();
+        repository.commit(version.version_name(), &all).await
+    };
+    let first = commit(&rollout).await?;
+    namespace.apply(&flux::source(&namespace.name, &repository)).await?;
+    let ignore = flux::weights_left_alone(KIND)["ignore"].clone();
+    namespace.apply(&flux::helm_release(&namespace.name, "chart", ignore)).await?;
+    flux::until_upgraded(namespace, &first).await?;
+    namespace.until_promoted(&rollout).await?;
+    let mut load = Load::through(namespace, KIND, 60.0).await?;
+
+    let next = rollout.version("v2");
+    let upgraded = commit(&next).await?;
+    let said = flux::until_upgraded(namespace, &upgraded).await?;
+    figures::record(&namespace.scenario, "HelmRelease in a release", said.describe());
+    let waits = |seen: &Rollout| phase(seen) == Some(Phase::Paused) && weight_in_force(seen) == 50;
+    namespace.until("to wait for a person", Duration::from_mins(1), waits).await?;
+    // That it puts a timeout back shows that it has looked at the route, whose weights are not the chart's either.
+    let (routes, route) = (namespace.route_api(KIND)?, KIND.route_name());
+    let by_hand = json!([{"op": "replace", "path": "/spec/rules/0/timeouts/request", "value": "7s"}]);
+    let by_hand = Patch::Json::<()>(serde_json::from_value(by_hand)?);
+    routes.patch(&route.name, &PatchParams::default(), &by_hand).await?;
+    let is_put_back = |seen: Option<&DynamicObject>| {
+        seen.is_some_and(|seen| seen.data.pointer("/spec/rules/0/timeouts/request") == Some(&json!("30s")))
+    };
+    wait_for(routes, &route.name, "to have the chart's timeout again", Duration::from_mins(1), is_put_back).await?;
+    namespace.until("to keep its share", Duration::from_secs(5), waits).await?;
+    command(namespace, "promote", &next).await?;
+    namespace.until_promoted(&next).await?;
+    let account = namespace.close(&mut load, &[]).await?;
+    ensure!(account.versions.keys().eq(["v1", "v2"]), "{:?}", account.versions);
+    let written: Vec<_> = weights(&namespace.requests()?, &route).into_iter().map(|change| change.to).collect();
+    ensure!(written.ends_with(&[50.0, 100.0, 0.0]), "somebody put weights back: {written:?}");
+    Ok(())
+}
+
+/// As a template of a chart: what looks like one stands in a string.
+fn as_template(object: &Value) -> Value {
+    match object {
+        Value::String(text) => Value::String(text.replace("{{", "{{`{{`}}")),
+        Value::Array(items) => items.iter().map(as_template).collect(),
+        Value::Object(members) => members.iter().map(|(name, member)| (name.clone(), as_template(member))).collect(),
+        other => other.clone(),
+    }
 }

@@ -24,6 +24,7 @@ mod hpa;
 mod idle;
 mod input;
 mod killed;
+mod linkerd;
 mod lost;
 mod many;
 mod people;
@@ -95,6 +96,7 @@ fn main() -> ExitCode {
         explained::trials(),
         many::trials(),
         killed::trials(),
+        linkerd::trials(),
         contended::trials(),
         refused::trials(),
         effects::trials(),

@@ -24,6 +24,7 @@ pub struct Caches {
     pub cluster_templates: Arc<Store<TemplateEntry>>,
     http_routes: RouteCache,
     grpc_routes: RouteCache,
+    linkerd_http_routes: RouteCache,
     virtual_services: RouteCache,
 }
 
@@ -74,6 +75,7 @@ impl Caches {
             cluster_templates: Arc::default(),
             http_routes: RouteCache::of(scopes),
             grpc_routes: RouteCache::of(scopes),
+            linkerd_http_routes: RouteCache::of(scopes),
             virtual_services: RouteCache::of(scopes),
         }
     }
@@ -83,6 +85,7 @@ impl Caches {
         match kind {
             RouteKind::HttpRoute => &self.http_routes,
             RouteKind::GrpcRoute => &self.grpc_routes,
+            RouteKind::LinkerdHttpRoute => &self.linkerd_http_routes,
             RouteKind::VirtualService => &self.virtual_services,
         }
     }

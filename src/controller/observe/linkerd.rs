@@ -113,7 +113,7 @@ pub async fn look_around(
 ) -> Vec<Found> {
     remembered.again = None;
     let is_followed = |(kind, object): &(RouteKind, Option<&Value>)| {
-        *kind != RouteKind::VirtualService && object.is_some_and(|object| linkerd::reports_on(object, namespace))
+        kind.is_gateway_shaped() && object.is_some_and(|object| linkerd::reports_on(object, namespace))
     };
     let known = if routes.iter().any(is_followed) { cached(caches, namespace) } else { Vec::new() };
     let mut all = Vec::new();
@@ -133,9 +133,8 @@ pub async fn look_around(
     all
 }
 
-/// The routes of the Gateway API in a namespace, as far as they are known.
+/// The routes in a namespace that Linkerd may follow, as far as they are known.
 fn cached(caches: &Caches, namespace: &str) -> Vec<(RouteKind, Value)> {
-    let kinds = [RouteKind::HttpRoute, RouteKind::GrpcRoute];
     let of_kind = |kind: RouteKind| {
         let store = &caches.routes(kind).store;
         let keys: Vec<Key> = store.keys().into_iter().filter(|key| *key.namespace == *namespace).collect();
@@ -145,5 +144,5 @@ fn cached(caches: &Caches, namespace: &str) -> Vec<(RouteKind, Value)> {
         });
         held.collect::<Vec<_>>()
     };
-    kinds.into_iter().flat_map(of_kind).collect()
+    RouteKind::ALL.into_iter().filter(|kind| kind.is_gateway_shaped()).flat_map(of_kind).collect()
 }

@@ -78,6 +78,17 @@ fn routes_keep_their_order_and_the_named_http_routes() {
 }
 
 #[test]
+fn an_http_route_of_linkerd_s_group_is_another_kind_of_route() {
+    let routes = json!([{"httpRoute": {"name": "a"}}, {"httpRoute": {"name": "a", "group": "policy.linkerd.io"}}]);
+    let declared = world().with("/spec/strategy/canary/traffic/routes", &routes).declare();
+    assert!(declared.core.spec.is_ok(), "{:?}", declared.core.spec);
+    let kinds: Vec<_> = declared.routes.iter().map(|route| route.kind).collect();
+    assert_eq!(kinds, [RouteKind::HttpRoute, RouteKind::LinkerdHttpRoute]);
+    let targets: Vec<_> = declared.core.targets.routes.iter().map(|target| target.kind.as_str()).collect();
+    assert_eq!(targets, ["HTTPRoute", "HTTPRoute.policy.linkerd.io"], "the state tells them apart");
+}
+
+#[test]
 fn what_is_said_of_all_routes_and_of_the_rules_of_one_is_read() {
     let routes = world().declare().routes;
     let default = (AcceptancePolicy::Any, Settle { weights: seconds(3), endpoints: seconds(3) });

@@ -142,10 +142,15 @@ fn linkerd_follows_one_kind_of_route_per_service() {
         let words =
             "GRPCRoute podinfo-grpc has the same parent, Service podinfo, and Linkerd follows one kind of route";
         assert_eq!(said.as_ref().is_some_and(|said| said.starts_with(words)), is_ours, "{parent}: {said:?}");
-        assert_eq!(told(RouteKind::HttpRoute, &other("another", &parent)), None, "two of one kind are merged");
+        for merged in [RouteKind::HttpRoute, RouteKind::LinkerdHttpRoute] {
+            assert_eq!(told(merged, &other("another", &parent)), None, "two for one protocol are merged");
+        }
     }
+    let istio_s = http_route(&json!([split(100, 0)]));
     assert!(linkerd::reports_on(&ours, "shop"));
-    assert!(!linkerd::reports_on(&http_route(&json!([split(100, 0)])), "shop"));
+    assert!(!linkerd::reports_on(&istio_s, "shop"));
+    let spills = |object: &Value| view(&route(RouteKind::HttpRoute), object, &BACKENDS).spills;
+    assert_eq!((spills(&ours), spills(&istio_s)), (true, false));
 }
 
 #[test]

@@ -74,7 +74,9 @@ fn backend(kind: RouteKind) -> impl Strategy<Value = Value> {
     (names, some_weight(), anything()).prop_map(move |(name, weight, extra)| {
         let mut backend = match kind {
             RouteKind::VirtualService => json!({"destination": {"host": name}, "headers": extra}),
-            RouteKind::HttpRoute | RouteKind::GrpcRoute => json!({"name": name, "filters": extra}),
+            RouteKind::HttpRoute | RouteKind::GrpcRoute | RouteKind::LinkerdHttpRoute => {
+                json!({"name": name, "filters": extra})
+            }
         };
         if let Some(weight) = weight {
             backend["weight"] = weight;
@@ -88,7 +90,9 @@ fn plausible() -> impl Strategy<Value = (RouteKind, Value)> {
     prop::sample::select(RouteKind::ALL.to_vec()).prop_flat_map(|kind| {
         let rule = (vec(backend(kind), 0..4), anything()).prop_map(move |(backends, extra)| match kind {
             RouteKind::VirtualService => json!({"name": "a", "route": backends, "match": extra}),
-            RouteKind::HttpRoute | RouteKind::GrpcRoute => json!({"backendRefs": backends, "matches": extra}),
+            RouteKind::HttpRoute | RouteKind::GrpcRoute | RouteKind::LinkerdHttpRoute => {
+                json!({"backendRefs": backends, "matches": extra})
+            }
         });
         (vec(rule, 0..4), anything(), anything()).prop_map(move |(rules, extra, status)| {
             let rules_key = if kind == RouteKind::VirtualService { "http" } else { "rules" };
@@ -127,7 +131,9 @@ fn with_others() -> impl Strategy<Value = (RouteKind, Value)> {
         |(kind, stable, canary, others, first)| {
             let of = |(name, weight): (&str, u64)| match kind {
                 RouteKind::VirtualService => super::destination(name, weight),
-                RouteKind::HttpRoute | RouteKind::GrpcRoute => super::reference(name, weight),
+                RouteKind::HttpRoute | RouteKind::GrpcRoute | RouteKind::LinkerdHttpRoute => {
+                    super::reference(name, weight)
+                }
             };
             let pair = [("podinfo-stable", stable), ("podinfo-canary", canary)];
             let mut backends: Vec<_> =
@@ -136,7 +142,9 @@ fn with_others() -> impl Strategy<Value = (RouteKind, Value)> {
             backends.rotate_left(turn);
             let object = match kind {
                 RouteKind::VirtualService => super::virtual_service(&json!([{"route": backends}])),
-                RouteKind::HttpRoute | RouteKind::GrpcRoute => super::http_route(&json!([{"backendRefs": backends}])),
+                RouteKind::HttpRoute | RouteKind::GrpcRoute | RouteKind::LinkerdHttpRoute => {
+                    super::http_route(&json!([{"backendRefs": backends}]))
+                }
             };
             (kind, object)
         },

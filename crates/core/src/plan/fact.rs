@@ -111,6 +111,13 @@ pub enum Fact {
         /// The share that the step asks for.
         goal: Weight,
     },
+    /// Stable has no ready pod, and the mesh gives its share to the new revision too.
+    MeshSpills {
+        /// What has no ready pod.
+        stable: Hash,
+        /// The share that the new revision was to have.
+        share: Weight,
+    },
     /// Somebody else wrote the weights.
     WeightsPutBack {
         /// In which route.
@@ -238,6 +245,7 @@ impl Fact {
             Self::Inconclusive { .. } => "Inconclusive",
             Self::ShareReduced { .. } => "ShareReduced",
             Self::ShareRestored { .. } => "ShareRestored",
+            Self::MeshSpills { .. } => "MeshSpills",
             Self::WeightsPutBack { .. } => "WeightsPutBack",
             Self::SelectorPutBack { .. } => "SelectorPutBack",
             Self::Promoting { .. } => "Promoting",
@@ -265,6 +273,7 @@ impl Fact {
             Self::Doubtful { kind, .. } => !matches!(kind, Doubt::IntervalRaised | Doubt::Interpolated),
             Self::Inconclusive { .. }
             | Self::ShareReduced { .. }
+            | Self::MeshSpills { .. }
             | Self::WeightsPutBack { .. }
             | Self::SelectorPutBack { .. }
             | Self::RollingBack { .. }
@@ -349,6 +358,11 @@ impl std::fmt::Display for Fact {
                 write!(f, "{ready} pods of the new revision are ready: share reduced to {share}")
             }
             Self::ShareRestored { goal } => write!(f, "pods of the new revision are ready again: back to {goal}"),
+            Self::MeshSpills { stable, share } => write!(
+                f,
+                "no pod of stable ({stable}) is ready, and the mesh gives its share to the new revision, which has all \
+                 requests instead of {share}: no weight changes that; it ends when pods of stable are ready"
+            ),
             Self::WeightsPutBack { route, found, decided } => {
                 write!(f, "somebody set {route} to {found}; put back to {decided}")
             }

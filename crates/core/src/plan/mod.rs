@@ -36,6 +36,7 @@ mod scene;
 mod selected;
 mod settle;
 mod share;
+mod spill;
 mod steps;
 mod targets;
 mod trial;

@@ -60,6 +60,7 @@ fn tells_where_it_stands(fact: &Fact) -> bool {
         fact,
         Fact::ShareReduced { .. }
             | Fact::ShareRestored { .. }
+            | Fact::MeshSpills { .. }
             | Fact::WeightsPutBack { .. }
             | Fact::SelectorPutBack { .. }
             | Fact::Command { outcome: Err(_), .. }

@@ -1,7 +1,7 @@
 //! What protects users' traffic, before anything else: failing verdicts, crash loops, a share larger than the pods that are
 //! ready can carry, and the way back.
 
-use super::{Fact, Pass, compare, hold, leave, questions, share};
+use super::{Fact, Pass, compare, hold, leave, questions, share, spill};
 use crate::analysis::Scope;
 use crate::analysis::metric::Metric;
 use crate::analysis::run::Run;
@@ -19,6 +19,7 @@ pub(super) fn keep(pass: &mut Pass<'_>) {
     heed_crashes(pass);
     share::keep_within_pods(pass);
     leave::take_traffic_away(pass);
+    spill::tell(pass);
 }
 
 fn heed_verdicts(pass: &mut Pass<'_>) {

@@ -60,6 +60,7 @@ impl Scene {
             differs: false,
             warnings: Vec::new(),
             held: false,
+            spills: false,
         };
         let ports = vec![port(80, 8080)];
         let selection = Some(Hash::from("old").into());
@@ -113,6 +114,7 @@ impl Scene {
                 missing_since: None,
                 restarted_at: None,
                 foreign_edits: Vec::new(),
+                spilling: false,
                 records: Vec::new(),
             }),
             seen: Observed {

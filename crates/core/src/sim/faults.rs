@@ -35,14 +35,17 @@ pub(super) struct Faults {
     pub(super) slow_proxies: bool,
     /// What Git declares of Services, routes and ports changes, at any time and in any order.
     pub(super) moves: bool,
+    /// The mesh gives the share of a revision without a ready pod to the other one, as Linkerd does.
+    pub(super) spilling: bool,
     /// What carries the traffic; no fault, but drawn with them.
     pub(super) carrier: Carrier,
 }
 
 impl Faults {
-    /// The same with something else that carries the traffic. Routes cannot be moved where there are none.
+    /// The same with something else that carries the traffic. Where there are no routes, none are moved and none spill.
     pub(super) fn carried_by(self, carrier: Carrier) -> Self {
-        Self { carrier, moves: self.moves && carrier == Carrier::Routes, ..self }
+        let has_routes = carrier == Carrier::Routes;
+        Self { carrier, moves: self.moves && has_routes, spilling: self.spilling && has_routes, ..self }
     }
 
     /// Each of them with even odds.
@@ -62,6 +65,7 @@ impl Faults {
             scaling: bit(10),
             slow_proxies: bit(11) && bit(12),
             moves: bit(13),
+            spilling: bit(14),
             carrier: Carrier::Routes,
         }
     }

@@ -116,6 +116,11 @@ fn nothing_is_lost_but_what_lags_while_proxies_are_slow() {
 }
 
 #[test]
+fn the_laws_hold_in_a_mesh_that_spills() {
+    explore("spilling", |_| Faults { spilling: true, pods_fail: true, lag: true, ..Faults::default() });
+}
+
+#[test]
 fn the_laws_hold_while_a_former_leader_writes_once_more() {
     explore("two at once", |_| Faults { crashes: true, lag: true, two_at_once: true, ..Faults::default() });
 }

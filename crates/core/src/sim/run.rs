@@ -126,6 +126,7 @@ impl Run {
                 world.services.insert(name.to_owned(), Service::of_git());
             }
         }
+        world.routes.iter_mut().for_each(|route| route.spills = faults.spilling);
         let rollout = Rollout { targets: world.targets(), ..releases::rollout(&mut world.dice, faults.carrier) };
         let mut rollout = rollout;
         if let Ok(spec) = &mut rollout.spec {

@@ -72,6 +72,9 @@ pub struct State {
     /// When somebody else changed the weights, within the last minute.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub foreign_edits: Vec<Timestamp>,
+    /// True while the mesh gives the new revision stable's share as well: that is told once.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub spilling: bool,
     /// Attempts whose reports lack something, the present one last; bounded.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub records: Vec<Record>,

@@ -181,6 +181,7 @@ impl Laws {
             Self::failure_is_heeded(passed)?;
             Self::the_way_back_is_in_the_same_pass(passed)?;
         }
+        self.no_data_is_no_success(passed)?;
         self.going_forward_needs_evidence(passed)?;
         Self::a_share_needs_a_pod(passed, rollout)?;
         self.a_rollback_is_monotone(passed, world, rollout)?;

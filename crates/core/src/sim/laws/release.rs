@@ -12,7 +12,7 @@ use crate::plan::Action;
 use crate::sim::process::Passed;
 use crate::sim::world::World;
 use crate::spec::{Rollout, Step, Verb};
-use crate::state::{Stage, State};
+use crate::state::{Release, Stage, State};
 use crate::time::after;
 use crate::traffic::{Carrier, Weight};
 
@@ -75,6 +75,30 @@ impl Laws {
             let back = |action: &Action| matches!(action, Action::Split { route, weight: Weight::ZERO, safety: true } if route == id);
             law(passed.plan.actions.iter().any(back), || {
                 format!("I3: {id} is not set back in the pass that decides it")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// M1: where a canary without pods is sent nothing, no answer without data counts as a success.
+    pub(super) fn no_data_is_no_success(&self, passed: &Passed) -> Law {
+        let (Some(State { stage: Stage::Releasing(before), .. }), Some(State { stage: Stage::Releasing(after), .. })) =
+            (&passed.before, &passed.plan.state)
+        else {
+            return Ok(());
+        };
+        let Some(background) = before.recipe.background.as_ref().filter(|_| self.faults.spilling) else {
+            return Ok(());
+        };
+        // What a person declares to be a success is one.
+        let asks = |metric: &&Metric| metric.on_no_data != OnNoData::Succeed && metric.proportion.is_none();
+        for metric in background.metrics.iter().filter(asks) {
+            let successes = |release: &Release| release.background.get(&metric.name).map_or(0, |tally| tally.successes);
+            let of_it = |answer: &&Answer| answer.token.metric.name == metric.name;
+            let with_data = passed.observed.answers.iter().filter(of_it).filter(|answer| has_data(answer)).count();
+            let counted = successes(after).saturating_sub(successes(before)) as usize;
+            law(before.canary.number != after.canary.number || counted <= with_data, || {
+                format!("M1: {counted} successes of {} of {with_data} answers with data", metric.name)
             })?;
         }
         Ok(())
@@ -231,6 +255,11 @@ fn counts_few_bad(answer: &Answer) -> bool {
     let [Part { outcome: Outcome::Counted(numbers), .. }] = &answer.parts[..] else { return false };
     let of = |wanted| numbers.iter().find(|it| it.number == wanted).map_or(0.0, |it| it.value);
     of(Number::CanaryTotal) > 0.0 && of(Number::CanaryBad) <= 0.01 * of(Number::CanaryTotal)
+}
+
+/// True when an answer says anything of the canary.
+fn has_data(answer: &Answer) -> bool {
+    answer.parts.iter().any(|part| matches!(&part.outcome, Outcome::Samples(samples) if !samples.is_empty()))
 }
 
 /// True when an answer is this value and nothing else.

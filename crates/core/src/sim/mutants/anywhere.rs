@@ -14,7 +14,7 @@ use super::mistakes::{
 use super::{Mutant, all_are_caught};
 use crate::sim::faults::Faults;
 
-const MUTANTS: [Mutant; 42] = [
+const MUTANTS: [Mutant; 43] = [
     ("nothing is given time to settle", "I2", missing_settle, |_| Faults::default()),
     ("a stale cache counts as absence", "a lost status", stale_is_absent, everything),
     ("endpoints of any binding count", "I1", any_slice_counts, |_| Faults { lag: true, ..Faults::default() }),
@@ -33,6 +33,11 @@ const MUTANTS: [Mutant; 42] = [
     }),
     ("rejections are forgotten", "I7", rejections_are_forgotten, |_| Faults::default()),
     ("no data is success", "I8", no_data_is_success, |_| Faults::default()),
+    ("no data is success where a mesh spills", "M1", no_data_is_success, |_| Faults {
+        spilling: true,
+        pods_fail: true,
+        ..Faults::default()
+    }),
     ("a failing verdict is not heeded", "I3", failure_is_ignored, |_| Faults::default()),
     ("a share without pods is kept", "I1", share_without_pods, |_| Faults { pods_fail: true, ..Faults::default() }),
     ("the next wake is forgotten", "liveness", wakes_are_lost, |_| Faults::default()),

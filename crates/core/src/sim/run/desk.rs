@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::{Happening, Run};
 use crate::analysis::{Answer, Part, Question, Scope, Token};
 use crate::sim::source::Source;
+use crate::state::Stage;
 
 impl Run {
     pub(super) fn send(&mut self, question: Question) {
@@ -30,7 +31,12 @@ impl Run {
         let Token { metric, .. } = &question.token;
         let of_stable = matches!(metric.scope, Scope::Preflight | Scope::Comparison);
         let odd = self.odd.as_ref().filter(|(name, _)| *name == metric.name).map(|(_, source)| *source);
-        let source = if of_stable && !self.stable_fails { Source::Good } else { odd.unwrap_or(self.source) };
+        let source = match odd.unwrap_or(self.source) {
+            _ if of_stable && !self.stable_fails => Source::Good,
+            // Nothing reaches it, and so nothing is counted of it.
+            _ if !of_stable && self.faults.spilling && self.is_canary_dead() => Source::Empty,
+            source => source,
+        };
         let of_both = if self.stable_fails { source } else { Source::Good };
         let outcome = source.says(question.reads, of_both);
         // Strictly later than the last one, whatever the clock does, as the shell's desk has it.
@@ -45,5 +51,10 @@ impl Run {
         };
         self.note(|| format!("answer to {}: {source:?}", question.token.metric.name));
         self.process.answers.push(answer);
+    }
+
+    fn is_canary_dead(&self) -> bool {
+        let stage = self.world.status.as_ref().map(|state| &state.stage);
+        matches!(stage, Some(Stage::Releasing(release)) if self.world.ready_of(&release.canary.hash) == 0)
     }
 }

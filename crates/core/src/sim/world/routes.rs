@@ -31,6 +31,8 @@ pub(in crate::sim) struct Route {
     pub(in crate::sim) differs: bool,
     /// The API server counts its rules as the operator's.
     pub(in crate::sim) held: bool,
+    /// Its implementation gives the share of a revision without a ready pod to the other one.
+    pub(in crate::sim) spills: bool,
 }
 
 impl Route {
@@ -49,6 +51,7 @@ impl Route {
             broken: false,
             differs: false,
             held: false,
+            spills: false,
         }
     }
 
@@ -100,6 +103,7 @@ impl Route {
             differs: self.differs || !is_found && self.id.created_by_us,
             warnings: Vec::new(),
             held: self.held,
+            spills: self.spills,
         })
     }
 }
