@@ -155,8 +155,8 @@ async fn released_by_flux(namespace: &Namespace) -> Result<()> {
     };
     let first = commit(&rollout).await?;
     namespace.apply(&flux::source(&namespace.name, &repository)).await?;
-    let ignore = flux::weights_left_alone(KIND)["ignore"].clone();
-    namespace.apply(&flux::helm_release(&namespace.name, "chart", ignore)).await?;
+    let left_alone = flux::weights_left_alone(KIND);
+    namespace.apply(&flux::helm_release(&namespace.name, "chart", &left_alone["ignore"])).await?;
     flux::until_upgraded(namespace, &first).await?;
     namespace.until_promoted(&rollout).await?;
     let mut load = Load::through(namespace, KIND, 60.0).await?;
@@ -179,10 +179,16 @@ async fn released_by_flux(namespace: &Namespace) -> Result<()> {
     namespace.until("to keep its share", Duration::from_secs(5), waits).await?;
     command(namespace, "promote", &next).await?;
     namespace.until_promoted(&next).await?;
-    let account = namespace.close(&mut load, &[]).await?;
-    ensure!(account.versions.keys().eq(["v1", "v2"]), "{:?}", account.versions);
     let written: Vec<_> = weights(&namespace.requests()?, &route).into_iter().map(|change| change.to).collect();
     ensure!(written.ends_with(&[50.0, 100.0, 0.0]), "somebody put weights back: {written:?}");
+
+    let bad = rollout.app(App { error_rate: 0.5, ..App::new("v3") });
+    let broken = commit(&bad).await?;
+    namespace.until_rolled_back(Duration::from_mins(1)).await?;
+    let said = flux::until_upgraded(namespace, &broken).await?;
+    figures::record(&namespace.scenario, "HelmRelease after a rollback", said.describe());
+    let account = namespace.close(&mut load, &["v3"]).await?;
+    ensure!(account.versions.keys().eq(["v1", "v2", "v3"]), "{:?}", account.versions);
     Ok(())
 }
 

@@ -5,8 +5,9 @@ use anyhow::{Result, ensure};
 use kube::api::{Patch, PatchParams};
 use leadsman_e2e::metrics::success_rate;
 use leadsman_e2e::objects::dynamic;
+use leadsman_e2e::routes::APP;
 use leadsman_e2e::timeline::weights;
-use leadsman_e2e::{APP, Load, Namespace, RolloutBuilder, RouteKind};
+use leadsman_e2e::{Load, Namespace, RolloutBuilder, RouteKind};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 

@@ -52,8 +52,9 @@ const SIDE_BY_SIDE: usize = 6;
 
 /// What takes minutes and shows for another kind of route, or on the cluster, what others show by default: run by
 /// `cargo xtask test --full`, or by name with `--include-ignored`.
-const FULL_ONLY: [&str; 30] = [
+const FULL_ONLY: [&str; 31] = [
     "bad-httproute-contour",
+    "helm-release-of-flux",
     "slow-gateway-with-the-times-of-a-fast-one",
     "bad-httproute-service",
     "bad-virtualservice",
