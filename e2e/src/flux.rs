@@ -80,8 +80,8 @@ pub fn kustomization(namespace: &str, name: &str, spec: Value) -> Value {
 }
 
 /// A `HelmRelease` of the chart in a folder of the source, which puts back whatever is not as the chart has it, but for what
-/// `ignore` lists.
-pub fn helm_release(namespace: &str, folder: &str, ignore: &Value) -> Value {
+/// is left alone: see [`weights_left_alone`].
+pub fn helm_release(namespace: &str, folder: &str, left_alone: &Value) -> Value {
     json!({
         "apiVersion": "helm.toolkit.fluxcd.io/v2",
         "kind": "HelmRelease",
@@ -95,7 +95,7 @@ pub fn helm_release(namespace: &str, folder: &str, ignore: &Value) -> Value {
                 "reconcileStrategy": "Revision",
                 "sourceRef": {"kind": "GitRepository", "name": APP},
             }},
-            "driftDetection": {"mode": "enabled", "ignore": ignore},
+            "driftDetection": {"mode": "enabled", "ignore": left_alone.get("ignore")},
         },
     })
 }
@@ -112,7 +112,7 @@ pub async fn bring_helm_controller(namespace: &Namespace) -> Result<()> {
 pub async fn until_upgraded(namespace: &Namespace, commit: &str) -> Result<Said> {
     let (_, digits) = commit.rsplit_once(':').context("a commit without a digest")?;
     let short = digits.get(..12).context("a short digest")?;
-    let (api, name) = dynamic(&namespace.cluster.client, &helm_release(&namespace.name, "", &json!([])))?;
+    let (api, name) = dynamic(&namespace.cluster.client, &helm_release(&namespace.name, "", &json!({})))?;
     let is_there = |seen: Option<&DynamicObject>| {
         seen.is_some_and(|seen| {
             let chart = seen.data.pointer("/status/lastAttemptedRevision").and_then(Value::as_str);

@@ -251,7 +251,7 @@ pub fn declared(route: &RouteRef, backends: &Backends<'_>, weight: Weight) -> Re
     });
     match route.kind {
         RouteKind::HttpRoute | RouteKind::GrpcRoute | RouteKind::LinkerdHttpRoute => {
-            gateway_api::fill(&mut fragment, &route.only, backends)
+            gateway_api::fill(&mut fragment, &route.only, backends);
         }
         RouteKind::VirtualService => virtual_service::fill(&mut fragment, &route.only, backends),
     }

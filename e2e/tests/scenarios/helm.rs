@@ -155,8 +155,7 @@ async fn released_by_flux(namespace: &Namespace) -> Result<()> {
     };
     let first = commit(&rollout).await?;
     namespace.apply(&flux::source(&namespace.name, &repository)).await?;
-    let left_alone = flux::weights_left_alone(KIND);
-    namespace.apply(&flux::helm_release(&namespace.name, "chart", &left_alone["ignore"])).await?;
+    namespace.apply(&flux::helm_release(&namespace.name, "chart", &flux::weights_left_alone(KIND))).await?;
     flux::until_upgraded(namespace, &first).await?;
     namespace.until_promoted(&rollout).await?;
     let mut load = Load::through(namespace, KIND, 60.0).await?;

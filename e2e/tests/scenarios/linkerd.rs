@@ -3,7 +3,7 @@
 
 use anyhow::{Result, ensure};
 use kube::api::{Patch, PatchParams};
-use leadsman_e2e::metrics::success_rate;
+use leadsman_e2e::metrics::{success_rate, with};
 use leadsman_e2e::objects::dynamic;
 use leadsman_e2e::routes::APP;
 use leadsman_e2e::timeline::weights;
@@ -44,9 +44,8 @@ async fn good(namespace: &Namespace) -> Result<()> {
 
 /// The same route in Linkerd's group, and what its policy controller says of it: once, and without a generation.
 async fn bring_route(namespace: &Namespace, like: RouteKind) -> Result<()> {
-    let mut route = like.manifest(&namespace.name);
-    route["apiVersion"] = json!(format!("{GROUP}/v1beta3"));
-    route["metadata"]["name"] = json!(NAME);
+    let of_the_group = with(like.manifest(&namespace.name), "/apiVersion", json!(format!("{GROUP}/v1beta3")));
+    let route = with(of_the_group, "/metadata/name", json!(NAME));
     namespace.apply(&route).await?;
     let is_true = |kind: &str| {
         json!({
