@@ -20,6 +20,7 @@ use kube::client::Body;
 use kube::core::{ApiResource, Request as Builder, Status};
 use leadsman_api::names::FIELD_MANAGER;
 use leadsman_core::text::{one_line, with_causes};
+use serde::Serialize;
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -263,7 +264,7 @@ impl Api<'_> {
     }
 
     /// Replaces the status of an object; everything else in `object` but name and version is ignored by the server.
-    pub async fn replace_status(&self, name: &str, object: &Value) -> Result<Value> {
+    pub async fn replace_status(&self, name: &str, object: &impl Serialize) -> Result<Value> {
         let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         let request = self.builder.replace_subresource("status", name, &params, bytes(object)?);
         self.cluster.write("update-status", &self.kind.kind, request).await
@@ -285,7 +286,7 @@ impl Api<'_> {
     }
 }
 
-fn bytes(object: &Value) -> Result<Vec<u8>> {
+fn bytes(object: &impl Serialize) -> Result<Vec<u8>> {
     serde_json::to_vec(object).map_err(|error| Error::Unsendable(error.to_string()))
 }
 

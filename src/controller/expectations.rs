@@ -73,6 +73,11 @@ impl<T: Slim> Expectations<T> {
         self.note(name, Record::Gone { uid: uid.into() }, now);
     }
 
+    /// The cache knows as much.
+    pub fn forget(&self, name: &str) {
+        self.entries().remove(name);
+    }
+
     /// A write was sent and its answer was lost.
     pub fn unknown(&self, name: &str, now: Instant) {
         self.note(name, Record::Unknown, now);

@@ -10,6 +10,7 @@ use leadsman_core::observed::Look;
 use leadsman_core::spec::{Problem, Reason};
 use leadsman_core::state::State;
 use leadsman_core::traffic::{Carrier, Targets};
+use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -92,7 +93,7 @@ async fn parse(context: &Context, key: &Key, copy: &Arc<RawEntry>) -> Result<(Bo
     let rollout: Rollout = copy.parse()?;
     let progress = rollout.status.as_ref().and_then(|status| status.progress.as_ref());
     let state: Option<State> = progress.and_then(|progress| {
-        let state = serde_json::from_value(progress.clone());
+        let state = State::deserialize(progress);
         state
             .inspect_err(|error| {
                 tracing::error!(rollout = %key, %error, "status.progress cannot be read and counts as lost");
@@ -341,8 +342,20 @@ impl Loaded {
 
     /// Our own write to the Rollout was answered with this object.
     pub fn wrote(&mut self, memory: &mut Memory, object: &Value) {
+        let copy = RawEntry::of(object);
+        self.version = copy.identity().version;
+        memory.own.confirmed(&self.key.name, Arc::new(copy), Instant::now());
+    }
+
+    /// Our own status was answered with this object. It holds nothing that was not planned on: it was written on the version
+    /// that was read. So the cache has it at once, and the watch, which brings it as well, brings no news.
+    pub fn wrote_status(&mut self, rollouts: &Store<RawEntry>, memory: &mut Memory, object: &Value) {
         let copy = Arc::new(RawEntry::of(object));
         self.version = copy.identity().version;
-        memory.own.confirmed(&self.key.name, copy, tokio::time::Instant::now());
+        if rollouts.learn(&self.key, &copy) {
+            memory.own.forget(&self.key.name);
+        } else {
+            memory.own.confirmed(&self.key.name, copy, Instant::now());
+        }
     }
 }

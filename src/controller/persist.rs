@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use leadsman_api::RolloutStatus;
 use leadsman_core::plan::Action;
-use serde_json::json;
+use serde::Serialize;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::context::Context;
@@ -17,6 +18,16 @@ use crate::runtime::backoff::jittered;
 pub const HURRY: Duration = Duration::from_secs(2);
 /// Before the second try; twice as long before each one after it.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// What is written: no copy of the status.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Body<'a> {
+    api_version: String,
+    kind: &'static str,
+    metadata: Value,
+    status: &'a RolloutStatus,
+}
 
 /// What came of writing a status.
 #[derive(Debug)]
@@ -48,17 +59,14 @@ pub async fn write(
     let began = Instant::now();
     memory.unwritten_since.get_or_insert(began);
     let name = loaded.key.name.clone();
-    let body = json!({
-        "apiVersion": format!("{}/{}", leadsman_api::names::GROUP, leadsman_api::names::VERSION),
-        "kind": "Rollout",
-        "metadata": {
-            "name": &*name,
-            "namespace": &*loaded.key.namespace,
-            "uid": &*loaded.uid,
-            "resourceVersion": loaded.version.to_string(),
-        },
-        "status": status,
+    let metadata = json!({
+        "name": &*name,
+        "namespace": &*loaded.key.namespace,
+        "uid": &*loaded.uid,
+        "resourceVersion": loaded.version.to_string(),
     });
+    let api_version = format!("{}/{}", leadsman_api::names::GROUP, leadsman_api::names::VERSION);
+    let body = Body { api_version, kind: "Rollout", metadata, status: &status };
     let mut pause = PAUSE;
     loop {
         let left = patience.saturating_sub(began.elapsed());
@@ -66,7 +74,7 @@ pub async fn write(
         match cluster.objects(&kinds::ROLLOUTS, &loaded.key.namespace).replace_status(&name, &body).await {
             Ok(object) => {
                 let before = loaded.version;
-                loaded.wrote(memory, &object);
+                loaded.wrote_status(&context.caches.rollouts, memory, &object);
                 memory.idle_status = (loaded.version == before).then(|| Box::new((before, status.clone())));
                 loaded.rollout.status = Some(status);
                 memory.written_at = Some(Instant::now());

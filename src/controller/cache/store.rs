@@ -164,25 +164,19 @@ impl<T: Slim> Store<T> {
         if let Some(newer) = inner.objects.get(&key).filter(|held| is_newer(&***held, &*object)) {
             return Some(Arc::clone(newer));
         }
-        let before = inner.take(&key);
-        if let Some(rollout) = object.rollout() {
-            let group = inner.by_rollout.entry(key.beside(rollout)).or_default();
-            let mut names = group.to_vec();
-            if let Err(place) = names.binary_search(&key.name) {
-                names.insert(place, Arc::clone(&key.name));
-                *group = names.into();
-            }
-        }
-        inner.objects.insert(key, object);
-        before
+        inner.hold(key, object)
     }
 
     /// An object was read past the watch. One that the watch does not know yet is left to it, as is what is gone: only it
-    /// can tell later that these are gone, or there again.
-    pub fn learn(&self, key: &Key, object: &Arc<T>) {
-        if matches!(self.get(key), Cached::Holds(held) if is_newer(&**object, &*held)) {
-            self.put(key.clone(), Arc::clone(object));
+    /// can tell later that these are gone, or there again. True where this version is what is held from now on.
+    pub fn learn(&self, key: &Key, object: &Arc<T>) -> bool {
+        let mut inner = self.write();
+        let is_news = inner.objects.get(key).is_some_and(|held| is_newer(&**object, &**held));
+        if is_news {
+            // A list that is under way says for itself what it has.
+            inner.hold(key.clone(), Arc::clone(object));
         }
+        is_news
     }
 
     /// An object was deleted. Gives what was known of it.
@@ -213,6 +207,21 @@ fn is_newer<T: Slim>(one: &T, other: &T) -> bool {
 }
 
 impl<T: Slim> Inner<T> {
+    /// Keeps an object in place of what was known of it.
+    fn hold(&mut self, key: Key, object: Arc<T>) -> Option<Arc<T>> {
+        let before = self.take(&key);
+        if let Some(rollout) = object.rollout() {
+            let group = self.by_rollout.entry(key.beside(rollout)).or_default();
+            let mut names = group.to_vec();
+            if let Err(place) = names.binary_search(&key.name) {
+                names.insert(place, Arc::clone(&key.name));
+                *group = names.into();
+            }
+        }
+        self.objects.insert(key, object);
+        before
+    }
+
     /// That of the watch which covers a namespace.
     fn listing(&self, namespace: &str) -> Option<&Listing> {
         self.listings.get(EVERYTHING).or_else(|| self.listings.get(namespace))
@@ -328,6 +337,13 @@ mod tests {
         assert_eq!(held(), Some(50));
         store.put(key.clone(), version(7, 70));
         assert_eq!(held(), Some(70));
+        store.begin_list(EVERYTHING);
+        assert!(store.learn(&key, &version(9, 90)) && !store.learn(&key, &version(8, 80)));
+        assert_eq!(
+            store.end_list(EVERYTHING).len(),
+            1,
+            "what a list does not have is gone, whatever was written meanwhile"
+        );
     }
 
     #[test]
