@@ -4,6 +4,7 @@
 use std::sync::LazyLock;
 
 use lz4_flex::block::{compress_prepend_size_with_dict, decompress_size_prepended_with_dict};
+use serde::Serialize;
 use serde_json::Value;
 
 /// What Rollouts and routes say, in the order in which JSON is written: each part of it is a few bytes of what is packed.
@@ -19,7 +20,7 @@ pub struct Packed(Box<[u8]>);
 
 impl Packed {
     /// Packs a value.
-    pub fn of(value: &Value) -> Self {
+    pub fn of(value: &impl Serialize) -> Self {
         let text = serde_json::to_vec(value).unwrap_or_default();
         Self(compress_prepend_size_with_dict(&text, &DICTIONARY).into())
     }

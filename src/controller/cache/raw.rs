@@ -2,6 +2,7 @@
 //! only in a pass that needs them; analysis templates parsed, since they are few.
 
 use leadsman_api::{AnalysisTemplateSpec, ClusterAnalysisTemplateSpec};
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::packed::Packed;
@@ -10,6 +11,38 @@ use crate::routers::ownership;
 
 /// What kubectl writes of an object into the object itself: as large as the rest, and nothing that anybody here reads.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// What is not kept of an object: the members of these names, at these places.
+struct Left {
+    within: &'static [(&'static str, Left)],
+    out: &'static [&'static str],
+}
+
+const NOTHING: Left = Left { within: &[], out: &[] };
+const LEFT: Left = Left {
+    within: &[(
+        "metadata",
+        Left { within: &[("annotations", Left { out: &[LAST_APPLIED], ..NOTHING })], out: &["managedFields"] },
+    )],
+    out: &[],
+};
+
+/// A value without what is left out of it: it is written as it stands, and nothing of it is copied.
+struct Kept<'a> {
+    value: &'a Value,
+    left: &'a Left,
+}
+
+impl Serialize for Kept<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { value: Value::Object(members), left } = self else { return self.value.serialize(serializer) };
+        let kept = members.iter().filter(|(name, _)| !left.out.contains(&name.as_str()));
+        serializer.collect_map(kept.map(|(name, value)| {
+            let within = left.within.iter().find(|(known, _)| known == name);
+            (name, Kept { value, left: within.map_or(&NOTHING, |(_, left)| left) })
+        }))
+    }
+}
 
 /// An object, without `managedFields` and what was last applied.
 #[derive(Clone, Debug)]
@@ -38,20 +71,8 @@ impl Slim for RawEntry {
     fn of(object: &Value) -> Self {
         let identity = Identity::of(object);
         let controller = Controller::of(object);
-        let has = |pointer: &str, member: &str| object.pointer(pointer).is_some_and(|it| it.get(member).is_some());
-        let is_held = ownership::is_held(object);
-        let whole = if has("/metadata", "managedFields") || has("/metadata/annotations", LAST_APPLIED) {
-            let mut object = object.clone();
-            for (pointer, member) in [("/metadata", "managedFields"), ("/metadata/annotations", LAST_APPLIED)] {
-                if let Some(members) = object.pointer_mut(pointer).and_then(Value::as_object_mut) {
-                    members.remove(member);
-                }
-            }
-            Packed::of(&object)
-        } else {
-            Packed::of(object)
-        };
-        Self { identity, controller, is_held, whole }
+        let whole = Packed::of(&Kept { value: object, left: &LEFT });
+        Self { identity, controller, is_held: ownership::is_held(object), whole }
     }
 
     fn identity(&self) -> &Identity {
