@@ -3,20 +3,15 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use leadsman_bed::{BESIDE, container_security, pod_security};
+use leadsman_bed::{BESIDE, Bed, container_security, pod_security};
 use serde_json::{Value, json};
 
 use crate::namespace::Namespace;
-use crate::runtime::blocking;
 use crate::wait::until_ready;
 
 /// Contour, with an Envoy of its own.
 pub async fn bring_contour(namespace: &Namespace) -> Result<()> {
-    let (bed, name) = (namespace.cluster.bed.clone(), namespace.name.clone());
-    let manifests: Vec<Value> = serde_saphyr::from_multiple(&blocking(move || bed.contour(&name)).await?)?;
-    namespace.apply_all(&manifests).await?;
-    until_ready(namespace.api(), "contour").await?;
-    until_ready(namespace.api(), "contour-envoy").await
+    namespace.bring(Bed::contour, &["contour", "contour-envoy"]).await
 }
 
 /// A gateway that accepts a route at once, and is late with what it says.

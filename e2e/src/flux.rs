@@ -5,15 +5,15 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use kube::api::{Api, DynamicObject};
 use leadsman_api::Rollout;
+use leadsman_bed::Bed;
 use serde_json::{Value, json};
 
 use crate::git::{BRANCH, Repository};
 use crate::namespace::Namespace;
 use crate::objects::dynamic;
 use crate::routes::{APP, RouteKind};
-use crate::runtime::blocking;
 use crate::status::condition;
-use crate::wait::{until_ready, wait_for};
+use crate::wait::wait_for;
 
 /// Folder of the repository with everything that Git declares, and the Kustomization that applies it without waiting.
 pub const DELIVERY: &str = "delivery";
@@ -102,10 +102,7 @@ pub fn helm_release(namespace: &str, folder: &str, left_alone: &Value) -> Value 
 
 /// Flux's helm-controller, for a namespace alone.
 pub async fn bring_helm_controller(namespace: &Namespace) -> Result<()> {
-    let (bed, name) = (namespace.cluster.bed.clone(), namespace.name.clone());
-    let manifests: Vec<Value> = serde_saphyr::from_multiple(&blocking(move || bed.helm_controller(&name)).await?)?;
-    namespace.apply_all(&manifests).await?;
-    until_ready(namespace.api(), "helm-controller").await
+    namespace.bring(Bed::helm_controller, &["helm-controller"]).await
 }
 
 /// Waits until the `HelmRelease` is ready with the chart of a commit. The chart's version ends in the commit's first digits.

@@ -15,6 +15,7 @@ use kube::api::{Api, DeleteParams, DynamicObject, ListParams};
 use kube::{Resource, ResourceExt as _};
 use leadsman_api::names::REVISION_LABEL;
 use leadsman_api::{Phase, Rollout};
+use leadsman_bed::Bed;
 use serde_json::{Value, json};
 
 use crate::account::{Account, Seen, account, shares};
@@ -27,9 +28,10 @@ use crate::objects::{apply, cluster_ip, is_cluster_wide, remove_finalizers};
 use crate::proxy::Proxy;
 use crate::rollout::{RolloutBuilder, SETTLE};
 use crate::routes::{APP, RouteKind};
+use crate::runtime::blocking;
 use crate::status::{canary_hash, is_current, phase, stable_hash, weight_in_force};
 use crate::timeline::{Entry, Margins, canary_weight, plateaus};
-use crate::wait::wait_for;
+use crate::wait::{until_ready, wait_for};
 
 /// Set to anything but 0: namespaces stay when their scenario ends.
 pub const KEEP_VARIABLE: &str = "LEADSMAN_E2E_KEEP";
@@ -119,6 +121,17 @@ impl Namespace {
         K::DynamicType: Default,
     {
         Api::namespaced(self.cluster.client.clone(), &self.name)
+    }
+
+    /// Brings what the bed makes for a namespace, and waits for these Deployments of it.
+    pub(crate) async fn bring(&self, make: fn(&Bed, &str) -> Result<String>, deployments: &[&str]) -> Result<()> {
+        let (bed, name) = (self.cluster.bed.clone(), self.name.clone());
+        let manifests: Vec<Value> = serde_saphyr::from_multiple(&blocking(move || make(&bed, &name)).await?)?;
+        self.apply_all(&manifests).await?;
+        for deployment in deployments {
+            until_ready(self.api(), deployment).await?;
+        }
+        Ok(())
     }
 
     /// Server-side apply, as whoever brings Git into the cluster.

@@ -15,7 +15,7 @@ use super::key::Key;
 use super::watch::{Change, Watch};
 use crate::args::Without;
 use crate::cluster::kinds;
-use crate::routers::RouteKind;
+use crate::routers::{RouteKind, Shape};
 use crate::runtime::backoff::Backoff;
 use crate::runtime::discovery;
 use crate::runtime::panics::caught;
@@ -65,9 +65,9 @@ pub fn start(context: &Arc<Context>, scopes: &[Box<str>], without: &[Without], s
 }
 
 fn of(kind: RouteKind) -> Without {
-    match kind {
-        RouteKind::HttpRoute | RouteKind::GrpcRoute | RouteKind::LinkerdHttpRoute => Without::GatewayApi,
-        RouteKind::VirtualService => Without::Istio,
+    match kind.shape() {
+        Shape::GatewayApi => Without::GatewayApi,
+        Shape::Istio => Without::Istio,
     }
 }
 

@@ -13,6 +13,15 @@ pub enum RouteKind {
     VirtualService,
 }
 
+/// Where rules, backends, weights and parents stand in a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// As in the Gateway API.
+    GatewayApi,
+    /// As in Istio's own routes.
+    Istio,
+}
+
 impl RouteKind {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::HttpRoute, Self::GrpcRoute, Self::LinkerdHttpRoute, Self::VirtualService];
@@ -40,9 +49,12 @@ impl RouteKind {
         Self::ALL.into_iter().find(|known| known.full_name() == full_name)
     }
 
-    /// True where it has the shape of the Gateway API's routes.
-    pub fn is_gateway_shaped(self) -> bool {
-        self != Self::VirtualService
+    /// What its objects look like.
+    pub fn shape(self) -> Shape {
+        match self {
+            Self::HttpRoute | Self::GrpcRoute | Self::LinkerdHttpRoute => Shape::GatewayApi,
+            Self::VirtualService => Shape::Istio,
+        }
     }
 
     /// Its API group.

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::gateway_api::{filters, parent_services};
 use super::json::{list, place, quoted, text};
-use super::kind::RouteKind;
+use super::kind::{RouteKind, Shape};
 use super::rule::Rule;
 use super::{Backends, parent};
 
@@ -149,7 +149,7 @@ pub fn conflict<'a>(
         })
     };
     let others = others.into_iter().filter(|(other, _)| {
-        other.is_gateway_shaped() && (*other == RouteKind::GrpcRoute) != (kind == RouteKind::GrpcRoute)
+        other.shape() == Shape::GatewayApi && (*other == RouteKind::GrpcRoute) != (kind == RouteKind::GrpcRoute)
     });
     others
         .filter_map(|(other, route)| Some((other, route, overlap(route)?)))

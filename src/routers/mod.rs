@@ -26,7 +26,7 @@ use leadsman_core::spec::{Problem, Reason};
 use leadsman_core::traffic::Weight;
 use serde_json::{Value, json};
 
-pub use self::kind::RouteKind;
+pub use self::kind::{RouteKind, Shape};
 pub use self::pace::Settle;
 use self::rule::Rule;
 
@@ -89,11 +89,9 @@ impl RouteRef {
     }
 
     fn rules<'a>(&self, object: &'a Value, backends: &Backends<'_>) -> Vec<Rule<'a>> {
-        match self.kind {
-            RouteKind::HttpRoute | RouteKind::GrpcRoute | RouteKind::LinkerdHttpRoute => {
-                gateway_api::rules(object, &self.only, backends)
-            }
-            RouteKind::VirtualService => virtual_service::rules(object, &self.only, backends),
+        match self.kind.shape() {
+            Shape::GatewayApi => gateway_api::rules(object, &self.only, backends),
+            Shape::Istio => virtual_service::rules(object, &self.only, backends),
         }
     }
 
@@ -104,11 +102,9 @@ impl RouteRef {
 
     /// What is wrong with this route, if anything is.
     fn wrong(&self, object: &Value, rules: &[Rule<'_>], backends: &Backends<'_>) -> Option<Problem> {
-        let absent = || match self.kind {
-            RouteKind::HttpRoute | RouteKind::GrpcRoute | RouteKind::LinkerdHttpRoute => {
-                gateway_api::absent(object, &self.only)
-            }
-            RouteKind::VirtualService => virtual_service::absent(object, &self.only),
+        let absent = || match self.kind.shape() {
+            Shape::GatewayApi => gateway_api::absent(object, &self.only),
+            Shape::Istio => virtual_service::absent(object, &self.only),
         };
         let lame = || rules.iter().find_map(|rule| rule.wrong(backends));
         let none = || (!rules.iter().any(Rule::is_written)).then(|| self.splits_nothing(object, rules, backends));
@@ -118,11 +114,9 @@ impl RouteRef {
 
     /// Why no rule can be split.
     fn splits_nothing(&self, object: &Value, rules: &[Rule<'_>], backends: &Backends<'_>) -> String {
-        let shape = match self.kind {
-            RouteKind::HttpRoute | RouteKind::GrpcRoute | RouteKind::LinkerdHttpRoute => {
-                gateway_api::shape(object, backends)
-            }
-            RouteKind::VirtualService => virtual_service::shape(object, backends),
+        let shape = match self.kind.shape() {
+            Shape::GatewayApi => gateway_api::shape(object, backends),
+            Shape::Istio => virtual_service::shape(object, backends),
         };
         shape.unwrap_or_else(|| {
             let (stable, canary) = (backends.stable, backends.canary);
@@ -138,14 +132,14 @@ impl RouteRef {
 
     /// Who calls one of our two Services is to meet the revision that it is bound to.
     fn takes_calls_to_ours(&self, object: &Value, backends: &Backends<'_>) -> Option<String> {
-        let what = match self.kind {
-            RouteKind::HttpRoute | RouteKind::GrpcRoute | RouteKind::LinkerdHttpRoute => {
+        let what = match self.kind.shape() {
+            Shape::GatewayApi => {
                 let mut parents = gateway_api::parent_services(object, backends.namespace);
                 let ours =
                     parents.find(|(there, name, _)| *there == backends.namespace && backends.side(name).is_some())?;
                 format!("has the Service {} as parent", ours.1)
             }
-            RouteKind::VirtualService => {
+            Shape::Istio => {
                 format!("has {} as host", virtual_service::takes_calls_to(object, backends)?)
             }
         };
@@ -157,11 +151,11 @@ impl RouteRef {
 
     fn warnings(&self, object: &Value, rules: &[Rule<'_>], backends: &Backends<'_>) -> Vec<String> {
         let written = rules.iter().filter_map(weights::warning);
-        let (mirrors, slow) = match self.kind {
-            RouteKind::HttpRoute | RouteKind::GrpcRoute | RouteKind::LinkerdHttpRoute => {
+        let (mirrors, slow) = match self.kind.shape() {
+            Shape::GatewayApi => {
                 (gateway_api::mirrors(object, backends), pace::warnings(object, backends.namespace, self.settle))
             }
-            RouteKind::VirtualService => (virtual_service::mirrors(object, backends), Vec::new()),
+            Shape::Istio => (virtual_service::mirrors(object, backends), Vec::new()),
         };
         written.chain(mirrors).chain(slow).collect()
     }
@@ -190,12 +184,12 @@ pub fn view(route: &RouteRef, object: &Value, backends: &Backends<'_>) -> RouteV
     let fragment = route.spec.as_ref().and_then(|_| declared(route, backends, Weight::ZERO).ok());
     let differs =
         fragment.is_some_and(|fragment| owned::differs(&fragment, object, &route.rules(&fragment, backends), &rules));
-    let (acceptance, doubts, unheeded) = match route.kind {
-        RouteKind::HttpRoute | RouteKind::GrpcRoute | RouteKind::LinkerdHttpRoute => {
+    let (acceptance, doubts, unheeded) = match route.kind.shape() {
+        Shape::GatewayApi => {
             let (acceptance, doubts) = acceptance::judge(route.acceptance, object, &rules, backends);
             (acceptance, doubts, linkerd::wrong(route.kind, object, &rules, backends))
         }
-        RouteKind::VirtualService => (virtual_service::acceptance(), Vec::new(), None),
+        Shape::Istio => (virtual_service::acceptance(), Vec::new(), None),
     };
     let problem = route.wrong(object, &rules, backends);
     RouteView {
@@ -207,7 +201,7 @@ pub fn view(route: &RouteRef, object: &Value, backends: &Backends<'_>) -> RouteV
         differs,
         warnings: doubts.into_iter().chain(route.warnings(object, &rules, backends)).take(MOST_WARNINGS).collect(),
         held: false,
-        spills: route.kind.is_gateway_shaped() && linkerd::reports_on(object, backends.namespace),
+        spills: route.kind.shape() == Shape::GatewayApi && linkerd::reports_on(object, backends.namespace),
     }
 }
 
@@ -249,11 +243,11 @@ pub fn declared(route: &RouteRef, backends: &Backends<'_>, weight: Weight) -> Re
         },
         "spec": spec,
     });
-    match route.kind {
-        RouteKind::HttpRoute | RouteKind::GrpcRoute | RouteKind::LinkerdHttpRoute => {
+    match route.kind.shape() {
+        Shape::GatewayApi => {
             gateway_api::fill(&mut fragment, &route.only, backends);
         }
-        RouteKind::VirtualService => virtual_service::fill(&mut fragment, &route.only, backends),
+        Shape::Istio => virtual_service::fill(&mut fragment, &route.only, backends),
     }
     let rules = route.rules(&fragment, backends);
     let written: Vec<_> = rules.iter().flat_map(|rule| weights::weights(rule, weight)).collect();

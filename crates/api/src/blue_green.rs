@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::analysis::Analysis;
 use crate::duration::Duration;
-use crate::route::{Route, each_once};
+use crate::route::{Route, each_http_route_once, each_once};
 use crate::schema::{LABEL_NAME, MAX_LABEL, pods_or_percent};
 use crate::traffic::{AcceptancePolicy, ServicePort, default_drain, default_settle, named_where_several};
 
@@ -72,7 +72,7 @@ pub struct BlueGreen {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 16))]
     #[x_kube(
-        validation = each_once("httpRoute", "HTTPRoute"),
+        validation = each_http_route_once(),
         validation = each_once("grpcRoute", "GRPCRoute"),
         validation = each_once("virtualService", "VirtualService")
     )]

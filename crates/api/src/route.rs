@@ -106,10 +106,19 @@ pub struct VirtualServiceReference {
 
 /// No route of a kind stands twice in a list.
 pub(crate) fn each_once(field: &str, kind: &str) -> Rule {
-    let group = |it: &str| format!("(has({it}.group) ? {it}.group : 'gateway.networking.k8s.io')");
-    let (a, b) = (format!("a.{field}"), format!("b.{field}"));
-    let of_one_group = if field == "httpRoute" { format!(" && {} == {}", group(&a), group(&b)) } else { String::new() };
-    let rule = format!("self.all(a, !has({a}) || self.exists_one(b, has({b}) && {a}.name == {b}.name{of_one_group}))");
+    once(field, kind, "")
+}
+
+/// The same of HTTPRoutes, which are told apart by their group as well.
+pub(crate) fn each_http_route_once() -> Rule {
+    let group = |it: &str| format!("(has({it}.httpRoute.group) ? {it}.httpRoute.group : 'gateway.networking.k8s.io')");
+    once("httpRoute", "HTTPRoute", &format!(" && {} == {}", group("a"), group("b")))
+}
+
+fn once(field: &str, kind: &str, and: &str) -> Rule {
+    let rule = format!(
+        "self.all(a, !has(a.{field}) || self.exists_one(b, has(b.{field}) && a.{field}.name == b.{field}.name{and}))"
+    );
     let message = format!("routes must not name the same {kind} twice");
     Rule::new(rule).message(message.as_str())
 }

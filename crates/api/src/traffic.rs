@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::defaults;
 use crate::duration::Duration;
-use crate::route::{Route, each_once};
+use crate::route::{Route, each_http_route_once, each_once};
 use crate::schema::{LABEL_NAME, MAX_LABEL, MAX_OBJECT_NAME, int_or_string};
 
 /// What carries the traffic: two Services and the routes that split between them, or one Service alone.
@@ -77,7 +77,7 @@ pub struct Traffic {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 16))]
     #[x_kube(
-        validation = each_once("httpRoute", "HTTPRoute"),
+        validation = each_http_route_once(),
         validation = each_once("grpcRoute", "GRPCRoute"),
         validation = each_once("virtualService", "VirtualService")
     )]

@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
 use crate::{
-    binaries::{self, Binaries},
+    binaries::{self, Binaries, GoProgram},
     components, crds,
     health::Health,
     http,
@@ -109,8 +109,7 @@ impl Bed {
     /// to be applied to a namespace for one Gateway, [`BESIDE`](crate::BESIDE), with a Service of the same name: Deployments
     /// `contour` and `contour-envoy`, and what belongs to no namespace.
     pub fn contour(&self, namespace: &str) -> Result<String> {
-        let program = binaries::made(&binaries::CONTOUR)?;
-        let image = self.load_program("contour", &program, |name| Image::of_program(name, &program, "65534:65534"))?;
+        let image = self.load_built(&binaries::CONTOUR)?;
         let sources = crds::folder_of("contour", "github.com/projectcontour/contour")?;
         self.apply(&fs::read_to_string(sources.join("examples/contour/01-crds.yaml"))?)?;
         manifests::contour(namespace, &image)
@@ -119,9 +118,7 @@ impl Bed {
     /// Brings in what Flux needs of a cluster to look after `HelmRelease`s: its helm-controller's image and CRD. Gives what has
     /// to be applied to a namespace for a Deployment `helm-controller` that looks after that namespace alone.
     pub fn helm_controller(&self, namespace: &str) -> Result<String> {
-        let program = binaries::made(&binaries::HELM_CONTROLLER)?;
-        let image =
-            self.load_program("helm-controller", &program, |name| Image::of_program(name, &program, "65534:65534"))?;
+        let image = self.load_built(&binaries::HELM_CONTROLLER)?;
         let sources = crds::folder_of("helm-controller", "github.com/fluxcd/helm-controller")?;
         let definition = sources.join("config/crd/bases/helm.toolkit.fluxcd.io_helmreleases.yaml");
         self.apply(&fs::read_to_string(definition)?)?;
@@ -132,6 +129,12 @@ impl Bed {
     /// `localhost/leadsman:<hash of the program>`. Cheap when it is there already.
     pub fn load_operator_image(&self, program: &Path) -> Result<String> {
         self.load_program("leadsman", program, |name| release::image(name, program, None))
+    }
+
+    /// Builds a program where it is not there yet, and brings in an image in which nobody in particular runs it.
+    fn load_built(&self, built: &GoProgram) -> Result<String> {
+        let program = binaries::made(built)?;
+        self.load_program(built.name, &program, |name| Image::of_program(name, &program, "65534:65534"))
     }
 
     /// Brings in the image of a program; its reference, `localhost/<name>:<hash of the program>`.

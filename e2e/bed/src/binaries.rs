@@ -23,7 +23,7 @@ const ENVOY: &str = "1.40.0";
 
 /// A program built from one of the Go modules.
 pub(crate) struct GoProgram {
-    name: &'static str,
+    pub(crate) name: &'static str,
     module: &'static str,
     package: &'static str,
     tags: &'static str,

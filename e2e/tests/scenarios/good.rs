@@ -25,8 +25,12 @@ pub fn trials() -> Vec<Trial> {
 
 async fn good(namespace: &Namespace, kind: RouteKind) -> Result<()> {
     let metric = if kind.is_grpc() { grpc_success_rate() } else { success_rate() };
-    let rollout = RolloutBuilder::new(&namespace.name, kind).background(&[metric]);
-    namespace.deploy(&rollout).await?;
+    goes_through(namespace, kind, &RolloutBuilder::new(&namespace.name, kind).background(&[metric])).await
+}
+
+/// A good release of this Rollout, under load on one of its routes.
+pub async fn goes_through(namespace: &Namespace, kind: RouteKind, rollout: &RolloutBuilder) -> Result<()> {
+    namespace.deploy(rollout).await?;
     let mut load = Load::through(namespace, kind, 60.0).await?;
     load.until_answered(60).await?;
     let next = rollout.version("v2");

@@ -49,8 +49,7 @@ impl<'a> Chart<'a> {
     /// `helm upgrade --install --wait`; what it says, where it fails, is the error.
     async fn upgrade(&self, objects: &[Value], options: &[&str]) -> Result<()> {
         for (index, object) in objects.iter().enumerate() {
-            // Nothing in it is a template: what looks like one stands in a string.
-            let text = serde_json::to_string(object)?.replace("{{", "{{ \"{{\" }}");
+            let text = serde_json::to_string(&as_template(object))?;
             std::fs::write(self.folder.join(format!("templates/{index}.yaml")), text)?;
         }
         let folder = self.folder.display().to_string();
@@ -144,13 +143,12 @@ async fn released_by_flux(namespace: &Namespace) -> Result<()> {
     let rollout = RolloutBuilder::new(&namespace.name, KIND).background(&[success_rate()]).steps(&steps);
     flux::bring_helm_controller(namespace).await?;
     let repository = Repository::create(namespace).await?;
-    let name = "chart/Chart.yaml";
     let about = json!({"apiVersion": "v2", "name": "podinfo", "version": "1.0.0"});
     let commit = async |version: &RolloutBuilder| {
         let objects = chart(namespace, version, 30);
         let files: Vec<_> = (0..).map(|index| format!("chart/templates/{index}.yaml")).zip(objects.iter()).collect();
         let files = files.iter().map(|(file, object)| (file.as_str(), as_template(object)));
-        let all: Vec<_> = files.chain([(name, about.clone())]).collect();
+        let all: Vec<_> = files.chain([("chart/Chart.yaml", about.clone())]).collect();
         repository.commit(version.version_name(), &all).await
     };
     let first = commit(&rollout).await?;

@@ -7,10 +7,11 @@ use leadsman_e2e::metrics::{success_rate, with};
 use leadsman_e2e::objects::dynamic;
 use leadsman_e2e::routes::APP;
 use leadsman_e2e::timeline::weights;
-use leadsman_e2e::{Load, Namespace, RolloutBuilder, RouteKind};
+use leadsman_e2e::{Namespace, RolloutBuilder, RouteKind};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
+use crate::good::goes_through;
 use crate::harness::scenario;
 
 const GROUP: &str = "policy.linkerd.io";
@@ -27,14 +28,7 @@ async fn good(namespace: &Namespace) -> Result<()> {
         .background(&[success_rate()])
         .set("/spec/strategy/canary/traffic/routes", routes);
     bring_route(namespace, carries).await?;
-    namespace.deploy(&rollout).await?;
-    let mut load = Load::through(namespace, carries, 60.0).await?;
-    load.until_answered(60).await?;
-    let next = rollout.version("v2");
-    namespace.declare(&next).await?;
-    namespace.until_promoted(&next).await?;
-    let account = namespace.close(&mut load, &[]).await?;
-    ensure!(account.versions.keys().eq(["v1", "v2"]), "both versions answered: {:?}", account.versions);
+    goes_through(namespace, carries, &rollout).await?;
     let mut route = carries.route_name();
     NAME.clone_into(&mut route.name);
     let written: Vec<_> = weights(&namespace.requests()?, &route).into_iter().map(|change| change.to).collect();

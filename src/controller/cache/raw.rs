@@ -12,35 +12,37 @@ use crate::routers::ownership;
 /// What kubectl writes of an object into the object itself: as large as the rest, and nothing that anybody here reads.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// What is not kept of an object: the members of these names, at these places.
-struct Left {
-    within: &'static [(&'static str, Left)],
-    out: &'static [&'static str],
+/// Where in an object a value stands.
+#[derive(Clone, Copy)]
+enum Place {
+    Top,
+    Metadata,
+    Annotations,
+    Elsewhere,
 }
 
-const NOTHING: Left = Left { within: &[], out: &[] };
-const LEFT: Left = Left {
-    within: &[(
-        "metadata",
-        Left { within: &[("annotations", Left { out: &[LAST_APPLIED], ..NOTHING })], out: &["managedFields"] },
-    )],
-    out: &[],
-};
-
-/// A value without what is left out of it: it is written as it stands, and nothing of it is copied.
-struct Kept<'a> {
-    value: &'a Value,
-    left: &'a Left,
+impl Place {
+    /// The place of a member; `None` for one that is not kept.
+    fn of(self, member: &str) -> Option<Self> {
+        match (self, member) {
+            (Self::Metadata, "managedFields") | (Self::Annotations, LAST_APPLIED) => None,
+            (Self::Top, "metadata") => Some(Self::Metadata),
+            (Self::Metadata, "annotations") => Some(Self::Annotations),
+            _ => Some(Self::Elsewhere),
+        }
+    }
 }
+
+/// A value without what is not kept: it is written as it stands, and nothing of it is copied.
+struct Kept<'a>(&'a Value, Place);
 
 impl Serialize for Kept<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { value: Value::Object(members), left } = self else { return self.value.serialize(serializer) };
-        let kept = members.iter().filter(|(name, _)| !left.out.contains(&name.as_str()));
-        serializer.collect_map(kept.map(|(name, value)| {
-            let within = left.within.iter().find(|(known, _)| known == name);
-            (name, Kept { value, left: within.map_or(&NOTHING, |(_, left)| left) })
-        }))
+        match self {
+            Self(Value::Object(members), place @ (Place::Top | Place::Metadata | Place::Annotations)) => serializer
+                .collect_map(members.iter().filter_map(|(name, value)| Some((name, Kept(value, place.of(name)?))))),
+            Self(value, _) => value.serialize(serializer),
+        }
     }
 }
 
@@ -71,7 +73,7 @@ impl Slim for RawEntry {
     fn of(object: &Value) -> Self {
         let identity = Identity::of(object);
         let controller = Controller::of(object);
-        let whole = Packed::of(&Kept { value: object, left: &LEFT });
+        let whole = Packed::of(&Kept(object, Place::Top));
         Self { identity, controller, is_held: ownership::is_held(object), whole }
     }
 

@@ -15,7 +15,7 @@ use crate::cluster::{Cluster, kinds};
 use crate::controller::cache::{Cached, Caches};
 use crate::controller::key::Key;
 use crate::controller::loaded::Loaded;
-use crate::routers::{RouteKind, linkerd};
+use crate::routers::{RouteKind, Shape, linkerd};
 
 /// How long a list of ServiceProfiles is good, and how long what is in the way is left alone before another look.
 const GOOD_FOR: Duration = Duration::from_secs(30);
@@ -113,7 +113,7 @@ pub async fn look_around(
 ) -> Vec<Found> {
     remembered.again = None;
     let is_followed = |(kind, object): &(RouteKind, Option<&Value>)| {
-        kind.is_gateway_shaped() && object.is_some_and(|object| linkerd::reports_on(object, namespace))
+        kind.shape() == Shape::GatewayApi && object.is_some_and(|object| linkerd::reports_on(object, namespace))
     };
     let known = if routes.iter().any(is_followed) { cached(caches, namespace) } else { Vec::new() };
     let mut all = Vec::new();
@@ -144,5 +144,5 @@ fn cached(caches: &Caches, namespace: &str) -> Vec<(RouteKind, Value)> {
         });
         held.collect::<Vec<_>>()
     };
-    RouteKind::ALL.into_iter().filter(|kind| kind.is_gateway_shaped()).flat_map(of_kind).collect()
+    RouteKind::ALL.into_iter().filter(|kind| kind.shape() == Shape::GatewayApi).flat_map(of_kind).collect()
 }

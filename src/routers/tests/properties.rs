@@ -5,7 +5,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::super::{RouteKind, RouteRef, declared, linkerd, ownership, patch, view};
+use super::super::{RouteKind, RouteRef, Shape, declared, linkerd, ownership, patch, view};
 use super::{BACKENDS, patched};
 
 /// Texts that the code looks for.
@@ -72,9 +72,9 @@ fn some_weight() -> impl Strategy<Value = Option<Value>> {
 fn backend(kind: RouteKind) -> impl Strategy<Value = Value> {
     let names = prop::sample::select(vec!["podinfo-stable", "podinfo-canary", "podinfo-stable.shop", "third"]);
     (names, some_weight(), anything()).prop_map(move |(name, weight, extra)| {
-        let mut backend = match kind {
-            RouteKind::VirtualService => json!({"destination": {"host": name}, "headers": extra}),
-            RouteKind::HttpRoute | RouteKind::GrpcRoute | RouteKind::LinkerdHttpRoute => {
+        let mut backend = match kind.shape() {
+            Shape::Istio => json!({"destination": {"host": name}, "headers": extra}),
+            Shape::GatewayApi => {
                 json!({"name": name, "filters": extra})
             }
         };
@@ -88,9 +88,9 @@ fn backend(kind: RouteKind) -> impl Strategy<Value = Value> {
 /// A route with a plausible frame and anything in between.
 fn plausible() -> impl Strategy<Value = (RouteKind, Value)> {
     prop::sample::select(RouteKind::ALL.to_vec()).prop_flat_map(|kind| {
-        let rule = (vec(backend(kind), 0..4), anything()).prop_map(move |(backends, extra)| match kind {
-            RouteKind::VirtualService => json!({"name": "a", "route": backends, "match": extra}),
-            RouteKind::HttpRoute | RouteKind::GrpcRoute | RouteKind::LinkerdHttpRoute => {
+        let rule = (vec(backend(kind), 0..4), anything()).prop_map(move |(backends, extra)| match kind.shape() {
+            Shape::Istio => json!({"name": "a", "route": backends, "match": extra}),
+            Shape::GatewayApi => {
                 json!({"backendRefs": backends, "matches": extra})
             }
         });
@@ -129,22 +129,18 @@ fn with_others() -> impl Strategy<Value = (RouteKind, Value)> {
     let kinds = prop::sample::select(RouteKind::ALL.to_vec());
     (kinds, weights(), weights(), vec(weights(), 1..4), any::<prop::sample::Index>()).prop_map(
         |(kind, stable, canary, others, first)| {
-            let of = |(name, weight): (&str, u64)| match kind {
-                RouteKind::VirtualService => super::destination(name, weight),
-                RouteKind::HttpRoute | RouteKind::GrpcRoute | RouteKind::LinkerdHttpRoute => {
-                    super::reference(name, weight)
-                }
+            let of = |(name, weight): (&str, u64)| match kind.shape() {
+                Shape::Istio => super::destination(name, weight),
+                Shape::GatewayApi => super::reference(name, weight),
             };
             let pair = [("podinfo-stable", stable), ("podinfo-canary", canary)];
             let mut backends: Vec<_> =
                 pair.into_iter().chain(others.into_iter().map(|weight| ("other", weight))).map(of).collect();
             let turn = first.index(backends.len());
             backends.rotate_left(turn);
-            let object = match kind {
-                RouteKind::VirtualService => super::virtual_service(&json!([{"route": backends}])),
-                RouteKind::HttpRoute | RouteKind::GrpcRoute | RouteKind::LinkerdHttpRoute => {
-                    super::http_route(&json!([{"backendRefs": backends}]))
-                }
+            let object = match kind.shape() {
+                Shape::Istio => super::virtual_service(&json!([{"route": backends}])),
+                Shape::GatewayApi => super::http_route(&json!([{"backendRefs": backends}])),
             };
             (kind, object)
         },

@@ -31,11 +31,13 @@ impl Run {
         let Token { metric, .. } = &question.token;
         let of_stable = matches!(metric.scope, Scope::Preflight | Scope::Comparison);
         let odd = self.odd.as_ref().filter(|(name, _)| *name == metric.name).map(|(_, source)| *source);
-        let source = match odd.unwrap_or(self.source) {
-            _ if of_stable && !self.stable_fails => Source::Good,
+        let source = if of_stable && !self.stable_fails {
+            Source::Good
+        } else if !of_stable && self.faults.spilling && self.is_canary_dead() {
             // Nothing reaches it, and so nothing is counted of it.
-            _ if !of_stable && self.faults.spilling && self.is_canary_dead() => Source::Empty,
-            source => source,
+            Source::Empty
+        } else {
+            odd.unwrap_or(self.source)
         };
         let of_both = if self.stable_fails { source } else { Source::Good };
         let outcome = source.says(question.reads, of_both);
