@@ -16,7 +16,7 @@ use leadsman_testkit::{Application, Change, Moment, Route, kind};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::bed::{Bed, NAMESPACE, canary_weight, is_at_rest, seconds};
+use crate::bed::{Bed, NAMESPACE, canary_weight, seconds};
 
 /// In this time the other instance leads.
 const TAKEN_OVER: Duration = Duration::from_secs(20);
@@ -154,7 +154,7 @@ async fn end(bed: &Bed, story: Story, old: &Application, new: &Application) {
     match story {
         Story::Good => drop(bed.until_at_rest(new).await),
         Story::Bad => {
-            let rollout = bed.until(new, |it| text(it, "/status/phase") == "RolledBack" && is_at_rest(it)).await;
+            let rollout = bed.until(new, |it| text(it, "/status/phase") == "RolledBack" && bed.is_at_rest(it)).await;
             assert_eq!(list(&rollout, "/status/rejected").len(), 1);
         }
         Story::Deleted => bed.until_gone(&new.name()).await,
@@ -256,14 +256,20 @@ fn stage(rollout: &Value) -> String {
     let split = number(progress, "/traffic/decided");
     let bound = |side: &str| text(progress, &format!("/bindings/{side}/decided")).to_owned();
     let stage = match progress.get("stage") {
-        Some(Value::Object(stage)) => {
-            let step = number(progress, "/stage/releasing/step");
-            format!("{} step {step}", stage.keys().next().map_or("", String::as_str))
-        }
-        Some(Value::String(stage)) => stage.clone(),
-        _ => String::new(),
+        Some(Value::Object(stage)) => stage.keys().next().map_or("", String::as_str),
+        Some(Value::String(stage)) => stage,
+        _ => "",
     };
-    format!("{stage}, {split}%, {} and {}", bound("stable"), bound("canary"))
+    // What follows from the stage by itself is persisted with what is decided next, or earlier.
+    match (stage, split) {
+        ("promoting", _) => format!("{stage}, {} and {}", bound("stable"), bound("canary")),
+        ("releasing", _) => {
+            let canary = if split > 0 { bound("canary") } else { String::new() };
+            let step = number(progress, "/stage/releasing/step");
+            format!("{stage} step {step}, {split}%, {} and {canary}", bound("stable"))
+        }
+        _ => format!("{stage}, {split}%, {} and {}", bound("stable"), bound("canary")),
+    }
 }
 
 /// Stops the leader at every `every`th write, before and after it. Gives how often.

@@ -20,6 +20,11 @@ pub struct Arguments {
 /// What is measured.
 #[derive(Subcommand)]
 pub enum What {
+    /// One table of what controllers are compared by: a release, memory of 100, 500 and 1000, a wave, and rollbacks
+    Table {
+        #[command(flatten)]
+        common: Common,
+    },
     /// What settled objects cost: memory of a fresh process, requests and CPU of a minute
     Idle {
         /// How many there are; several, like 100,500,1000, one after the other
@@ -61,11 +66,17 @@ pub enum What {
         #[command(flatten)]
         common: Common,
     },
-    /// Another process begins with what there is: time until it has looked at the last one
+    /// Another process begins with what there is: time until it has looked at the last one; a minute at rest, and a wave
     Takeover {
         /// How many there are
         #[arg(long, default_value_t = 10_000)]
         objects: u32,
+        /// How many of them are released at once afterwards
+        #[arg(long, default_value_t = 100)]
+        at_once: u32,
+        /// How long is looked at before that
+        #[arg(long, value_parser = duration, default_value = "60s", value_name = "DURATION")]
+        window: Duration,
         #[command(flatten)]
         common: Common,
     },

@@ -6,7 +6,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 /// The machine, without its name.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Machine {
     pub cores: usize,
     /// GiB.

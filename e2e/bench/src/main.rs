@@ -1,4 +1,4 @@
-//! `cargo xtask bench idle|release|wave|rollback|takeover|plugin`: what the operator costs under load, and others beside it.
+//! `cargo xtask bench table|idle|release|wave|rollback|takeover|plugin`: what the operator costs under load, and others beside it.
 //!
 //! Every controller gets a cluster of its own, fresh and alike: etcd, API server and controller manager as processes on
 //! loopback, pods played by kwok, Prometheus where something is measured. Whatever is said of a controller comes from

@@ -34,7 +34,7 @@ pub struct Results {
 }
 
 /// One thing that was measured.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Figure {
     pub name: String,
     pub unit: &'static str,
@@ -42,11 +42,18 @@ pub struct Figure {
 }
 
 /// A number, or several that belong together.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
 pub enum Measured {
     Number(f64),
     Spread(Spread),
+}
+
+impl Figure {
+    /// The same under another name.
+    pub fn named(&self, name: &str) -> Self {
+        Self { name: name.to_owned(), ..self.clone() }
+    }
 }
 
 impl Results {
@@ -78,7 +85,8 @@ impl Results {
             requests.by_kind().into_iter().map(|(kind, number)| (kind, number as f64 / divided_by)).collect();
     }
 
-    fn figure(&self, name: &str) -> Option<&Figure> {
+    /// The figure of this name.
+    pub fn figure(&self, name: &str) -> Option<&Figure> {
         self.figures.iter().find(|it| it.name == name)
     }
 }

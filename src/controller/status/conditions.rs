@@ -39,13 +39,14 @@ fn one(before: &[Condition], reported: &report::Condition, generation: i64, now:
 const TRAFFIC_APPLIED: &str = "TrafficApplied";
 
 /// True when tools that wait would see a difference: a type, a status, a reason or a generation. That traffic has come to what
-/// was decided can wait: something is decided on it within seconds, and written then.
+/// was decided, or is on its way there, can wait: something is decided on it within seconds, and written then.
 pub fn differ(before: &[Condition], after: &[Condition]) -> bool {
-    let has_come = after.iter().any(|it| it.type_ == TRAFFIC_APPLIED && it.status == "True");
+    let moves = |it: &Condition| it.status == "True" || it.reason == "Pending";
+    let is_on_its_way = after.iter().any(|it| it.type_ == TRAFFIC_APPLIED && moves(it));
     let essence = |conditions: &[Condition]| {
         let mut essence: Vec<_> = conditions
             .iter()
-            .filter(|it| !has_come || it.type_ != TRAFFIC_APPLIED)
+            .filter(|it| !is_on_its_way || it.type_ != TRAFFIC_APPLIED)
             .map(|it| (it.type_.clone(), it.status.clone(), it.reason.clone(), it.observed_generation))
             .collect();
         essence.sort();

@@ -18,6 +18,9 @@ pub enum Bench {
         #[arg(long)]
         write: bool,
     },
+    /// What controllers are compared by, in one table: an hour with two others; options: --help
+    #[command(trailing_var_arg = true, allow_hyphen_values = true, disable_help_flag = true)]
+    Table { arguments: Vec<OsString> },
     /// What settled Rollouts cost: memory, requests, CPU; options: --help
     #[command(trailing_var_arg = true, allow_hyphen_values = true, disable_help_flag = true)]
     Idle { arguments: Vec<OsString> },
@@ -43,6 +46,7 @@ impl Bench {
     pub fn run(self) -> Result<()> {
         match self {
             Self::Gates { write } => gates::run(write),
+            Self::Table { arguments } => load::run("table", arguments),
             Self::Idle { arguments } => load::run("idle", arguments),
             Self::Release { arguments } => load::run("release", arguments),
             Self::Wave { arguments } => load::run("wave", arguments),

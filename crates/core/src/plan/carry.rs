@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::hold::{Hold, Timed};
 use super::{Pass, pods, restart, settle};
 use crate::names::{Hash, Revision, Selection, Side};
@@ -120,7 +122,12 @@ impl Pass<'_> {
 
     /// Decides a new share.
     pub(super) fn decide_split(&mut self, weight: Weight) {
-        self.state.split.decide(weight, self.view.now);
+        self.decide_split_at(weight, self.view.now);
+    }
+
+    /// Decides a share as of an instant at which it was decided already.
+    pub(super) fn decide_split_at(&mut self, weight: Weight, at: Timestamp) {
+        self.state.split.decide(weight, at);
         if self.carrier() == Carrier::Service {
             let selection = self.selection_at(weight);
             self.state.bindings.stable.decide(selection);

@@ -299,9 +299,12 @@ impl Fact {
         }
     }
 
-    /// The event that tells it; `None` for what only a report keeps.
+    /// The event that tells it; `None` for what only a report keeps. The way of a weight is told once, by the end of its step.
     pub fn event(&self) -> Option<Event> {
-        let is_kept_only = matches!(self, Self::WeightWritten { .. } | Self::WeightInForce { .. } | Self::Said { .. });
+        let is_kept_only = matches!(
+            self,
+            Self::WeightDecided { .. } | Self::WeightWritten { .. } | Self::WeightInForce { .. } | Self::Said { .. }
+        );
         let event = || Event { warning: self.is_warning(), reason: self.reason(), message: self.to_string() };
         (!is_kept_only).then(event)
     }

@@ -16,6 +16,7 @@ mod doubts;
 mod effects;
 mod fact;
 mod first_state;
+mod follows;
 mod hold;
 mod leave;
 mod let_go;
@@ -86,6 +87,7 @@ fn decide(view: View<'_>, state: Option<&State>) -> Plan {
     targets::join(&mut pass);
     ports::note(&mut pass);
     record::note_written(&mut pass);
+    follows::join_canary(&mut pass);
     settle::note(&mut pass);
     safety::keep(&mut pass);
     contention::note(&mut pass);

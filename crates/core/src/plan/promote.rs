@@ -1,6 +1,6 @@
 //! Promotion moves no pod: `stableService` follows to the new revision, then the split goes back to rest.
 
-use super::{Fact, Next, Pass};
+use super::{Fact, Next, Pass, follows};
 use crate::names::Side;
 use crate::state::Stage;
 use crate::traffic::Weight;
@@ -18,7 +18,7 @@ pub(super) fn follow(pass: &mut Pass<'_>) -> Next {
         if ready < needed {
             return Next::Wait(view.lacks_endpoints(Side::Stable, &stable, needed));
         }
-        pass.decide_split(Weight::ZERO);
+        follows::decide_rest(pass);
     }
     if let Some(hold) = pass.wait_for_split(Weight::ZERO) {
         return Next::Wait(hold);

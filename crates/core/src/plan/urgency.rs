@@ -2,12 +2,12 @@
 
 use jiff::Timestamp;
 
-use super::{Action, Fact, Persist, Plan};
+use super::{Action, Fact, Persist, Plan, follows};
 use crate::analysis::tally::Tally;
 use crate::names::Side;
 use crate::state::{Clock, Stage, State};
 
-/// That stable was asked in vain, counts of successes, last values, the deadline's clock and since when something has been
+/// What [follows](follows) from the stage, that stable was asked in vain, counts of successes, last values, the deadline's clock and since when something has been
 /// seen can wait: a crash then costs a clock or a wait no more than the 10 s of [`Persist::Later`]. What a report is to have
 /// cannot: its entries have to be persisted by the index that they have there.
 pub(super) fn of(before: Option<&State>, plan: &Plan) -> Persist {
@@ -30,7 +30,8 @@ pub(super) fn of(before: Option<&State>, plan: &Plan) -> Persist {
     }
 }
 
-fn without_soft_counts(mut state: State) -> State {
+fn without_soft_counts(state: State) -> State {
+    let mut state = follows::without(state);
     state.missing_since = None;
     state.split.seen_since = None;
     for side in [Side::Stable, Side::Canary] {

@@ -4,11 +4,19 @@ use std::time::Duration;
 
 use super::source::Source;
 use super::stories::{LONG, declare, deployed, gated, in_force, resting_on, spec, state, weight};
-use super::world::{Kind, World};
+use super::world::{Kind, STABLE, Selects, World};
 use crate::analysis::metric::{Metric, OnNoData};
 use crate::spec::{Background, Step};
 use crate::state::Stage;
 use crate::traffic::Weight;
+
+/// Towards the end of a promotion.
+fn both_bound_to(hash: &'static str) -> impl Fn(&World) -> bool {
+    move |world| {
+        let bound = world.service(STABLE).is_some_and(|service| service.selects == Selects::Only(hash.into()));
+        bound && matches!(state(world).stage, Stage::Promoting(_))
+    }
+}
 
 /// At the end of a promotion both Services are bound to the new revision and the route gives canary everything. With the
 /// status lost just then, the split used to stay where it was, at rest.
@@ -16,10 +24,7 @@ use crate::traffic::Weight;
 fn a_status_lost_in_the_middle_of_a_promotion_left_the_split_away_from_rest() {
     let mut run = deployed(spec(vec![weight(50)]));
     declare(&mut run, "v1");
-    let both_bound = |world: &World| {
-        matches!(state(world).stage, Stage::Promoting(_)) && state(world).bindings.stable.is_in_force(&"v1".into())
-    };
-    assert!(run.until(LONG, both_bound));
+    assert!(run.until(LONG, both_bound_to("v1")));
     run.world.status = None;
     run.world.changed(Kind::Status);
     for kind in Kind::ALL {
@@ -82,10 +87,7 @@ fn a_set_on_its_way_out_was_looked_at_without_end_while_the_status_could_not_be_
     let mut run = deployed(immediate);
     declare(&mut run, "v1");
     // Once stableService is bound to the new revision nothing needs the old one any more.
-    let almost_bound = |world: &World| {
-        matches!(state(world).stage, Stage::Promoting(_)) && state(world).bindings.stable.seen_since.is_some()
-    };
-    assert!(run.until(LONG, almost_bound));
+    assert!(run.until(LONG, both_bound_to("v1")));
     run.world.refusing.insert(Kind::Status, "denied by policy");
     let before = run.events();
     run.until(Duration::from_mins(1), |_| false);

@@ -4,6 +4,7 @@ mod idle;
 mod plugin;
 mod release;
 mod rollback;
+mod table;
 mod takeover;
 mod wave;
 
@@ -29,13 +30,23 @@ const TAIL: Duration = Duration::from_secs(45);
 pub async fn run(arguments: Arguments) -> Result<()> {
     let what = arguments.what;
     let common = what.common().clone();
+    let What::Table { .. } = what else { return report(&what, &common).await.map(drop) };
+    let mut reports = Vec::new();
+    for part in table::parts(&common) {
+        reports.push(report(&part, &common).await?);
+    }
+    print(&table::of(&reports, what.name(), what.work()), common.output)
+}
+
+/// Measures one scenario, and prints what came of it.
+async fn report(what: &What, common: &Common) -> Result<Report> {
     let own = Entry { product: Product::Leadsman, program: common.operator.clone() };
     let others = common.against.iter().map(|it| Entry { product: it.product, program: it.program.clone() });
     let (machine, before) = Machine::here();
     let mut report = Report { scenario: what.name(), work: what.work(), machine, results: Vec::new() };
     let mut outcome = Ok(());
     for entry in [own].into_iter().chain(others) {
-        match what.measure(&entry, &common).await {
+        match what.measure(&entry, common).await {
             Ok(results) => report.results.push(results),
             // What was measured before it is not lost.
             Err(error) => {
@@ -48,7 +59,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     if !report.results.is_empty() {
         print(&report, common.output)?;
     }
-    outcome
+    outcome.map(|()| report)
 }
 
 fn print(report: &Report, output: Output) -> Result<()> {
@@ -70,6 +81,7 @@ fn folder() -> PathBuf {
 impl What {
     fn name(&self) -> &'static str {
         match self {
+            Self::Table { .. } => "table",
             Self::Idle { .. } => "idle",
             Self::Release { .. } => "release",
             Self::Wave { .. } => "wave",
@@ -81,7 +93,8 @@ impl What {
 
     fn common(&self) -> &Common {
         match self {
-            Self::Idle { common, .. }
+            Self::Table { common }
+            | Self::Idle { common, .. }
             | Self::Release { common, .. }
             | Self::Wave { common, .. }
             | Self::Rollback { common, .. }
@@ -93,6 +106,7 @@ impl What {
     /// In a sentence.
     fn work(&self) -> String {
         let what = match self {
+            Self::Table { .. } => "one release, what rests, a wave, rollbacks".to_owned(),
             Self::Idle { objects, window, .. } => {
                 let numbers: Vec<_> = objects.iter().map(u32::to_string).collect();
                 format!("{} settled, looked at for {} s", numbers.join(", "), window.as_secs())
@@ -102,7 +116,9 @@ impl What {
             Self::Rollback { objects, interval, .. } => {
                 format!("{objects} fail at once at 50%, measured every {} s", interval.as_secs())
             }
-            Self::Takeover { objects, .. } => format!("a new process with {objects} settled"),
+            Self::Takeover { objects, at_once, .. } => {
+                format!("a new process with {objects} settled, then {at_once} of them released at once")
+            }
             Self::Plugin { objects, .. } => format!("kubectl leadsman among {objects} settled"),
         };
         let Common { replicas, routes, foreign, latency, .. } = self.common();
@@ -126,11 +142,14 @@ impl What {
         let outcome = async {
             let mut arena = Arena::prepare(entry, common, folder.clone(), measured).await?;
             match self {
+                Self::Table { .. } => anyhow::bail!("it is made of other scenarios"),
                 Self::Idle { objects, window, .. } => idle::measure(&mut arena, objects, *window).await,
                 Self::Release { objects, .. } => release::measure(&mut arena, *objects).await,
                 Self::Wave { objects, at_once, .. } => wave::measure(&mut arena, *objects, *at_once).await,
                 Self::Rollback { objects, interval, .. } => rollback::measure(&mut arena, *objects, *interval).await,
-                Self::Takeover { objects, .. } => takeover::measure(&mut arena, *objects).await,
+                Self::Takeover { objects, at_once, window, .. } => {
+                    takeover::measure(&mut arena, *objects, *at_once, *window).await
+                }
                 Self::Plugin { objects, plugin, .. } => plugin::measure(&mut arena, *objects, plugin).await,
             }
         };

@@ -1,11 +1,12 @@
 //! Another process begins with what there is, as after a deployment of the operator: how long until it has looked at the
-//! last object, and what it writes although nothing has changed.
+//! last object, and what it writes although nothing has changed. Then what it asks for while nothing happens, and a wave of
+//! releases among all that rest.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{add_requests, applications};
+use super::{applications, wave};
 use crate::arena::Arena;
 use crate::progress::{Count, pause};
 use crate::report::Results;
@@ -16,7 +17,8 @@ const LIMIT: Duration = Duration::from_mins(10);
 /// What it writes, it has written by then.
 const AFTERWARDS: Duration = Duration::from_secs(10);
 
-pub async fn measure(arena: &mut Arena, number: u32) -> Result<Results> {
+pub async fn measure(arena: &mut Arena, number: u32, at_once: u32, period: Duration) -> Result<Results> {
+    ensure!(at_once <= number, "{at_once} of {number} cannot be released");
     let mut results = Results::of(arena.contender.name());
     ensure!(arena.contender.looked_at().is_some(), "{} does not say what it has looked at", arena.contender.name());
     arena.start(true)?;
@@ -47,9 +49,18 @@ pub async fn measure(arena: &mut Arena, number: u32) -> Result<Results> {
     pause("what is written", AFTERWARDS).await;
     arena.expect_alive()?;
     let used = window.used()?;
-    results.number("resident memory", "MiB", used.resident);
-    add_requests(&mut results, &used, 1.0);
+    results.number("requests of the takeover", "", used.requests.without_leases() as f64);
+    results.number("writes of the takeover, without events", "", used.requests.writes() as f64);
     results.number("watches begun", "", used.requests.watches as f64);
-    results.requests("requests in all", &used.requests, 1.0);
+    results.requests("requests of the takeover", &used.requests, 1.0);
+    let window = arena.window()?;
+    pause("looked at", period).await;
+    let used = window.used()?;
+    results.number("resident memory", "MiB", used.resident);
+    results.number("CPU while nothing happens", "s", used.processor);
+    results.number("requests while nothing happens", "", used.requests.without_leases() as f64);
+    if at_once > 0 {
+        wave::release(arena, at_once, &mut results).await?;
+    }
     Ok(results)
 }

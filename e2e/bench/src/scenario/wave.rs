@@ -12,12 +12,18 @@ use crate::report::Results;
 pub async fn measure(arena: &mut Arena, number: u32, at_once: u32) -> Result<Results> {
     ensure!((1..=number).contains(&at_once), "{at_once} of {number} cannot be released");
     let mut results = Results::of(arena.contender.name());
-    let released = applications(0, at_once);
-    let each = f64::from(at_once);
     arena.start(true)?;
     arena.deploy(&applications(0, number), "v1").await?;
     arena.restart().await?;
     pause("left alone", arena.contender.warm_up()).await;
+    release(arena, at_once, &mut results).await?;
+    Ok(results)
+}
+
+/// Releases the first of those that are there.
+pub(super) async fn release(arena: &Arena, at_once: u32, results: &mut Results) -> Result<()> {
+    let released = applications(0, at_once);
+    let each = f64::from(at_once);
     let window = arena.window()?;
     let releasing = arena.release(&released, "v2", Duration::ZERO);
     let (seen, ()) = tokio::try_join!(arena.settled(&released, "v2"), releasing)?;
@@ -32,7 +38,7 @@ pub async fn measure(arena: &mut Arena, number: u32, at_once: u32) -> Result<Res
     arena.expect_alive()?;
     let used = window.used()?;
     results.number("CPU of each with a tail of 45 s", "ms", used.processor * 1000.0 / each);
-    add_requests(&mut results, &used, each);
+    add_requests(results, &used, each);
     results.requests("requests of each with the tail", &used.requests, each);
-    Ok(results)
+    Ok(())
 }

@@ -23,7 +23,7 @@ use crate::controller::cache::{Slim, text};
 use crate::controller::context::Context;
 use crate::controller::loaded::Loaded;
 
-/// Pods of one set are listed at most this often.
+/// Pods of one set are listed at most this often, and not before they have been waited for so long: most come up meanwhile.
 const EVERY: Duration = Duration::from_secs(2);
 /// Pods that are listed of one set.
 const MOST_PODS: u32 = 20;
@@ -34,6 +34,8 @@ const LONGEST: usize = 300;
 pub struct Words {
     /// The set.
     hash: Hash,
+    /// Since when they are wanted.
+    since: Instant,
     /// When they were last listed.
     at: Option<Instant>,
     /// What they said, the most telling first.
@@ -103,10 +105,11 @@ pub async fn listen(
         *last = None;
         return None;
     };
-    let nothing = || Words { hash: hash.clone(), at: None, said: Vec::new(), events: Told::default() };
+    let nothing =
+        || Words { hash: hash.clone(), since: Instant::now(), at: None, said: Vec::new(), events: Told::default() };
     let kept = last.take().filter(|words| words.hash == *hash).unwrap_or_else(nothing);
-    let Words { at, said, events, .. } = last.insert(kept);
-    if !reader.resolves(at.is_none_or(|at| at.elapsed() >= EVERY)) {
+    let Words { since, at, said, events, .. } = last.insert(kept);
+    if !reader.resolves(at.unwrap_or(*since).elapsed() >= EVERY) {
         return at.map(|_| said.clone());
     }
     let listed = reader.cluster().objects(&kinds::PODS, &loaded.key.namespace).list_some(&params(loaded, hash)).await;

@@ -6,7 +6,7 @@ use super::{Law, Laws, law, short};
 use crate::analysis::metric::{Metric, OnNoData};
 use crate::analysis::tally::Patience;
 use crate::analysis::{Answer, Number, Outcome, Part, Scope};
-use crate::names::Selection;
+use crate::names::{Selection, Side};
 use crate::observed::Look;
 use crate::plan::Action;
 use crate::sim::process::Passed;
@@ -220,7 +220,7 @@ impl Laws {
                     let in_force = state.targets.as_ref().is_none_or(|targets| targets.has_service(service));
                     let stable = Selection::from(&state.stable.hash);
                     let wanted = if in_force { &state.bindings.of(*side).decided } else { &stable };
-                    wanted == selection
+                    wanted == selection || *side == Side::Canary && in_force && follows(state, selection)
                 }
                 _ => true,
             };
@@ -241,6 +241,12 @@ impl Laws {
         self.deployed |= persisted.is_some_and(|stage| !matches!(stage, Stage::Deploying));
         Ok(())
     }
+}
+
+/// True for the revision of a release that has begun: `canaryService` follows without another decision.
+fn follows(state: &State, selection: &Selection) -> bool {
+    let Stage::Releasing(release) = &state.stage else { return false };
+    release.preflight.is_none() && selection.is_only(&release.canary.hash)
 }
 
 /// True where a person's command was done in this pass.
