@@ -11,6 +11,7 @@ use leadsman_core::text::one_line;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use super::cache::Uid;
 use super::key::Key;
 use super::manifest::report_name;
 use crate::cluster::{Cluster, kinds};
@@ -50,7 +51,7 @@ impl Events {
     }
 
     /// Hands an event about a Rollout over; where it belongs to an attempt, with the number of that.
-    pub fn publish(&self, key: &Key, uid: &str, event: &Event, attempt: Option<u64>, now: Timestamp) {
+    pub fn publish(&self, key: &Key, uid: &Uid, event: &Event, attempt: Option<u64>, now: Timestamp) {
         let mut object = object(key, uid, event, now, &self.instance);
         if let (Some(number), Some(fields)) = (attempt, object.as_object_mut()) {
             // It outlives the event, and tells the whole attempt.
@@ -62,14 +63,14 @@ impl Events {
     }
 }
 
-fn object(key: &Key, uid: &str, event: &Event, now: Timestamp, instance: &str) -> Value {
+fn object(key: &Key, uid: &Uid, event: &Event, now: Timestamp, instance: &str) -> Value {
     let mut hasher = DefaultHasher::new();
-    (uid, event.reason, &event.message).hash(&mut hasher);
+    (uid.to_string(), event.reason, &event.message).hash(&mut hasher);
     let words = u32::try_from(hasher.finish() & 0xffff_ffff).unwrap_or_default();
     let name = format!("{}.{:x}.{words:08x}", key.name, now.as_microsecond());
     let mut regarding = reference(key, "Rollout", &key.name);
     if let Some(fields) = regarding.as_object_mut() {
-        fields.insert("uid".to_owned(), uid.into());
+        fields.insert("uid".to_owned(), json!(uid));
     }
     json!({
         "apiVersion": "events.k8s.io/v1",

@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::cache::Cached;
-use super::cache::Slim;
+use super::cache::{Cached, Slim, Uid};
 
 /// How long the cache may lag behind an answer before the object is read again.
 pub const PATIENCE: Duration = Duration::from_secs(1);
@@ -31,7 +30,7 @@ pub enum Known<T> {
 
 enum Record<T> {
     Present(Arc<T>),
-    Gone { uid: Box<str> },
+    Gone { uid: Uid },
     Unknown,
 }
 
@@ -69,8 +68,8 @@ impl<T: Slim> Expectations<T> {
 
     /// The API server said that it is deleted, or that there is none of that name. `uid` is that of the object that is no
     /// more, empty where none was known.
-    pub fn deleted(&self, name: &str, uid: &str, now: Instant) {
-        self.note(name, Record::Gone { uid: uid.into() }, now);
+    pub fn deleted(&self, name: &str, uid: &Uid, now: Instant) {
+        self.note(name, Record::Gone { uid: uid.clone() }, now);
     }
 
     /// The cache knows as much.
@@ -180,14 +179,14 @@ mod tests {
         expectations.confirmed("a", version(9), now);
         assert_eq!(expectations.next_deadline(), Some(now + PATIENCE));
         assert!(matches!(expectations.known("a", Cached::Absent, now + PATIENCE), Known::Ask));
-        expectations.deleted("a", "u", now + PATIENCE);
+        expectations.deleted("a", &Uid::of("u"), now + PATIENCE);
         assert!(matches!(expectations.known("a", Cached::Absent, now + PATIENCE), Known::Missing));
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_we_deleted_is_missing_although_the_cache_still_has_it() {
         let (expectations, now) = (Expectations::default(), Instant::now());
-        expectations.deleted("a", "u", now);
+        expectations.deleted("a", &Uid::of("u"), now);
         assert!(matches!(expectations.known("a", Cached::Holds(version(9)), now), Known::Missing));
         assert_eq!(seen(&expectations.known("a", Cached::Holds(uid("another", 12)), now)), Some(12));
     }

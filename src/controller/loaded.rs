@@ -14,9 +14,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::cache::{Cached, Store};
-use super::cache::{Caches, Served};
-use super::cache::{RawEntry, Slim, TemplateEntry, text};
+use super::cache::{Cached, Caches, RawEntry, Served, Slim, Store, TemplateEntry, Uid, text};
 use super::context::Context;
 use super::key::Key;
 use super::memory::Memory;
@@ -31,7 +29,7 @@ pub struct Loaded {
     /// Its name.
     pub key: Key,
     /// Its uid.
-    pub uid: Box<str>,
+    pub uid: Uid,
     /// The version that was read, or that our last write to it made.
     pub version: u64,
     /// As it stands on the wire.
@@ -77,7 +75,7 @@ pub async fn read(context: &Context, key: &Key, memory: &mut Memory, live: bool)
             Cached::Absent | Cached::Unsynced => return Reading::Unknown,
         },
     };
-    if *memory.uid != *copy.identity().uid {
+    if memory.uid != copy.identity().uid {
         let own = std::mem::take(&mut memory.own);
         *memory = Memory::of(copy.identity().uid.clone(), own);
     }
@@ -328,7 +326,7 @@ impl Loaded {
             "apiVersion": format!("{}/{}", leadsman_api::names::GROUP, leadsman_api::names::VERSION),
             "kind": "Rollout",
             "name": &*self.key.name,
-            "uid": &*self.uid,
+            "uid": self.uid,
             "controller": true,
             "blockOwnerDeletion": true,
         })
@@ -336,7 +334,8 @@ impl Loaded {
 
     /// Owner references of an object without a controller, with us as its controller beside them.
     pub fn owners(&self, present: &[Value]) -> Value {
-        let others = present.iter().filter(|owner| text(owner, "/uid") != Some(&*self.uid)).cloned();
+        let own = self.uid.to_string();
+        let others = present.iter().filter(|owner| text(owner, "/uid") != Some(&*own)).cloned();
         others.chain([self.owner_reference()]).collect()
     }
 

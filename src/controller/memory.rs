@@ -11,7 +11,7 @@ use leadsman_core::plan::Restart;
 use leadsman_core::report::Phase;
 use tokio::time::Instant;
 
-use super::cache::{RawEntry, ReplicaSetEntry, ServiceEntry};
+use super::cache::{RawEntry, ReplicaSetEntry, ServiceEntry, Uid};
 use super::decide::Tried;
 use super::expectations::Expectations;
 use super::failures::Failures;
@@ -23,7 +23,7 @@ use crate::runtime::backoff::{Backoff, jittered};
 #[derive(Default)]
 pub struct Memory {
     /// The Rollout that this is about; one of the same name with another uid is another Rollout.
-    pub uid: Box<str>,
+    pub uid: Uid,
     /// True once a pass has been made.
     pub has_passed: bool,
     /// What is known of the Rollout itself: our own status, before the watch delivers it.
@@ -106,7 +106,7 @@ impl LiveChecks {
 
 impl Memory {
     /// Nothing is remembered of the Rollout with this uid but what is known of the object itself.
-    pub fn of(uid: Box<str>, own: Expectations<RawEntry>) -> Self {
+    pub fn of(uid: Uid, own: Expectations<RawEntry>) -> Self {
         Self { uid, own, ..Self::default() }
     }
 

@@ -62,7 +62,7 @@ pub async fn write(
     let metadata = json!({
         "name": &*name,
         "namespace": &*loaded.key.namespace,
-        "uid": &*loaded.uid,
+        "uid": loaded.uid,
         "resourceVersion": loaded.version.to_string(),
     });
     let api_version = format!("{}/{}", leadsman_api::names::GROUP, leadsman_api::names::VERSION);

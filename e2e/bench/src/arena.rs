@@ -66,6 +66,7 @@ impl Arena {
             routes: common.routes,
             replicas: common.replicas,
             measured: measured.map(|(_, interval)| interval),
+            headless: false,
             prometheus: source.as_ref().map_or_else(|| "http://127.0.0.1:9".to_owned(), Source::url),
         };
         let gateway = (common.routes == Routes::HttpRoute).then(|| Gateway::start(&cluster.client));

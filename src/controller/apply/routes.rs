@@ -78,7 +78,7 @@ pub async fn delete(applying: &mut Applying<'_>, id: &RouteId) -> Result<()> {
         tracing::info!(rollout = %applying.loaded.key, route = %id, "left alone: it is somebody else's by now");
         return Ok(());
     }
-    match objects.delete(&id.name, &entry.identity().uid, &entry.identity().version_text()).await {
+    match objects.delete(&id.name, &entry.identity().uid.to_string(), &entry.identity().version_text()).await {
         Err(error) if !error.is_not_found() => remember(expectations, &id.name, Err(error)).map(drop),
         _ => {
             expectations.deleted(&id.name, &entry.identity().uid, now);
@@ -180,7 +180,7 @@ fn owners(object: &Value) -> impl Iterator<Item = &Value> {
 }
 
 fn is_us(loaded: &Loaded, owner: &Value) -> bool {
-    owner.get("uid").and_then(Value::as_str) == Some(&*loaded.uid)
+    owner.get("uid").and_then(Value::as_str) == Some(&*loaded.uid.to_string())
 }
 
 /// The owners of an object but for the Rollout.

@@ -59,7 +59,7 @@ pub async fn loosen(applying: &mut Applying<'_>, name: &str) -> Result<()> {
     let answer = if is_created_by(applying.loaded, service) {
         let patch = json!({
             "metadata": {
-                "uid": &*service.identity().uid,
+                "uid": service.identity().uid,
                 "resourceVersion": service.identity().version_text(),
                 "labels": {REVISION_LABEL: null},
             },
@@ -80,7 +80,7 @@ pub async fn delete(applying: &mut Applying<'_>, name: &str) -> Result<()> {
         Look::Seen(_) | Look::Stale => return Err(unseen(&format!("Service {name}"))),
     };
     let identity = service.identity();
-    match services(applying).delete(name, &identity.uid, &identity.version_text()).await {
+    match services(applying).delete(name, &identity.uid.to_string(), &identity.version_text()).await {
         Err(error) if !error.is_not_found() => remember(&applying.memory.services, name, Err(error)).map(drop),
         _ => {
             applying.memory.services.deleted(name, &identity.uid, Instant::now());
@@ -151,7 +151,7 @@ fn change(loaded: &Loaded, binding: &Binding<'_>, service: &ServiceEntry) -> Res
     let mut selector: Map<String, Value> = foreign.map(|label| (label.to_owned(), Value::Null)).collect();
     selector.extend(wanted.into_iter().map(|(label, value)| (label, json!(value))));
     let mut metadata = json!({
-        "uid": &*service.identity().uid,
+        "uid": service.identity().uid,
         "resourceVersion": service.identity().version_text(),
         "labels": our_labels(loaded, binding.selection),
     });
@@ -170,7 +170,7 @@ fn fragment(loaded: &Loaded, name: &str, service: &ServiceEntry, selection: Opti
         "metadata": {
             "name": name,
             "namespace": &*loaded.key.namespace,
-            "uid": &*service.identity().uid,
+            "uid": service.identity().uid,
             "resourceVersion": service.identity().version_text(),
             "labels": labels(loaded, selection),
         },

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{Applying, Effect, remember, unseen};
 use crate::cluster::{Error, Result, kinds};
-use crate::controller::cache::{REVISION_NUMBER_ANNOTATION, ReplicaSetEntry, Slim};
+use crate::controller::cache::{REVISION_NUMBER_ANNOTATION, ReplicaSetEntry, Slim, Uid};
 use crate::controller::loaded::Loaded;
 use crate::controller::manifest::{manifest, set_name};
 
@@ -30,7 +30,7 @@ pub async fn create(applying: &mut Applying<'_>, hash: &Hash, replicas: u32, num
     let Some(existing) = sets.get(&name).await? else { return Err(unseen(&name)) };
     let existing = ReplicaSetEntry::of(&existing);
     match &existing.controller {
-        Some(owner) if *owner.uid != *applying.loaded.uid => {
+        Some(owner) if owner.uid != applying.loaded.uid => {
             Err(Error::Unsendable(format!("ReplicaSet {name} exists and belongs to {}: remove it", owner.words)))
         }
         _ => {
@@ -47,7 +47,7 @@ pub async fn scale(applying: &mut Applying<'_>, hash: &Hash, to: u32) -> Result<
     // Not the resourceVersion: the status of a set changes with every pod, and none of that makes the decision wrong. Not the
     // size either: a write that comes late may meet the same size in another release.
     let operations = json!([
-        {"op": "test", "path": "/metadata/uid", "value": &*uid},
+        {"op": "test", "path": "/metadata/uid", "value": uid},
         {"op": "test", "path": "/metadata/generation", "value": set.generation},
         {"op": "replace", "path": "/spec/replicas", "value": to},
     ]);
@@ -60,7 +60,7 @@ pub async fn scale(applying: &mut Applying<'_>, hash: &Hash, to: u32) -> Result<
 pub async fn mark(applying: &mut Applying<'_>, hash: &Hash, number: u64, rejected: Option<&str>) -> Result<()> {
     let (name, uid) = named(applying, hash)?;
     let annotations = json!({REVISION_NUMBER_ANNOTATION: number.to_string(), REJECTED_ANNOTATION: rejected});
-    let patch = json!({"metadata": {"uid": &*uid, "annotations": annotations}});
+    let patch = json!({"metadata": {"uid": uid, "annotations": annotations}});
     let sets = applying.context.cluster.objects(&kinds::REPLICA_SETS, &applying.loaded.key.namespace);
     let answer = sets.merge(&name, &patch).await;
     remember(&applying.memory.sets, &name, answer).map(drop)
@@ -70,7 +70,7 @@ pub async fn mark(applying: &mut Applying<'_>, hash: &Hash, number: u64, rejecte
 pub async fn delete(applying: &mut Applying<'_>, hash: &Hash) -> Result<()> {
     let set = applying.objects.sets.get(hash).cloned().ok_or_else(|| unseen(&format!("the set of {hash}")))?;
     let sets = applying.context.cluster.objects(&kinds::REPLICA_SETS, &applying.loaded.key.namespace);
-    let answer = sets.delete(&set.name, &set.identity().uid, &set.identity().version_text()).await;
+    let answer = sets.delete(&set.name, &set.identity().uid.to_string(), &set.identity().version_text()).await;
     let now = Instant::now();
     match answer {
         Ok(_) => {
@@ -100,7 +100,7 @@ pub fn untended(loaded: &Loaded, sets: &BTreeMap<Hash, Arc<ReplicaSetEntry>>) ->
     let tending = |set: &Arc<ReplicaSetEntry>| {
         let is_orphan = set.controller.is_none();
         let is_off = set.view.wanted > 0 && i64::from(set.min_ready_seconds) != i64::from(seconds);
-        let mut metadata = Map::from_iter([("uid".to_owned(), json!(&*set.identity().uid))]);
+        let mut metadata = Map::from_iter([("uid".to_owned(), json!(set.identity().uid))]);
         if is_orphan {
             // The list is written as a whole: only onto the version in which it was seen.
             metadata.insert("resourceVersion".to_owned(), json!(set.identity().version_text()));
@@ -129,7 +129,7 @@ pub async fn tend(applying: &mut Applying<'_>, Tending { set, patch }: &Tending)
     Ok(if version == set.identity().version { Effect::None(version) } else { Effect::Changed })
 }
 
-fn named(applying: &Applying<'_>, hash: &Hash) -> Result<(Box<str>, Box<str>)> {
+fn named(applying: &Applying<'_>, hash: &Hash) -> Result<(Box<str>, Uid)> {
     let set = applying.objects.sets.get(hash).ok_or_else(|| unseen(&format!("the set of {hash}")))?;
     Ok((set.name.clone(), set.identity().uid.clone()))
 }

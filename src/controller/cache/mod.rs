@@ -7,6 +7,7 @@ mod replica_set;
 mod service;
 mod slice;
 mod store;
+mod uid;
 
 use leadsman_core::text::one_line;
 use serde_json::Value;
@@ -17,6 +18,7 @@ pub use replica_set::{REVISION_NUMBER_ANNOTATION, ReplicaSetEntry};
 pub use service::{Selector, ServiceEntry, port};
 pub use slice::{SliceEntry, endpoints};
 pub use store::{Cached, EVERYTHING, Store};
+pub use uid::Uid;
 
 use super::key::Key;
 
@@ -42,7 +44,7 @@ pub trait Slim: Send + Sync + Sized + 'static {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
     /// `metadata.uid`.
-    pub uid: Box<str>,
+    pub uid: Uid,
     /// `metadata.resourceVersion`; versions of one kind are ordered.
     pub version: u64,
 }
@@ -50,7 +52,7 @@ pub struct Identity {
 impl Identity {
     fn of(object: &Value) -> Self {
         let version = text(object, "/metadata/resourceVersion").and_then(|version| version.parse().ok());
-        Self { uid: text(object, "/metadata/uid").unwrap_or_default().into(), version: version.unwrap_or_default() }
+        Self { uid: Uid::of(text(object, "/metadata/uid").unwrap_or_default()), version: version.unwrap_or_default() }
     }
 
     /// `metadata.resourceVersion` as it is sent.
@@ -72,7 +74,7 @@ const LONGEST_OWNER: usize = 320;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Controller {
     /// Its uid.
-    pub uid: Box<str>,
+    pub uid: Uid,
     /// Kind and name, for messages.
     pub words: Box<str>,
 }
@@ -83,7 +85,7 @@ impl Controller {
         let owner = owners.iter().find(|owner| owner.get("controller").and_then(Value::as_bool) == Some(true))?;
         let words = format!("{} {}", text(owner, "/kind").unwrap_or("?"), text(owner, "/name").unwrap_or("?"));
         let words = one_line(&words, LONGEST_OWNER);
-        Some(Self { uid: text(owner, "/uid").unwrap_or_default().into(), words: words.into() })
+        Some(Self { uid: Uid::of(text(owner, "/uid").unwrap_or_default()), words: words.into() })
     }
 }
 

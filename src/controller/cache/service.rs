@@ -37,18 +37,22 @@ pub struct ServiceEntry {
     pub ports: Box<[Port]>,
 }
 
-/// Labels that pods have to bear, few and in order.
+/// Labels that pods have to bear, in order: label and value by turns, each with an end. Most Services have two of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Selector(Box<[(Box<str>, Box<str>)]>);
+pub struct Selector(Box<str>);
+
+/// What ends a label and a value: neither can have it.
+const END: &str = "\n";
 
 impl Selector {
     /// Of what stands in a Service.
     fn of(selector: Option<&Value>) -> Self {
         let labels = selector.and_then(Value::as_object).into_iter().flatten();
-        let mut labels: Vec<(Box<str>, Box<str>)> =
-            labels.filter_map(|(label, value)| Some((label.as_str().into(), value.as_str()?.into()))).collect();
+        let mut labels: Vec<(&str, &str)> =
+            labels.filter_map(|(label, value)| Some((label.as_str(), value.as_str()?))).collect();
         labels.sort_unstable();
-        Self(labels.into())
+        let parts = labels.iter().flat_map(|(label, value)| [*label, *value]);
+        Self(parts.fold(String::new(), |text, part| text + part + END).into())
     }
 
     /// The value that a label has to have.
@@ -58,7 +62,8 @@ impl Selector {
 
     /// All labels with their values.
     pub fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(label, value)| (&**label, &**value))
+        let mut parts = self.0.split_terminator(END);
+        std::iter::from_fn(move || Some((parts.next()?, parts.next()?)))
     }
 
     /// Whether it selects nothing.

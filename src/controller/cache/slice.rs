@@ -19,7 +19,7 @@ pub struct SliceEntry {
     family: Family,
     ready: u32,
     /// Name and number of each of its ports; a port without a name has an empty one.
-    ports: Vec<(Box<str>, Option<u16>)>,
+    ports: Box<[(Box<str>, Option<u16>)]>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,7 +175,7 @@ mod tests {
 
     fn with_port(name: Option<&str>, number: Option<u16>) -> SliceEntry {
         let mut copy = slice("abc", "IPv4", &ready(2));
-        copy.ports = vec![port(&json!({"name": name, "port": number}))];
+        copy.ports = [port(&json!({"name": name, "port": number}))].into();
         copy
     }
 

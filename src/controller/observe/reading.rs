@@ -9,8 +9,7 @@ use leadsman_core::observed::Look;
 use tokio::time::Instant;
 
 use crate::cluster::{Cluster, Result};
-use crate::controller::cache::Slim;
-use crate::controller::cache::{Cached, Store};
+use crate::controller::cache::{Cached, Slim, Store, Uid};
 use crate::controller::expectations::{Expectations, Known};
 use crate::controller::key::Key;
 
@@ -131,7 +130,7 @@ pub fn note_gone<T: Slim>(expectations: &Expectations<T>, store: &Store<T>, key:
     if let Cached::Holds(cached) = store.get(key) {
         expectations.deleted(&key.name, &cached.identity().uid, now);
     } else {
-        expectations.deleted(&key.name, "", now);
+        expectations.deleted(&key.name, &Uid::default(), now);
         // Settles at once where the cache says the same.
         let _ = expectations.known(&key.name, store.get(key), now);
     }

@@ -82,7 +82,7 @@ fn judge(loaded: &Loaded, route: &RouteRef, copy: &RawEntry, object: &Value) -> 
 /// the next write takes it over.
 pub fn is_ours(loaded: &Loaded, copy: &RawEntry, object: &Value) -> bool {
     match &copy.controller {
-        Some(owner) => *owner.uid == *loaded.uid,
+        Some(owner) => owner.uid == loaded.uid,
         None => label(object, ROLLOUT_LABEL) == Some(&*loaded.key.name),
     }
 }

@@ -87,7 +87,7 @@ pub fn judge(loaded: &Loaded, name: &str, service: &Look<Arc<ServiceEntry>>) -> 
 /// what belongs to it leaves Services behind that nobody controls; they are no Service of Git's.
 pub fn is_created_by(loaded: &Loaded, service: &ServiceEntry) -> bool {
     match &service.controller {
-        Some(owner) => *owner.uid == *loaded.uid,
+        Some(owner) => owner.uid == loaded.uid,
         None => is_orphan_of(&loaded.key.name, service),
     }
 }
@@ -136,7 +136,7 @@ fn keeps_connections(port: &Port) -> bool {
 
 /// Why a Service must not be touched, and what to do about it.
 fn conflict(loaded: &Loaded, name: &str, service: &ServiceEntry) -> Option<String> {
-    if let Some(owner) = service.controller.as_ref().filter(|owner| *owner.uid != *loaded.uid) {
+    if let Some(owner) = service.controller.as_ref().filter(|owner| owner.uid != loaded.uid) {
         return Some(format!("it belongs to {}: choose another name, or remove it", owner.words));
     }
     if service.is_external {

@@ -45,7 +45,7 @@ pub async fn look(
 /// owns, then the one with the most ready pods, then the oldest; the other is left alone.
 fn by_revision(loaded: &Loaded, sets: Vec<Arc<ReplicaSetEntry>>) -> Sets {
     let mut chosen = Sets::new();
-    let ours = |set: &ReplicaSetEntry| set.controller.as_ref().is_none_or(|owner| *owner.uid == *loaded.uid);
+    let ours = |set: &ReplicaSetEntry| set.controller.as_ref().is_none_or(|owner| owner.uid == loaded.uid);
     for set in sets.into_iter().filter(|set| ours(set)) {
         match chosen.entry(set.hash.clone()) {
             Entry::Vacant(free) => drop(free.insert(set)),

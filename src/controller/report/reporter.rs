@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::evidence::{LastWords, read_last_words};
 use super::write::{Job, Writing};
 use crate::cluster::Cluster;
+use crate::controller::cache::Uid;
 use crate::controller::key::Key;
 use crate::controller::loaded::Loaded;
 use crate::controller::queue::Queue;
@@ -34,7 +35,7 @@ pub struct Reporter {
 /// What is remembered of a Rollout while something is recorded of it.
 #[derive(Default)]
 struct About {
-    uid: Box<str>,
+    uid: Uid,
     /// By the number of the attempt: the index before which nothing is missing in its report.
     known: BTreeMap<u64, u64>,
     /// The report of the present attempt, as it was last written.

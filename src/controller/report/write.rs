@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::evidence::{self, LastWords};
 use super::{fit, render};
 use crate::cluster::{Cluster, Error, Result, kinds};
-use crate::controller::cache::text;
+use crate::controller::cache::{Uid, text};
 use crate::controller::key::Key;
 use crate::controller::loaded::Loaded;
 use crate::controller::manifest::{report_name, set_name};
@@ -27,7 +27,7 @@ pub struct Job {
     /// The Rollout.
     pub key: Key,
     /// Its uid.
-    pub uid: Box<str>,
+    pub uid: Uid,
     /// What is recorded.
     pub record: Record,
     /// Reports that are kept.

@@ -7,28 +7,28 @@
 use jiff::Timestamp;
 
 use super::Pass;
-use crate::names::{Hash, Side};
+use crate::names::Hash;
 use crate::state::{Stage, State};
 use crate::traffic::{Binding, Carrier, Split, Weight};
 
-/// Takes the binding of the canary that was written already for decided.
+/// Takes the binding of the canary that was written already for decided, while its pods are there.
 pub(super) fn join_canary(pass: &mut Pass<'_>) {
     let Some(canary) = bound_by_itself(&pass.state).cloned() else { return };
-    let service = pass.view.seen.service_of(Side::Canary).seen();
-    if pass.carrier() != Carrier::Pods && service.is_some_and(|service| service.is_bound_to(&canary)) {
+    let is_bound = pass.view.seen.canary_service.seen().is_some_and(|service| service.is_bound_to(&canary));
+    if pass.carrier() != Carrier::Pods && is_bound && pass.view.available(&canary) > 0 {
         pass.state.bindings.canary.decide(canary);
     }
 }
 
 /// Takes the way back to rest that was written already for decided, once `stableService` has followed.
 pub(super) fn join_rest(pass: &mut Pass<'_>) {
-    let (split, stable) = (pass.state.split, &pass.state.bindings.stable);
-    if !matches!(pass.state.stage, Stage::Promoting(_)) || split.decided == Weight::ZERO || stable.seen_since.is_none()
-    {
+    let (decided, stable) = (pass.state.split.decided, &pass.state.stable.hash);
+    let follows = pass.view.seen.stable_service.seen().is_some_and(|service| service.is_bound_to(stable));
+    if !matches!(pass.state.stage, Stage::Promoting(_)) || decided == Weight::ZERO || !follows {
         return;
     }
     let routes = || pass.view.routes().map(|(_, route)| route);
-    let is_between = routes().all(|route| route.is_at(Weight::ZERO) || route.is_at(split.decided));
+    let is_between = routes().all(|route| route.is_at(Weight::ZERO) || route.is_at(decided));
     if is_between && routes().any(|route| route.is_at(Weight::ZERO)) {
         decide_rest(pass);
     }
@@ -72,6 +72,8 @@ mod tests {
     use super::super::scene::Scene;
     use super::super::{Action, Persist};
     use super::*;
+    use crate::names::Side;
+    use crate::spec::Step;
     use crate::state::Promotion;
 
     fn binds(actions: &[Action]) -> bool {
@@ -82,7 +84,7 @@ mod tests {
     fn about_to_begin() -> Scene {
         let mut scene = Scene::preflight();
         scene.release().preflight = None;
-        scene.rollout.spec.as_mut().unwrap().steps = vec![crate::spec::Step::SetWeight(Weight::clamped(25))];
+        scene.rollout.spec.as_mut().unwrap().steps = vec![Step::SetWeight(Weight::clamped(25))];
         scene.release().recipe = scene.rollout.spec.clone().unwrap();
         scene.pods("new", 1, 1).number = 2;
         scene

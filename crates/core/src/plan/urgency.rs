@@ -7,9 +7,9 @@ use crate::analysis::tally::Tally;
 use crate::names::Side;
 use crate::state::{Clock, Stage, State};
 
-/// What [follows](follows) from the stage, that stable was asked in vain, counts of successes, last values, the deadline's clock and since when something has been
-/// seen can wait: a crash then costs a clock or a wait no more than the 10 s of [`Persist::Later`]. What a report is to have
-/// cannot: its entries have to be persisted by the index that they have there.
+/// What [follows] from the stage by itself, that stable was asked in vain, counts of successes, last values, the deadline's
+/// clock and since when something has been seen can wait: a crash then costs a clock or a wait no more than the 10 s of
+/// [`Persist::Later`]. What a report is to have cannot: its entries have to be persisted by the index that they have there.
 pub(super) fn of(before: Option<&State>, plan: &Plan) -> Persist {
     let after = plan.state.as_ref();
     if before == after {

@@ -59,9 +59,16 @@ impl Contender for Leadsman {
             Routes::HttpRoute => (application.http_route(&stable, &canary), "httpRoute"),
         };
         let strategy = json!({"canary": strategy(application, work, &json!({key: {"name": name}}))});
+        let services: Vec<_> = match work.headless {
+            false => vec![application.service(&name)],
+            true => {
+                let of_git = |name: &str| with(headless(application, name), "/spec/selector", Value::Null);
+                vec![headless(application, &name), of_git(&stable), of_git(&canary)]
+            }
+        };
         let rollout = with(application.workload(work.replicas, version), "/strategy", strategy);
         let rollout = application.object("leadsman.dev/v1alpha1", "Rollout", &name, &rollout);
-        vec![application.service(&name), route, rollout]
+        services.into_iter().chain([route, rollout]).collect()
     }
 
     fn is_settled(&self, seen: &Value, application: Application, version: &str) -> bool {
@@ -72,6 +79,11 @@ impl Contender for Leadsman {
     fn looked_at(&self) -> Option<&'static str> {
         Some("leadsman_rollout_info{")
     }
+}
+
+/// A Service without an address of its own.
+fn headless(application: Application, name: &str) -> Value {
+    with(application.service(name), "/spec/clusterIP", json!("None"))
 }
 
 fn strategy(application: Application, work: &Work, route: &Value) -> Value {
@@ -97,7 +109,7 @@ mod tests {
     use super::*;
 
     fn work(measured: Option<Duration>) -> Work {
-        Work { routes: Routes::VirtualService, replicas: 1, measured, prometheus: String::new() }
+        Work { routes: Routes::VirtualService, replicas: 1, measured, prometheus: String::new(), headless: false }
     }
 
     fn rollout(measured: Option<Duration>) -> leadsman_api::Rollout {

@@ -50,6 +50,8 @@ pub struct Work {
     pub measured: Option<Duration>,
     /// Where Prometheus is, as a URL.
     pub prometheus: String,
+    /// Whether Services have no addresses of their own, and are all declared.
+    pub headless: bool,
 }
 
 impl Work {

@@ -175,6 +175,7 @@ impl Laws {
         self.a_restart_keeps_capacity(passed, world, rollout)?;
         Self::pods_come_after_their_service(passed)?;
         self.edits_are_put_back_once(passed)?;
+        self.a_promotion_rests_once(passed)?;
         self.nobody_is_fought(passed, world)?;
         Self::deletion_makes_nothing(passed, rollout)?;
         if rollout.deleted_at.is_none() {

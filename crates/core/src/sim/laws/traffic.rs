@@ -279,6 +279,19 @@ impl Laws {
         })
     }
 
+    /// I5: a promotion that has gone back to rest stays there, whoever goes on with it.
+    pub(super) fn a_promotion_rests_once(&self, passed: &Passed) -> Law {
+        let Some(state) = passed.plan.state.as_ref().filter(|state| matches!(state.stage, Stage::Promoting(_))) else {
+            return Ok(());
+        };
+        let follows = passed.observed.stable_service.seen().is_some_and(|it| it.is_bound_to(&state.stable.hash));
+        let raised = passed.plan.actions.iter().find_map(|action| match action {
+            Action::Split { route, weight, .. } if *weight > Weight::ZERO => Some((route, weight)),
+            _ => None,
+        });
+        law(!follows || raised.is_none() || self.edited > 0, || format!("I5: a promotion gives {raised:?} again"))
+    }
+
     /// I9: somebody who rewrites the weights for ever is not fought: writes become rare.
     pub(super) fn nobody_is_fought(&mut self, passed: &Passed, world: &World) -> Law {
         let swift = self.is_swift();

@@ -5,16 +5,17 @@ use super::mistakes::{
     deletion_leaves_routes, edits_stay, end_is_not_told, failure_is_ignored, first_pass_raises,
     fixed_rules_are_not_seen, missing_settle, names_follow_at_once, no_data_is_success, old_answers_count,
     owned_route_first, pods_before_their_service, ports_follow_at_once, promotion_without_a_gate,
-    rejections_are_forgotten, rest_is_restless, restart_restarts_the_step, restart_without_surge, rollback_a_pass_late,
-    rollback_onto_nothing, rollback_waits_for_all, routes_are_forgotten, scale_before_weight, second_way_is_not_taken,
-    second_way_onto_anything, selectors_stay, services_are_left_behind, share_without_pods, slot_rebound_under_traffic,
-    stable_rebound_early, stale_is_absent, status_is_not_written_first, told_is_forgotten_early, unknown_is_no_service,
-    unready_endpoints_count, wakes_are_lost, way_back_is_no_safety, weight_before_scale,
+    rejections_are_forgotten, rest_is_put_back, rest_is_restless, restart_restarts_the_step, restart_without_surge,
+    rollback_a_pass_late, rollback_onto_nothing, rollback_waits_for_all, routes_are_forgotten, scale_before_weight,
+    second_way_is_not_taken, second_way_onto_anything, selectors_stay, services_are_left_behind, share_without_pods,
+    slot_rebound_under_traffic, stable_rebound_early, stale_is_absent, status_is_not_written_first,
+    told_is_forgotten_early, unknown_is_no_service, unready_endpoints_count, wakes_are_lost, way_back_is_no_safety,
+    weight_before_scale,
 };
 use super::{Mutant, all_are_caught};
 use crate::sim::faults::Faults;
 
-const MUTANTS: [Mutant; 43] = [
+const MUTANTS: [Mutant; 44] = [
     ("nothing is given time to settle", "I2", missing_settle, |_| Faults::default()),
     ("a stale cache counts as absence", "a lost status", stale_is_absent, everything),
     ("endpoints of any binding count", "I1", any_slice_counts, |_| Faults { lag: true, ..Faults::default() }),
@@ -31,6 +32,7 @@ const MUTANTS: [Mutant; 43] = [
         crashes: true,
         ..Faults::default()
     }),
+    ("a promotion takes its own way to rest for somebody else's", "I5", rest_is_put_back, |_| Faults::default()),
     ("rejections are forgotten", "I7", rejections_are_forgotten, |_| Faults::default()),
     ("no data is success", "I8", no_data_is_success, |_| Faults::default()),
     ("no data is success where a mesh spills", "M1", no_data_is_success, |_| Faults {

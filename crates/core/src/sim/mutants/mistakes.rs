@@ -138,6 +138,18 @@ pub(super) fn status_is_not_written_first(rollout: &Rollout, state: Option<&Stat
     plan
 }
 
+/// A split at rest that is not persisted yet is taken for somebody else's.
+pub(super) fn rest_is_put_back(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
+    let mut plan = plan(rollout, state, observed);
+    let Some(State { stage: Stage::Promoting(_), split, .. }) = state else { return plan };
+    for (route, view) in &observed.routes {
+        if split.decided == Weight::FULL && view.seen().is_some_and(|view| view.is_at(Weight::ZERO)) {
+            plan.actions.push(Action::Split { route: route.clone(), weight: Weight::FULL, safety: false });
+        }
+    }
+    plan
+}
+
 pub(super) fn rejections_are_forgotten(rollout: &Rollout, state: Option<&State>, observed: &Observed) -> Plan {
     let mut plan = plan(rollout, state, observed);
     if let Some(state) = &mut plan.state
