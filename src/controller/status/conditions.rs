@@ -95,6 +95,23 @@ mod tests {
     }
 
     #[test]
+    fn traffic_on_its_way_makes_no_difference_to_who_waits_and_a_route_that_is_refused_does() {
+        let applied = |is_true, reason: &str| {
+            let reason = reason.to_owned();
+            merge(
+                &[],
+                &[report::Condition { kind: TRAFFIC_APPLIED, is_true, reason, message: String::new() }],
+                1,
+                at(10),
+            )
+        };
+        let (came, moves, refused) =
+            (applied(true, "Applied"), applied(false, "Pending"), applied(false, "RouteNotAccepted"));
+        assert!(!differ(&came, &moves) && !differ(&moves, &came));
+        assert!(differ(&moves, &refused) && differ(&came, &refused));
+    }
+
+    #[test]
     fn times_have_whole_seconds_as_the_api_server_keeps_them() {
         let now = Timestamp::from_millisecond(10_700).unwrap();
         assert_eq!(merge(&[], &[reported(true, "a")], 1, now)[0].last_transition_time.0, at(10));

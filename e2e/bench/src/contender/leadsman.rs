@@ -83,7 +83,9 @@ impl Contender for Leadsman {
 
 /// A Service without an address of its own.
 fn headless(application: Application, name: &str) -> Value {
-    with(application.service(name), "/spec/clusterIP", json!("None"))
+    let service = with(application.service(name), "/spec/clusterIP", json!("None"));
+    // Left out, one without a selector would be of two families, and could get none later.
+    with(service, "/spec/ipFamilyPolicy", json!("SingleStack"))
 }
 
 fn strategy(application: Application, work: &Work, route: &Value) -> Value {
