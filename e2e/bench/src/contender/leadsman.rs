@@ -59,12 +59,11 @@ impl Contender for Leadsman {
             Routes::HttpRoute => (application.http_route(&stable, &canary), "httpRoute"),
         };
         let strategy = json!({"canary": strategy(application, work, &json!({key: {"name": name}}))});
-        let services: Vec<_> = match work.headless {
-            false => vec![application.service(&name)],
-            true => {
-                let of_git = |name: &str| with(headless(application, name), "/spec/selector", Value::Null);
-                vec![headless(application, &name), of_git(&stable), of_git(&canary)]
-            }
+        let of_git = |name: &str| with(headless(application, name), "/spec/selector", Value::Null);
+        let services = if work.headless {
+            vec![headless(application, &name), of_git(&stable), of_git(&canary)]
+        } else {
+            vec![application.service(&name)]
         };
         let rollout = with(application.workload(work.replicas, version), "/strategy", strategy);
         let rollout = application.object("leadsman.dev/v1alpha1", "Rollout", &name, &rollout);

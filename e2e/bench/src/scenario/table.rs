@@ -37,7 +37,7 @@ pub fn parts(common: &Common) -> [What; 5] {
         |objects, seconds| What::Rollback { objects, interval: Duration::from_secs(seconds), common: common() };
     [
         What::Release { objects: 10, common: common() },
-        What::Idle { objects: vec![100, 500, 1000], window: Duration::from_secs(60), common: common() },
+        What::Idle { objects: vec![100, 500, 1000], window: Duration::from_mins(1), common: common() },
         What::Wave { objects: 500, at_once: 100, common: common() },
         rollback(20, 5),
         rollback(100, 10),
