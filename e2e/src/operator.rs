@@ -23,6 +23,9 @@ use crate::runtime::blocking;
 use crate::wait::{until_ready, wait_for};
 use crate::wire::{Victim, Wire};
 
+/// A pod that is told to end has ended by then.
+const ENDED: Duration = Duration::from_mins(1);
+
 /// Name of its Deployment, its account, its container and its lease.
 pub(crate) const NAME: &str = "leadsman";
 /// The manifest, with `{{name}}`, `{{namespace}}`, `{{image}}` and `{{args}}` to be filled in.
@@ -96,11 +99,16 @@ impl<'a> Operator<'a> {
         format!("system:serviceaccount:{}:{NAME}", self.namespace.name)
     }
 
-    /// As many pods of it as this, from none on.
+    /// As many pods of it as this, from none on. With none, its pod has ended as well: until then it works on.
     pub async fn scale(&self, replicas: i32) -> Result<()> {
+        let ends = if replicas == 0 { Some(self.pod().await?.name_any()) } else { None };
         let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
         self.namespace.api::<Deployment>().patch(NAME, &PatchParams::default(), &patch).await?;
-        self.until_ready().await
+        self.until_ready().await?;
+        if let Some(pod) = ends {
+            wait_for(self.namespace.api::<Pod>(), &pod, "to have ended", ENDED, |seen| seen.is_none()).await?;
+        }
+        Ok(())
     }
 
     /// Waits until the pods that there are now are ready.

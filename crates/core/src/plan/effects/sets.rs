@@ -19,13 +19,10 @@ const ONCE_PERSISTED: Duration = Duration::from_millis(500);
 
 type Sets = BTreeMap<Hash, SetView>;
 
-/// Notes since when nothing has sent to a set. That one has been scaled down is persisted with the next release: nothing
-/// rests on it.
+/// Notes since when nothing has sent to a set.
 pub(super) fn note_idle(pass: &mut Pass<'_>) {
     let Some(sets) = pass.view.sets() else { return };
-    let at_rest = matches!(pass.state.stage, Stage::Resting);
-    let is_known = |hash: &Hash| at_rest && pass.state.idle.contains_key(hash);
-    let is_idle = |(hash, set): &(&Hash, &SetView)| (set.wanted > 0 || is_known(hash)) && !is_in_use(pass, hash);
+    let is_idle = |(hash, set): &(&Hash, &SetView)| set.wanted > 0 && !is_in_use(pass, hash);
     let since = |hash| pass.state.idle.get(hash).copied().unwrap_or(pass.view.now);
     pass.state.idle = sets.iter().filter(is_idle).map(|(hash, _)| (hash.clone(), since(hash))).collect();
 }
@@ -133,7 +130,7 @@ fn mark(pass: &Pass<'_>, sets: &Sets, effects: &mut Effects) {
 fn retire(pass: &Pass<'_>, sets: &Sets, effects: &mut Effects) {
     let now = pass.view.now;
     for (hash, since) in &pass.state.idle {
-        let Some(set) = sets.get(hash).filter(|set| set.wanted > 0) else { continue };
+        let Some(set) = sets.get(hash) else { continue };
         let drained = after(*since, kept_for(pass, hash));
         // An instant that was only noted in this pass is not persisted yet.
         if drained <= now && *since < now {
