@@ -118,7 +118,7 @@ impl Bed {
         let hash = application.hash();
         self.until(application, |rollout| {
             is_current(rollout)
-                && self.is_at_rest(rollout)
+                && is_at_rest(rollout)
                 && text(rollout, "/status/phase") == "Healthy"
                 && text(rollout, "/status/stable/hash") == hash
         })
@@ -228,17 +228,6 @@ impl Bed {
         assert!(waited.is_ok(), "{:?} instead of {pods:?}: {}", self.pods(application), self.told(application));
     }
 
-    /// Nothing is under way, nor on its way out.
-    pub fn is_at_rest(&self, rollout: &Value) -> bool {
-        let (namespace, name) = (text(rollout, "/metadata/namespace"), text(rollout, "/metadata/name"));
-        let has_pods = |hash: &String| {
-            let set = self.server.get(&kind::REPLICA_SET, namespace, &format!("{name}-{hash}"));
-            set.is_some_and(|set| number(&set, "/spec/replicas") > 0)
-        };
-        let idle = rollout.pointer("/status/progress/idle").and_then(Value::as_object);
-        text(rollout, "/status/progress/stage") == "resting" && !idle.is_some_and(|idle| idle.keys().any(has_pods))
-    }
-
     /// The notes of all events with a reason.
     pub fn events(&self, reason: &str) -> Vec<String> {
         self.of_events(reason, |event| text(event, "/note").to_owned())
@@ -293,6 +282,11 @@ pub async fn seconds(seconds: u64) {
 /// Whether the status is about the declared generation.
 pub fn is_current(rollout: &Value) -> bool {
     number(rollout, "/status/observedGeneration") == number(rollout, "/metadata/generation")
+}
+
+/// Nothing is under way, nor on its way out.
+pub fn is_at_rest(rollout: &Value) -> bool {
+    text(rollout, "/status/progress/stage") == "resting" && rollout.pointer("/status/progress/idle").is_none()
 }
 
 /// A condition of a Rollout: status, reason, message.

@@ -7,7 +7,7 @@ use leadsman_testkit::{Application, Verb, kind};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::bed::{Bed, NAMESPACE, seconds};
+use crate::bed::{Bed, NAMESPACE, is_at_rest, seconds};
 
 fn podinfo() -> Application {
     Application::new(NAMESPACE, "podinfo")
@@ -86,7 +86,7 @@ async fn a_blue_green_release_that_fails_after_its_promotion_goes_back_at_once_o
         let failed = Instant::now();
         bed.until_selected(&active, &back[0]).await;
         assert!(failed.elapsed() < Duration::from_secs(6), "{:?}", failed.elapsed());
-        bed.until(&bad, |it| text(it, "/status/phase") == "RolledBack" && bed.is_at_rest(it)).await;
+        bed.until(&bad, |it| text(it, "/status/phase") == "RolledBack" && is_at_rest(it)).await;
         assert_eq!(bed.selections(&active), [vec![old.hash(), any(), bad.hash()], back].concat());
         bed.until_pods(&bad, (0, 0)).await;
         assert_eq!(bed.pods(&old), (4, 4));
@@ -178,7 +178,7 @@ async fn a_canary_without_routes_that_fails_is_not_selected_any_more_and_ends() 
     bed.until_selected(&service, "any").await;
     bed.prometheus.says_value(&bad.hash(), 0.3);
     bed.until_selected(&service, &old.hash()).await;
-    bed.until(&bad, |it| text(it, "/status/phase") == "RolledBack" && bed.is_at_rest(it)).await;
+    bed.until(&bad, |it| text(it, "/status/phase") == "RolledBack" && is_at_rest(it)).await;
     bed.until_pods(&bad, (0, 0)).await;
     assert_eq!(bed.pods(&old), (4, 4));
     assert_eq!(bed.breaches(since), []);
@@ -217,7 +217,7 @@ async fn what_was_promoted_is_taken_back_by_command_and_does_not_come_again() {
         bed.until_at_rest(&new).await;
         let command = json!({"leadsman.dev/command": format!("rollback/{}/1", new.hash())});
         bed.release(&new.set("/metadata/annotations", command));
-        let back = |it: &Value| text(it, "/status/stable/hash") == old.hash() && bed.is_at_rest(it);
+        let back = |it: &Value| text(it, "/status/stable/hash") == old.hash() && is_at_rest(it);
         let rollout = bed.until(&new, back).await;
         assert_eq!(text(&rollout, "/status/phase"), "RolledBack");
         assert_eq!(text(&rollout, "/status/lastCommand/outcome"), "Executed");

@@ -16,7 +16,7 @@ use leadsman_testkit::{Application, Change, Moment, Route, kind};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::bed::{Bed, NAMESPACE, canary_weight, seconds};
+use crate::bed::{Bed, NAMESPACE, canary_weight, is_at_rest, seconds};
 
 /// In this time the other instance leads.
 const TAKEN_OVER: Duration = Duration::from_secs(20);
@@ -154,7 +154,7 @@ async fn end(bed: &Bed, story: Story, old: &Application, new: &Application) {
     match story {
         Story::Good => drop(bed.until_at_rest(new).await),
         Story::Bad => {
-            let rollout = bed.until(new, |it| text(it, "/status/phase") == "RolledBack" && bed.is_at_rest(it)).await;
+            let rollout = bed.until(new, |it| text(it, "/status/phase") == "RolledBack" && is_at_rest(it)).await;
             assert_eq!(list(&rollout, "/status/rejected").len(), 1);
         }
         Story::Deleted => bed.until_gone(&new.name()).await,

@@ -8,7 +8,7 @@ use leadsman_testkit::{Application, Name, Route, Verb, kind};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::bed::{Bed, NAMESPACE, condition, seconds};
+use crate::bed::{Bed, NAMESPACE, condition, is_at_rest, seconds};
 
 fn podinfo() -> Application {
     Application::new(NAMESPACE, "podinfo")
@@ -82,7 +82,7 @@ async fn a_release_that_fails_its_analysis_goes_back_at_once_and_does_not_come_a
     bed.until_weight(&bad, 50).await;
     bed.prometheus.says_value(&bad.hash(), 0.3);
     bed.until_weight(&bad, 0).await;
-    let rollout = bed.until(&bad, |it| bed.is_at_rest(it)).await;
+    let rollout = bed.until(&bad, is_at_rest).await;
 
     assert_eq!(condition(&rollout, "Stalled").unwrap().1, "RolledBack");
     assert_eq!(rollout["status"]["rejected"][0]["hash"], bad.hash());
