@@ -22,6 +22,8 @@ async fn a_release_goes_through_its_steps_and_comes_to_rest_behind_every_kind_of
         let operator = bed.operator("a");
         bed.declare(&application);
         bed.until_at_rest(&application).await;
+        // What the first deployment still writes: its report, its event, and that the report is off the status.
+        seconds(11).await;
         let (since, began, asked) = (bed.version(), Instant::now(), bed.server.requests().len());
         let passes_before = operator.passes();
 
@@ -47,7 +49,8 @@ async fn a_release_goes_through_its_steps_and_comes_to_rest_behind_every_kind_of
         // The beginning, four steps, the promotion and its end.
         assert_eq!(of("Create Event"), 7, "{requests:?}");
         let all: usize = requests.values().sum();
-        assert!(all <= 39, "{all}: {requests:?}");
+        // Seven of them where something is waited for so long that it is looked at once.
+        assert!(all <= 46, "{all}: {requests:?}");
         let passes = operator.passes() - passes_before;
         // 39 when this was written; more, if what our own status says counts as news.
         assert!(passes <= 42, "{passes} passes");
