@@ -185,6 +185,27 @@ fn every_combination_of_features_is_granted_what_the_code_says() {
     }
 }
 
+/// An object that two installations bring is refused to the second one.
+#[test]
+#[ignore = "builds Helm"]
+fn what_the_page_of_scale_installs_side_by_side_has_no_object_twice() {
+    let root = charts().parent().unwrap().to_owned();
+    let page = fs::read_to_string(root.join("docs/scale.md")).unwrap();
+    let commands = page.split("```").find(|block| block.contains("helm install")).unwrap();
+    assert_eq!(commands.matches("helm install").count(), 3);
+    let commands = commands.replace("helm install", "echo; echo ---; \"$0\" template");
+    let helm = helm().unwrap();
+    let output = Command::new("sh").args(["-ec", &commands]).arg(helm).current_dir(root).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut brought = BTreeSet::new();
+    for object in documents(&String::from_utf8(output.stdout).unwrap()) {
+        let at = |pointer: &str| object.pointer(pointer).map(Value::to_string).unwrap_or_default();
+        let identity = [at("/kind"), at("/metadata/namespace"), at("/metadata/name")];
+        assert!(brought.insert(identity.clone()), "{identity:?} is brought twice");
+    }
+    assert!(brought.iter().any(|[kind, ..]| kind.contains("CustomResourceDefinition")));
+}
+
 #[test]
 #[ignore = "builds Helm"]
 fn what_is_for_those_without_helm_is_up_to_date() {

@@ -35,7 +35,7 @@ const DEFINITIONS: [&str; 4] = [
     "httproutes.gateway.networking.k8s.io",
     "grpcroutes.gateway.networking.k8s.io",
 ];
-/// Go's `GOGC` for them: with ten thousand of everything the API server would collect garbage a third of the time.
+/// Go's `GOGC` for them: heaps of gigabytes are collected more rarely. There is memory enough, and it is not what is measured.
 const COLLECT_AT: &str = "400";
 /// How long a component may take to answer.
 const LIMIT: Duration = Duration::from_mins(2);
