@@ -65,7 +65,7 @@ impl Events {
 
 fn object(key: &Key, uid: &Uid, event: &Event, now: Timestamp, instance: &str) -> Value {
     let mut hasher = DefaultHasher::new();
-    (uid.to_string(), event.reason, &event.message).hash(&mut hasher);
+    (uid, event.reason, &event.message).hash(&mut hasher);
     let words = u32::try_from(hasher.finish() & 0xffff_ffff).unwrap_or_default();
     let name = format!("{}.{:x}.{words:08x}", key.name, now.as_microsecond());
     let mut regarding = reference(key, "Rollout", &key.name);

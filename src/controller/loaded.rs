@@ -334,9 +334,13 @@ impl Loaded {
 
     /// Owner references of an object without a controller, with us as its controller beside them.
     pub fn owners(&self, present: &[Value]) -> Value {
-        let own = self.uid.to_string();
-        let others = present.iter().filter(|owner| text(owner, "/uid") != Some(&*own)).cloned();
+        let others = present.iter().filter(|owner| !self.is(owner)).cloned();
         others.chain([self.owner_reference()]).collect()
+    }
+
+    /// Whether an owner reference is one to it.
+    pub fn is(&self, owner: &Value) -> bool {
+        text(owner, "/uid").is_some_and(|uid| Uid::of(uid) == self.uid)
     }
 
     /// Our own write to the Rollout was answered with this object.

@@ -90,7 +90,7 @@ pub async fn delete(applying: &mut Applying<'_>, id: &RouteId) -> Result<()> {
 /// Routes that we made and that the Rollout names as Git's by now: were they still ours, they would go with the Rollout.
 pub fn abandoned(loaded: &Loaded, objects: &Objects) -> Vec<RouteId> {
     let is_abandoned = |route: &&RouteObject| {
-        let is_us = |object: &Value| owners(object).any(|owner| is_us(loaded, owner));
+        let is_us = |object: &Value| owners(object).any(|owner| loaded.is(owner));
         !route.route.owned && route.object.seen().is_some_and(is_us)
     };
     objects.routes.iter().filter(is_abandoned).map(|route| route.route.id()).collect()
@@ -133,7 +133,7 @@ fn change(loaded: &Loaded, route: &RouteRef, object: &Value, weight: Weight) -> 
     let weights =
         || routers::patch(route, object, &backends, weight).map_err(|problem| Error::Unsendable(problem.message));
     let is_owned =
-        owners(object).any(|owner| is_us(loaded, owner)) && label(object, ROLLOUT_LABEL) == Some(&*loaded.key.name);
+        owners(object).any(|owner| loaded.is(owner)) && label(object, ROLLOUT_LABEL) == Some(&*loaded.key.name);
     if route.spec.is_none() || (is_owned && !routers::view(route, object, &backends).differs) {
         return weights();
     }
@@ -179,11 +179,7 @@ fn owners(object: &Value) -> impl Iterator<Item = &Value> {
     object.pointer("/metadata/ownerReferences").and_then(Value::as_array).into_iter().flatten()
 }
 
-fn is_us(loaded: &Loaded, owner: &Value) -> bool {
-    owner.get("uid").and_then(Value::as_str) == Some(&*loaded.uid.to_string())
-}
-
 /// The owners of an object but for the Rollout.
 fn others(loaded: &Loaded, object: &Value) -> Vec<Value> {
-    owners(object).filter(|owner| !is_us(loaded, owner)).cloned().collect()
+    owners(object).filter(|owner| !loaded.is(owner)).cloned().collect()
 }

@@ -11,8 +11,14 @@ use crate::names::Hash;
 use crate::state::{Stage, State};
 use crate::traffic::{Binding, Carrier, Split, Weight};
 
-/// Takes the binding of the canary that was written already for decided, while its pods are there.
-pub(super) fn join_canary(pass: &mut Pass<'_>) {
+/// Takes what was written already for decided.
+pub(super) fn join(pass: &mut Pass<'_>) {
+    join_canary(pass);
+    join_rest(pass);
+}
+
+/// The binding of the canary, while its pods are there.
+fn join_canary(pass: &mut Pass<'_>) {
     let Some(canary) = bound_by_itself(&pass.state).cloned() else { return };
     let is_bound = pass.view.seen.canary_service.seen().is_some_and(|service| service.is_bound_to(&canary));
     if pass.carrier() != Carrier::Pods && is_bound && pass.view.available(&canary) > 0 {
@@ -20,8 +26,8 @@ pub(super) fn join_canary(pass: &mut Pass<'_>) {
     }
 }
 
-/// Takes the way back to rest that was written already for decided, once `stableService` has followed.
-pub(super) fn join_rest(pass: &mut Pass<'_>) {
+/// The way back to rest, once `stableService` has followed.
+fn join_rest(pass: &mut Pass<'_>) {
     let (decided, stable) = (pass.state.split.decided, &pass.state.stable.hash);
     let follows = pass.view.seen.stable_service.seen().is_some_and(|service| service.is_bound_to(stable));
     if !matches!(pass.state.stage, Stage::Promoting(_)) || decided == Weight::ZERO || !follows {
@@ -57,10 +63,11 @@ pub(super) fn without(mut state: State) -> State {
         // A set that is given up is drained from when that is persisted.
         state.idle.clear();
     }
-    let either =
-        |canary: &&Hash| [*canary, &state.stable.hash].iter().any(|it| state.bindings.canary.decided.is_only(it));
-    if let Some(canary) = bound_by_itself(&state).filter(either).cloned() {
-        state.bindings.canary = Binding::decided(canary);
+    if let Some(canary) = bound_by_itself(&state).cloned() {
+        let decided = &state.bindings.canary.decided;
+        if decided.is_only(&canary) || decided.is_only(&state.stable.hash) {
+            state.bindings.canary = Binding::decided(canary);
+        }
     }
     state
 }

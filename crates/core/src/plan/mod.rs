@@ -87,7 +87,7 @@ fn decide(view: View<'_>, state: Option<&State>) -> Plan {
     targets::join(&mut pass);
     ports::note(&mut pass);
     record::note_written(&mut pass);
-    follows::join_canary(&mut pass);
+    follows::join(&mut pass);
     settle::note(&mut pass);
     safety::keep(&mut pass);
     contention::note(&mut pass);

@@ -4,7 +4,7 @@
 
 use jiff::Timestamp;
 
-use super::{Pass, contention, follows, record};
+use super::{Pass, contention, record};
 use crate::names::{Selection, Side};
 use crate::observed::Look;
 use crate::state::Stage;
@@ -15,7 +15,6 @@ use crate::traffic::{Carrier, Weight};
 pub(super) fn note(pass: &mut Pass<'_>) {
     note_binding(pass, Side::Stable);
     note_binding(pass, Side::Canary);
-    follows::join_rest(pass);
     note_split(pass);
     let ready = pass.release().and_then(|release| pass.view.set(&release.canary.hash)).map_or(0, |set| set.ready);
     let now = pass.view.now;
